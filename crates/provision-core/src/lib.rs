@@ -1,0 +1,4 @@
+//! Models the steps of installing something on a host as an idempotent graph of resources, and applies it over SSH.
+
+pub mod blob;
+pub mod transport;

@@ -1,0 +1,174 @@
+//! How a request reaches a host and its reply comes back: one command, its standard input, its standard output.
+//!
+//! A transport knows nothing of resources, probes or steps, and builds no shell text.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::blob::Blob;
+
+pub mod local;
+pub mod ssh;
+
+/// A connection to one host. Dropping it closes it.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Runs one request and hands every piece of its standard output to `sink` as it arrives.
+    ///
+    /// # Errors
+    /// When the host could not be reached any more, was silent for longer than [`Request::silence`],
+    /// or a file of the input could not be read. A command that fails is not an error: see [`Exit`].
+    async fn exchange(&self, request: Request, sink: &mut (dyn Sink + '_)) -> Result<Exit, TransportError>;
+
+    /// Opens a TCP connection as seen from the host (through the tunnel, for SSH).
+    ///
+    /// # Errors
+    /// When the host refuses, cannot reach the address, or `limit` passes.
+    async fn connect_tcp(&self, host: &str, port: u16, limit: Duration) -> Result<Box<dyn Stream>, TransportError>;
+
+    /// What to call the host in messages, such as `root@[2001:db8::1]:22` or `local`.
+    fn label(&self) -> &str;
+}
+
+/// Takes standard output as it comes.
+pub trait Sink: Send {
+    /// Takes the next piece; pieces end anywhere, not only at a line's end.
+    fn accept(&mut self, piece: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    fn accept(&mut self, piece: &[u8]) {
+        self.extend_from_slice(piece);
+    }
+}
+
+/// A two-way byte stream.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// One command with what goes to its standard input.
+#[derive(Debug)]
+pub struct Request {
+    /// The command line for the login shell, whatever shell that is; made by [`crate::shell`].
+    pub command: String,
+    /// Standard input, in order; it is closed after the last.
+    pub input: Vec<Blob>,
+    /// How long the command may go on without a byte in either direction before the exchange is given up.
+    pub silence: Duration,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// Exit status; absent when a signal ended it.
+    pub status: Option<u32>,
+    /// The last [`STDERR_LIMIT`] bytes of standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// How much of standard error is kept: enough for any message, not enough to fill the memory.
+pub const STDERR_LIMIT: usize = 64 * 1024;
+
+/// Why a host could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The connection could not be made.
+    #[error("cannot connect to {host}")]
+    Connect {
+        /// Host and port.
+        host: String,
+        /// What the network said.
+        source: std::io::Error,
+    },
+    /// Nothing answered in time.
+    #[error("{host} did not answer within {limit:?}")]
+    ConnectTimeout {
+        /// Host and port.
+        host: String,
+        /// The limit that passed.
+        limit: Duration,
+    },
+    /// The host key is not in any known_hosts file.
+    #[error("the {algorithm} host key of {host} is not known: {fingerprint}")]
+    UnknownHostKey {
+        /// As known_hosts spells it: `name` or `[name]:port`.
+        host: String,
+        /// Such as `ssh-ed25519`.
+        algorithm: String,
+        /// `SHA256:...`, as ssh-keygen prints it.
+        fingerprint: String,
+        /// The line that would accept the key.
+        known_hosts_line: String,
+        /// The file it belongs in.
+        known_hosts: String,
+    },
+    /// The host key differs from the known one, or was revoked. Never accepted.
+    #[error("the {algorithm} host key of {host} is not the one in {known_hosts} line {line}: {fingerprint}")]
+    ChangedHostKey {
+        /// As known_hosts spells it.
+        host: String,
+        /// Such as `ssh-ed25519`.
+        algorithm: String,
+        /// Of the key that was presented.
+        fingerprint: String,
+        /// The file with the other key.
+        known_hosts: String,
+        /// Its line.
+        line: usize,
+    },
+    /// No key or agent identity was accepted.
+    #[error("{host} accepted none of the keys for user {user} (tried: {tried})")]
+    Authentication {
+        /// Host and port.
+        host: String,
+        /// Login name.
+        user: String,
+        /// What was offered, comma-separated; `nothing` when there was nothing to offer.
+        tried: String,
+    },
+    /// A key file could not be used.
+    #[error("cannot use key file {path}: {reason}")]
+    KeyFile {
+        /// Its path.
+        path: String,
+        /// Why, such as a missing passphrase.
+        reason: String,
+    },
+    /// No bytes for too long.
+    #[error("{host} was silent for {limit:?}")]
+    Silent {
+        /// The host.
+        host: String,
+        /// The limit that passed.
+        limit: Duration,
+    },
+    /// The connection ended early.
+    #[error("the connection to {host} was lost")]
+    Lost {
+        /// The host.
+        host: String,
+        /// What the library said.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// A tunnelled TCP connection was refused.
+    #[error("cannot reach {target} from {host}: {reason}")]
+    Tunnel {
+        /// The host.
+        host: String,
+        /// `address:port`.
+        target: String,
+        /// What the host said.
+        reason: String,
+    },
+    /// A file on this side could not be read while it was sent.
+    #[error("cannot read {path}")]
+    Input {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
