@@ -1,0 +1,187 @@
+//! What an apply would do, as a value: only diff makes it, and only apply consumes it.
+
+use crate::address::Address;
+use crate::secret::MASK;
+
+/// How one resource differs from what is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What is done about it.
+    pub action: Action,
+    /// What of it differs, in a fixed order.
+    pub attributes: Vec<Attribute>,
+    /// Why, where the attributes do not say it themselves: plain sentences without a full stop.
+    pub reasons: Vec<String>,
+    /// What users of the resource have to do about it.
+    pub signal: Signal,
+}
+
+impl Change {
+    /// Nothing to do.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { action: Action::Keep, attributes: Vec::new(), reasons: Vec::new(), signal: Signal::None }
+    }
+
+    /// A change of the given sort, to be filled in.
+    #[must_use]
+    pub fn new(action: Action) -> Self {
+        Self { action, ..Self::none() }
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.action == Action::Keep
+    }
+
+    /// Adds an attribute when its two sides differ.
+    pub fn compare(&mut self, name: &'static str, before: impl Into<Shown>, after: impl Into<Shown>) {
+        let (before, after) = (before.into(), after.into());
+        if before != after {
+            self.attributes.push(Attribute { name, before, after });
+        }
+    }
+
+    /// Adds an attribute whose sides may look the same, such as two secrets.
+    pub fn differs(&mut self, name: &'static str, before: impl Into<Shown>, after: impl Into<Shown>) {
+        self.attributes.push(Attribute { name, before: before.into(), after: after.into() });
+    }
+
+    /// Sets what its users have to do.
+    #[must_use]
+    pub fn signals(mut self, signal: Signal) -> Self {
+        self.signal = signal;
+        self
+    }
+}
+
+/// What is done about a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// Nothing: it is as wanted.
+    Keep,
+    /// It is made.
+    Create,
+    /// It stays and is changed.
+    Update,
+    /// It is made anew, and what it was goes.
+    Replace,
+    /// A command is run.
+    Run,
+    /// A unit is started.
+    Start,
+    /// A unit is stopped.
+    Stop,
+    /// A unit is restarted.
+    Restart,
+    /// A unit reads its configuration anew.
+    Reload,
+}
+
+impl Action {
+    /// One word for people and for JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Run => "run",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Reload => "reload",
+        }
+    }
+}
+
+/// One attribute before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its name in the plan's words.
+    pub name: &'static str,
+    /// As it is on the host.
+    pub before: Shown,
+    /// As it will be.
+    pub after: Shown,
+}
+
+/// A value as a change shows it. It cannot hold a secret: secrets become [`Shown::Secret`] where the change is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// There is none.
+    Absent,
+    /// Short text.
+    Text(String),
+    /// The content of a file, shown as lines.
+    Content(String),
+    /// Bytes that are no text, or too many: length and SHA-256.
+    Bytes {
+        /// In bytes.
+        length: u64,
+        /// Lower-case hex.
+        sha256: String,
+    },
+    /// Not for any eyes.
+    Secret,
+    /// Cannot be known before it is done.
+    Unknown,
+}
+
+impl Shown {
+    /// On one line, for people.
+    #[must_use]
+    pub fn line(&self) -> String {
+        match self {
+            Self::Absent => "(absent)".to_owned(),
+            Self::Text(text) => text.clone(),
+            Self::Content(text) => format!("({} lines)", text.lines().count()),
+            Self::Bytes { length, sha256 } => {
+                format!("({length} bytes, sha256 {})", sha256.get(..12).unwrap_or(sha256))
+            }
+            Self::Secret => MASK.to_owned(),
+            Self::Unknown => "(known after apply)".to_owned(),
+        }
+    }
+}
+
+impl From<String> for Shown {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Shown {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Shown {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Absent, Into::into)
+    }
+}
+
+/// What the users of a changed resource have to do. Ordered: the strongest wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Signal {
+    /// Nothing.
+    #[default]
+    None,
+    /// Take the new content in, by whatever way the service says: restart or reload.
+    Content,
+    /// Start anew: what it is made of has changed.
+    Unit,
+}
+
+/// A change upstream that a service must answer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cause {
+    /// The resource that changes.
+    pub address: Address,
+    /// What it asks for.
+    pub signal: Signal,
+}

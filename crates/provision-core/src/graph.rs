@@ -1,0 +1,294 @@
+//! The order of resources: edges that are written and edges found by matching what one provides with what another
+//! wants; cycles spelled out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::address::Address;
+use crate::path::AbsPath;
+use crate::plan::problem::{Place, Problems};
+use crate::resource::{Relation, Resource, Target, Thing};
+use crate::secret::Text;
+
+/// A resource with what the plan says of its place.
+pub(crate) struct Vertex {
+    pub(crate) address: Address,
+    pub(crate) place: Option<Place>,
+    pub(crate) resource: Box<dyn Resource>,
+    /// Written in `after`.
+    pub(crate) after: Vec<Address>,
+    /// Referred to in templates.
+    pub(crate) refers: Vec<Address>,
+}
+
+/// The resources of one host in the order in which they are applied.
+pub struct Graph {
+    plan: String,
+    vertices: Vec<Vertex>,
+    /// For each resource those it comes after, by place in `vertices`, strongest relation once.
+    edges: Vec<BTreeMap<usize, Relation>>,
+    outputs: Vec<(String, Text)>,
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.vertices.iter().map(|vertex| vertex.address.to_string())).finish()
+    }
+}
+
+impl Graph {
+    /// Finds the edges and the order. On a finding the graph is of no use.
+    pub(crate) fn build(
+        plan: String,
+        vertices: Vec<Vertex>,
+        outputs: Vec<(String, Text)>,
+        problems: &mut Problems,
+    ) -> Self {
+        let index = Index::new(&vertices, problems);
+        let mut edges: Vec<BTreeMap<usize, Relation>> = Vec::with_capacity(vertices.len());
+        for (from, vertex) in vertices.iter().enumerate() {
+            let mut own = BTreeMap::new();
+            let mut add = |to: usize, relation: Relation| {
+                if to != from {
+                    let slot = own.entry(to).or_insert(relation);
+                    *slot = (*slot).max(relation);
+                }
+            };
+            for (addresses, relation) in [(&vertex.after, Relation::After), (&vertex.refers, Relation::Uses)] {
+                for to in addresses.iter().filter_map(|address| index.addresses.get(address)) {
+                    add(*to, relation);
+                }
+            }
+            for want in vertex.resource.wants() {
+                let found = index.find(&want.target);
+                if found.is_empty() && want.required {
+                    missing(vertex, &want.target, problems);
+                }
+                found.into_iter().for_each(|to| add(to, want.relation));
+            }
+            edges.push(own);
+        }
+        match order(&vertices, &edges) {
+            Ok(order) => reorder(plan, vertices, edges, outputs, &order),
+            Err(cycle) => {
+                let place = cycle.first().and_then(|at| vertices.get(*at)).and_then(|vertex| vertex.place);
+                let names: Vec<String> =
+                    cycle.iter().filter_map(|at| vertices.get(*at)).map(|vertex| vertex.address.to_string()).collect();
+                problems.add_help(
+                    place,
+                    format!("these wait for each other in a circle: {}", names.join(" -> ")),
+                    "each comes after the next: take one `after` or one reference out",
+                );
+                Self { plan, vertices, edges, outputs }
+            }
+        }
+    }
+
+    /// The plan's name.
+    #[must_use]
+    pub fn plan(&self) -> &str {
+        &self.plan
+    }
+
+    /// How many resources there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.vertices.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.vertices.is_empty()
+    }
+
+    /// What is printed at the end of an apply.
+    #[must_use]
+    pub fn outputs(&self) -> &[(String, Text)] {
+        &self.outputs
+    }
+
+    /// The resources in their order.
+    pub fn resources(&self) -> impl Iterator<Item = (&Address, &dyn Resource)> {
+        self.vertices.iter().map(|vertex| (&vertex.address, vertex.resource.as_ref()))
+    }
+
+    /// What a resource comes after directly, and how.
+    pub fn dependencies(&self, index: usize) -> impl Iterator<Item = (usize, Relation)> {
+        self.edges.get(index).into_iter().flatten().map(|(to, relation)| (*to, *relation))
+    }
+
+    pub(crate) fn vertex(&self, index: usize) -> Option<&Vertex> {
+        self.vertices.get(index)
+    }
+
+    /// Everything that a resource comes after, directly or not; only through `Uses` where that is asked.
+    pub(crate) fn closure(&self, index: usize, relation: Relation) -> BTreeSet<usize> {
+        let mut seen = BTreeSet::new();
+        let mut stack = vec![index];
+        while let Some(at) = stack.pop() {
+            for (to, found) in self.dependencies(at) {
+                if found >= relation && seen.insert(to) {
+                    stack.push(to);
+                }
+            }
+        }
+        seen
+    }
+}
+
+/// Who provides what.
+struct Index {
+    addresses: BTreeMap<Address, usize>,
+    things: BTreeMap<Thing, Vec<usize>>,
+}
+
+impl Index {
+    fn new(vertices: &[Vertex], problems: &mut Problems) -> Self {
+        let mut things: BTreeMap<Thing, Vec<usize>> = BTreeMap::new();
+        // One path cannot be both a directory and a file, so both count as the same place.
+        let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+        for (at, vertex) in vertices.iter().enumerate() {
+            for thing in vertex.resource.provides() {
+                let label = match &thing {
+                    Thing::Directory(path) | Thing::Path(path) => Some(path.to_string()),
+                    // Several resources may shape one unit: its file, its drop-ins, its configuration.
+                    Thing::Unit(_) => None,
+                    Thing::Running(_) | Thing::Quadlet(_) | Thing::Image(_) | Thing::Port { .. } => {
+                        Some(thing.to_string())
+                    }
+                };
+                if let Some(label) = label {
+                    match owners.get(&label).and_then(|other| vertices.get(*other)) {
+                        Some(other) => problems.add_help(
+                            vertex.place,
+                            format!("{} and {} both manage {label}", other.address, vertex.address),
+                            "leave it to one of them",
+                        ),
+                        None => {
+                            owners.insert(label, at);
+                        }
+                    }
+                }
+                things.entry(thing).or_default().push(at);
+            }
+        }
+        let addresses = vertices.iter().enumerate().map(|(at, vertex)| (vertex.address.clone(), at)).collect();
+        Self { addresses, things }
+    }
+
+    fn find(&self, target: &Target) -> Vec<usize> {
+        match target {
+            Target::Parent(path) => self.nearest_directory(path),
+            Target::Tree(path) => {
+                let within = |thing: &Thing| match thing {
+                    Thing::Directory(found) | Thing::Path(found) => found.is_within(path),
+                    _ => false,
+                };
+                let mut found: Vec<usize> =
+                    self.things.iter().filter(|(thing, _)| within(thing)).flat_map(|(_, at)| at).copied().collect();
+                found.extend(self.nearest_directory(path));
+                found
+            }
+            Target::Thing(thing) => self.things.get(thing).cloned().unwrap_or_default(),
+            Target::Port(port) => {
+                let serves = |thing: &Thing| matches!(thing, Thing::Port { port: found, .. } if found == port);
+                let servers: BTreeSet<usize> =
+                    self.things.iter().filter(|(thing, _)| serves(thing)).flat_map(|(_, at)| at).copied().collect();
+                // What binds the port is a configuration; what has it open is the unit that runs with it.
+                let units = self.things.iter().filter_map(|(thing, at)| match thing {
+                    Thing::Unit(name) if at.iter().any(|at| servers.contains(at)) => Some(name),
+                    _ => None,
+                });
+                let running = units.flat_map(|name| self.find(&Target::Thing(Thing::Running(name.clone()))));
+                servers.iter().copied().chain(running).collect()
+            }
+            Target::Resource(address) => self.addresses.get(address).copied().into_iter().collect(),
+        }
+    }
+
+    fn nearest_directory(&self, path: &AbsPath) -> Vec<usize> {
+        path.ancestors()
+            .find_map(|parent| self.things.get(&Thing::Directory(parent)).cloned())
+            .unwrap_or_default()
+    }
+}
+
+fn missing(vertex: &Vertex, target: &Target, problems: &mut Problems) {
+    let (what, help) = match target {
+        Target::Thing(Thing::Quadlet(name)) => {
+            let (stem, kind) = name.rsplit_once('.').unwrap_or((name, "container"));
+            (format!("the Quadlet unit {name}"), format!("add [{kind}.{stem}]"))
+        }
+        Target::Thing(thing) => (thing.to_string(), "add a resource that provides it".to_owned()),
+        Target::Resource(address) => (address.to_string(), "add it, or take the name out".to_owned()),
+        Target::Parent(path) | Target::Tree(path) => (path.to_string(), "add a resource that makes it".to_owned()),
+        Target::Port(port) => (format!("port {port}"), "add a resource that serves it".to_owned()),
+    };
+    problems.add_help(vertex.place, format!("{} wants {what}, which the plan does not have", vertex.address), help);
+}
+
+/// Kahn's algorithm. Of those that are free, the one written first goes first, and what waits for an answer from this
+/// side goes last, so that as much as possible fits into one exchange.
+fn order(vertices: &[Vertex], edges: &[BTreeMap<usize, Relation>]) -> Result<Vec<usize>, Vec<usize>> {
+    let mut waiting: Vec<usize> = edges.iter().map(BTreeMap::len).collect();
+    let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); vertices.len()];
+    for (from, own) in edges.iter().enumerate() {
+        for to in own.keys() {
+            if let Some(list) = dependants.get_mut(*to) {
+                list.push(from);
+            }
+        }
+    }
+    let late: Vec<bool> = vertices.iter().map(|vertex| vertex.resource.watch().is_some()).collect();
+    let is_late = |at: usize| late.get(at).copied().unwrap_or(false);
+    let mut free: BTreeSet<(bool, usize)> =
+        waiting.iter().enumerate().filter(|(_, count)| **count == 0).map(|(at, _)| (is_late(at), at)).collect();
+    let mut order = Vec::with_capacity(vertices.len());
+    while let Some((_, at)) = free.pop_first() {
+        order.push(at);
+        for dependant in dependants.get(at).into_iter().flatten() {
+            if let Some(count) = waiting.get_mut(*dependant) {
+                *count -= 1;
+                if *count == 0 {
+                    free.insert((is_late(*dependant), *dependant));
+                }
+            }
+        }
+    }
+    if order.len() == vertices.len() { Ok(order) } else { Err(cycle(edges, &order)) }
+}
+
+/// Walks from any resource that was never free along its dependencies until one comes again.
+fn cycle(edges: &[BTreeMap<usize, Relation>], done: &[usize]) -> Vec<usize> {
+    let done: BTreeSet<usize> = done.iter().copied().collect();
+    let Some(mut at) = (0..edges.len()).find(|at| !done.contains(at)) else { return Vec::new() };
+    let mut trail: Vec<usize> = Vec::new();
+    while !trail.contains(&at) {
+        trail.push(at);
+        match edges.get(at).and_then(|own| own.keys().find(|to| !done.contains(to))) {
+            Some(next) => at = *next,
+            None => break,
+        }
+    }
+    let from = trail.iter().position(|seen| *seen == at).unwrap_or(0);
+    trail.into_iter().skip(from).chain(std::iter::once(at)).collect()
+}
+
+fn reorder(
+    plan: String,
+    vertices: Vec<Vertex>,
+    edges: Vec<BTreeMap<usize, Relation>>,
+    outputs: Vec<(String, Text)>,
+    order: &[usize],
+) -> Graph {
+    let places: BTreeMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
+    let mut slots: BTreeMap<usize, (Vertex, BTreeMap<usize, Relation>)> = BTreeMap::new();
+    for (old, (vertex, own)) in vertices.into_iter().zip(edges).enumerate() {
+        let own = own.into_iter().filter_map(|(to, relation)| Some((*places.get(&to)?, relation))).collect();
+        if let Some(new) = places.get(&old) {
+            slots.insert(*new, (vertex, own));
+        }
+    }
+    let (vertices, edges) = slots.into_values().unzip();
+    Graph { plan, vertices, edges, outputs }
+}

@@ -1,0 +1,99 @@
+//! Files beside a plan: sources, templates, image archives.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use sha2::{Digest, Sha256};
+
+use crate::blob::Blob;
+
+/// Where a plan's files come from.
+pub trait Assets: Send + Sync {
+    /// The path on this side of a file that the plan names.
+    ///
+    /// # Errors
+    /// When the plan cannot name files here.
+    fn locate(&self, name: &str) -> Result<Utf8PathBuf, String>;
+
+    /// Reads a small file whole.
+    ///
+    /// # Errors
+    /// When it cannot be read; the message names it.
+    fn read(&self, name: &str) -> Result<Vec<u8>, String> {
+        let path = self.locate(name)?;
+        std::fs::read(&path).map_err(|error| format!("cannot read {path}: {error}"))
+    }
+
+    /// Reads a file for sending; a large one stays on disk and is streamed.
+    ///
+    /// # Errors
+    /// When it cannot be read; the message names it.
+    fn blob(&self, name: &str) -> Result<Blob, String> {
+        let path = self.locate(name)?;
+        let failed = |error: io::Error| format!("cannot read {path}: {error}");
+        let mut file = File::open(&path).map_err(failed)?;
+        let meta = file.metadata().map_err(failed)?;
+        if !meta.is_file() {
+            return Err(format!("cannot read {path}: not a regular file"));
+        }
+        if meta.len() <= IN_MEMORY {
+            return self.read(name).map(Blob::from_bytes);
+        }
+        let (length, sha256) = digest(&mut file).map_err(failed)?;
+        Ok(Blob::from_file(path, length, sha256))
+    }
+}
+
+/// Above this a file is streamed from disk when it is sent, not kept in memory.
+const IN_MEMORY: u64 = 4 << 20;
+
+fn digest(file: &mut File) -> io::Result<(u64, String)> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0_u8; 1 << 16];
+    let mut length = 0;
+    loop {
+        let count = file.read(&mut buffer)?;
+        let Some(piece) = buffer.get(..count).filter(|piece| !piece.is_empty()) else { break };
+        hasher.update(piece);
+        length += count as u64;
+    }
+    Ok((length, crate::blob::hex(&hasher.finalize())))
+}
+
+/// The directory of a plan's file. Relative names start there; absolute ones are taken as they are.
+#[derive(Debug, Clone)]
+pub struct Folder(pub Utf8PathBuf);
+
+impl Assets for Folder {
+    fn locate(&self, name: &str) -> Result<Utf8PathBuf, String> {
+        Ok(self.0.join(Utf8Path::new(name)))
+    }
+}
+
+/// A plan without files, such as one that was built in Rust.
+#[derive(Debug, Clone, Copy)]
+pub struct NoAssets;
+
+impl Assets for NoAssets {
+    fn locate(&self, name: &str) -> Result<Utf8PathBuf, String> {
+        Err(format!("cannot read {name}: this plan has no directory of its own"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blob::sha256_hex;
+
+    #[test]
+    fn a_large_file_has_the_digest_that_its_bytes_have() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(directory.path().to_path_buf()).unwrap();
+        let bytes = vec![7_u8; (IN_MEMORY + 1) as usize];
+        std::fs::write(root.join("large"), &bytes).unwrap();
+        let blob = Folder(root).blob("large").unwrap();
+        assert_eq!((blob.length(), blob.sha256()), (bytes.len() as u64, sha256_hex(&bytes).as_str()));
+        assert!(blob.bytes().is_none());
+    }
+}

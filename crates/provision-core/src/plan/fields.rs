@@ -1,0 +1,307 @@
+//! Reads the fields of one table into typed values and collects every finding on the way.
+//!
+//! Asking for a field is what makes its key known, so the list of known keys cannot go stale.
+
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use super::node::{Entry, Node, Table, Value};
+use super::problem::{Place, Problems, suggest};
+use crate::secret::Text;
+
+/// The fields of a table that are still to be read.
+///
+/// Every method returns `None` for a field that is absent *or* wrong; when it is wrong there is a finding, and a kind
+/// that gives up on a `None` it needs loses nothing.
+pub struct Fields<'a> {
+    /// What to call the table in a finding: `directory.root`.
+    label: String,
+    table: &'a Table,
+    place: Option<Place>,
+    known: RefCell<Vec<&'static str>>,
+    problems: &'a RefCell<Problems>,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(
+        label: impl Into<String>,
+        table: &'a Table,
+        place: Option<Place>,
+        problems: &'a RefCell<Problems>,
+    ) -> Self {
+        Self { label: label.into(), table, place, known: RefCell::default(), problems }
+    }
+
+    /// What the table is called in findings.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Adds a finding about the field `name`, or about the whole table when the field is absent.
+    pub fn problem(&self, name: &str, message: impl Into<String>, help: impl Into<String>) {
+        let place = self.table.entries.get(name).and_then(|entry| entry.node.place).or(self.place);
+        self.problems.borrow_mut().add_help(place, message, help);
+    }
+
+    /// Whether the field is written at all.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.table.entries.contains_key(name)
+    }
+
+    /// A field that must be there.
+    pub fn required<T: FromStr<Err: Display>>(&self, name: &'static str) -> Option<T> {
+        self.must_have(name);
+        self.optional(name)
+    }
+
+    /// A field that may be there.
+    pub fn optional<T: FromStr<Err: Display>>(&self, name: &'static str) -> Option<T> {
+        let node = self.take(name)?;
+        self.parse(name, node)
+    }
+
+    /// Text that may hold a secret.
+    pub fn text(&self, name: &'static str) -> Option<Text> {
+        let node = self.take(name)?;
+        self.node_text(name, node)
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&self, name: &'static str) -> Option<bool> {
+        let node = self.take(name)?;
+        match &node.value {
+            Value::Boolean(value) => Some(*value),
+            Value::Text(text) if node.rendered && matches!(text.expose(), "true" | "false") => {
+                Some(text.expose() == "true")
+            }
+            _ => {
+                self.wrong_type(name, node, "true or false");
+                None
+            }
+        }
+    }
+
+    /// A whole number in a range.
+    pub fn integer(&self, name: &'static str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+        let node = self.take(name)?;
+        let number = match &node.value {
+            Value::Integer(number) => *number,
+            Value::Text(text) if node.rendered && text.expose().parse::<i64>().is_ok() => text.expose().parse().ok()?,
+            _ => {
+                self.wrong_type(name, node, "an integer");
+                return None;
+            }
+        };
+        if range.contains(&number) {
+            Some(number)
+        } else {
+            self.problems.borrow_mut().add_help(
+                node.place,
+                format!("{} is out of range for `{name}` of {}", number, self.label),
+                format!("it goes from {} to {}", range.start(), range.end()),
+            );
+            None
+        }
+    }
+
+    /// A list; empty when the field is absent. A wrong item is a finding and left out.
+    pub fn list<T: FromStr<Err: Display>>(&self, name: &'static str) -> Vec<T> {
+        let Some(node) = self.take(name) else { return Vec::new() };
+        match &node.value {
+            Value::Array(items) => items.iter().filter_map(|item| self.parse(name, item)).collect(),
+            _ => {
+                self.wrong_type(name, node, "a list");
+                Vec::new()
+            }
+        }
+    }
+
+    /// A table of texts, in the order in which it is written; empty when absent.
+    pub fn texts(&self, name: &'static str) -> Vec<(String, Text)> {
+        let Some(node) = self.take(name) else { return Vec::new() };
+        match &node.value {
+            Value::Table(table) => table
+                .entries
+                .iter()
+                .filter_map(|(key, entry)| Some((key.clone(), self.node_text(name, &entry.node)?)))
+                .collect(),
+            _ => {
+                self.wrong_type(name, node, "a table");
+                Vec::new()
+            }
+        }
+    }
+
+    /// A table whose keys are not known beforehand: each with its values, a lone value being a list of one.
+    /// Booleans and numbers come as their text. Secrets are refused.
+    pub fn settings(&self, name: &'static str) -> Vec<Setting> {
+        let Some(node) = self.take(name) else { return Vec::new() };
+        let Value::Table(table) = &node.value else {
+            self.wrong_type(name, node, "a table");
+            return Vec::new();
+        };
+        let scalar = |item: &Node| match &item.value {
+            Value::Text(text) if text.is_secret() => {
+                self.refuse_secret(name, item);
+                None
+            }
+            Value::Text(text) => Some(text.expose().to_owned()),
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Boolean(value) => Some(value.to_string()),
+            Value::Float(_) | Value::Array(_) | Value::Table(_) => {
+                self.wrong_type(name, item, "text, an integer or a boolean");
+                None
+            }
+        };
+        table
+            .entries
+            .iter()
+            .map(|(key, Entry { key: place, node })| Setting {
+                key: key.clone(),
+                values: match &node.value {
+                    Value::Array(items) => items.iter().filter_map(scalar).collect(),
+                    _ => scalar(node).into_iter().collect(),
+                },
+                place: place.or(node.place),
+            })
+            .collect()
+    }
+
+    /// A value of any type.
+    pub(crate) fn raw(&self, name: &'static str) -> Option<&'a Node> {
+        self.take(name)
+    }
+
+    /// A table with known fields.
+    pub fn table(&self, name: &'static str) -> Option<Fields<'a>> {
+        let node = self.take(name)?;
+        match &node.value {
+            Value::Table(table) => {
+                Some(Fields::new(format!("{}.{name}", self.label), table, node.place, self.problems))
+            }
+            _ => {
+                self.wrong_type(name, node, "a table");
+                None
+            }
+        }
+    }
+
+    /// A list of tables with known fields; empty when absent.
+    pub fn tables(&self, name: &'static str) -> Vec<Fields<'a>> {
+        let Some(node) = self.take(name) else { return Vec::new() };
+        let Value::Array(items) = &node.value else {
+            self.wrong_type(name, node, "a list of tables");
+            return Vec::new();
+        };
+        items
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| match &item.value {
+                Value::Table(table) => {
+                    Some(Fields::new(format!("{}.{name}[{index}]", self.label), table, item.place, self.problems))
+                }
+                _ => {
+                    self.wrong_type(name, item, "a table");
+                    None
+                }
+            })
+            .collect()
+    }
+
+    /// A finding about a setting that [`Fields::settings`] gave.
+    pub fn setting_problem(&self, setting: &Setting, message: impl Into<String>, help: impl Into<String>) {
+        self.problems.borrow_mut().add_help(setting.place, message, help);
+    }
+
+    /// Reports every key that nobody asked for. Call it last.
+    pub fn finish(&self) {
+        let known = self.known.borrow();
+        for (key, entry) in &self.table.entries {
+            if !known.contains(&key.as_str()) {
+                self.problems.borrow_mut().add_help(
+                    entry.key.or(entry.node.place),
+                    format!("unknown key `{key}` in {}", self.label),
+                    suggest(key, known.iter().copied()),
+                );
+            }
+        }
+    }
+
+    fn take(&self, name: &'static str) -> Option<&'a Node> {
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&name) {
+            known.push(name);
+        }
+        self.table.entries.get(name).map(|entry| &entry.node)
+    }
+
+    fn must_have(&self, name: &str) {
+        if !self.has(name) {
+            self.problems.borrow_mut().add_help(
+                self.place,
+                format!("{} lacks `{name}`", self.label),
+                format!("add `{name} = ...`; `provision kinds` shows what it takes"),
+            );
+        }
+    }
+
+    fn node_text(&self, name: &str, node: &Node) -> Option<Text> {
+        match &node.value {
+            Value::Text(text) => Some(text.clone()),
+            Value::Integer(number) if node.rendered => Some(Text::plain(number.to_string())),
+            Value::Boolean(value) if node.rendered => Some(Text::plain(value.to_string())),
+            _ => {
+                self.wrong_type(name, node, "text");
+                None
+            }
+        }
+    }
+
+    fn parse<T: FromStr<Err: Display>>(&self, name: &str, node: &Node) -> Option<T> {
+        let text = self.node_text(name, node)?;
+        if text.is_secret() {
+            self.refuse_secret(name, node);
+            return None;
+        }
+        match text.expose().parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problems.borrow_mut().add_help(
+                    node.place,
+                    format!("{:?} does not fit `{name}` of {}", text.expose(), self.label),
+                    error.to_string(),
+                );
+                None
+            }
+        }
+    }
+
+    fn refuse_secret(&self, name: &str, node: &Node) {
+        self.problems.borrow_mut().add_help(
+            node.place,
+            format!("a secret cannot go into `{name}` of {}: others could read it there", self.label),
+            "secrets may stand in the content of a file and in the standard input of a command",
+        );
+    }
+
+    fn wrong_type(&self, name: &str, node: &Node, wanted: &str) {
+        self.problems.borrow_mut().add_help(
+            node.place,
+            format!("`{name}` of {} is {}", self.label, node.type_name()),
+            format!("it takes {wanted}"),
+        );
+    }
+}
+
+/// One entry of [`Fields::settings`].
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// The key as written.
+    pub key: String,
+    /// Its values in order.
+    pub values: Vec<String>,
+    place: Option<Place>,
+}

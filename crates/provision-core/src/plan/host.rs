@@ -1,0 +1,108 @@
+//! The `[host.*]` tables: where a plan is applied.
+
+use std::time::Duration;
+
+use super::fields::Fields;
+use crate::attribute::Span;
+use crate::shell::Become;
+
+/// A host as a plan describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Its name in the plan.
+    pub name: String,
+    /// How it is reached.
+    pub reach: Reach,
+    /// As whom the steps run.
+    pub become_: Become,
+    /// Longest time without a byte in either direction.
+    pub silence: Duration,
+    /// Longest time for one step that has no limit of its own.
+    pub step_limit: Duration,
+}
+
+/// How a host is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// It is this machine.
+    Local,
+    /// Over SSH.
+    Ssh(SshAddress),
+}
+
+/// Where and as whom to log in. Keys and known hosts are given by whoever connects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshAddress {
+    /// A name or an address; IPv6 without brackets.
+    pub address: String,
+    /// The TCP port.
+    pub port: u16,
+    /// Login name; that of whoever connects without it.
+    pub user: Option<String>,
+    /// A key file to try before all others, on this side.
+    pub identity: Option<String>,
+    /// Longest time for connecting and logging in.
+    pub connect_limit: Duration,
+}
+
+const DEFAULT_CONNECT: Span = Span::seconds(15);
+/// Long enough for a tool that says nothing while it works, short enough to notice a dead host the same day.
+const DEFAULT_SILENCE: Span = Span::seconds(900);
+const DEFAULT_STEP: Span = Span::seconds(600);
+
+impl Host {
+    /// This machine, with the usual limits.
+    #[must_use]
+    pub fn local(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            reach: Reach::Local,
+            become_: Become::No,
+            silence: DEFAULT_SILENCE.duration(),
+            step_limit: DEFAULT_STEP.duration(),
+        }
+    }
+
+    pub(crate) fn read(name: &str, fields: &Fields<'_>) -> Option<Self> {
+        let address: Option<String> = fields.required("address");
+        let port = fields.integer("port", 1..=65_535).and_then(|port| u16::try_from(port).ok());
+        let user: Option<String> = fields.optional("user");
+        let identity: Option<String> = fields.optional("identity");
+        let become_ = if fields.boolean("become").unwrap_or(false) { Become::Root } else { Become::No };
+        let connect: Span = fields.optional("connect_timeout").unwrap_or(DEFAULT_CONNECT);
+        let silence: Span = fields.optional("silence_timeout").unwrap_or(DEFAULT_SILENCE);
+        let step: Span = fields.optional("step_timeout").unwrap_or(DEFAULT_STEP);
+        fields.finish();
+        for (key, span) in [("connect_timeout", connect), ("silence_timeout", silence), ("step_timeout", step)] {
+            if span.duration().is_zero() {
+                fields.problem(key, format!("`{key}` is zero"), "give it at least \"1s\"");
+            }
+        }
+        let address = address?;
+        let ours = |c: char| c.is_whitespace() || c.is_control() || c == '@' || c == '/';
+        if address.is_empty() || address.starts_with('-') || address.contains(ours) {
+            let help = "a name or an address without user and port, which have keys of their own; or \"local\"";
+            fields.problem("address", format!("{address:?} is not an address"), help);
+            return None;
+        }
+        let reach = if address == "local" {
+            for key in ["port", "user", "identity", "connect_timeout"] {
+                if fields.has(key) {
+                    fields.problem(key, format!("`{key}` has no meaning for address = \"local\""), "leave it out");
+                }
+            }
+            Reach::Local
+        } else {
+            let address = address.trim_start_matches('[').trim_end_matches(']').to_owned();
+            let connect_limit = connect.duration();
+            Reach::Ssh(SshAddress { address, port: port.unwrap_or(22), user, identity, connect_limit })
+        };
+        Some(Self {
+            name: name.to_owned(),
+            reach,
+            become_,
+            silence: silence.duration(),
+            step_limit: step.duration(),
+        })
+    }
+}

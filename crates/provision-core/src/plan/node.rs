@@ -1,0 +1,136 @@
+//! A plan's values, each with its place in the text and whether a secret went into it.
+
+use indexmap::IndexMap;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Place, Problems};
+use crate::secret::Text;
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    pub(crate) place: Option<Place>,
+    /// Made by a template: then a number may stand where text is wanted.
+    pub(crate) rendered: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Text(Text),
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    Array(Vec<Node>),
+    Table(Table),
+}
+
+/// Keys in the order in which they were written, each with its own place.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Table {
+    pub(crate) entries: IndexMap<String, Entry>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) key: Option<Place>,
+    pub(crate) node: Node,
+}
+
+impl Node {
+    pub(crate) fn new(value: Value, place: Option<Place>) -> Self {
+        Self { value, place, rendered: false }
+    }
+
+    /// What to call the type of the value in a message.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self.value {
+            Value::Text(_) => "text",
+            Value::Integer(_) => "an integer",
+            Value::Float(_) => "a float",
+            Value::Boolean(_) => "a boolean",
+            Value::Array(_) => "a list",
+            Value::Table(_) => "a table",
+        }
+    }
+
+    pub(crate) fn is_secret(&self) -> bool {
+        match &self.value {
+            Value::Text(text) => text.is_secret(),
+            Value::Array(items) => items.iter().any(Self::is_secret),
+            Value::Table(table) => table.entries.values().any(|entry| entry.node.is_secret()),
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => false,
+        }
+    }
+}
+
+/// Reads TOML text; a syntax error is a finding like any other.
+pub(crate) fn parse(text: &str, problems: &mut Problems) -> Table {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        problems.add(error.span().map(Place::from), format!("not valid TOML: {}", error.message()));
+    }
+    table(root.get_ref(), problems)
+}
+
+fn table(source: &DeTable<'_>, problems: &mut Problems) -> Table {
+    let mut entries: Vec<(usize, String, Entry)> = source
+        .iter()
+        .map(|(key, value)| {
+            let place = Place::from(key.span());
+            (place.start, key.get_ref().to_string(), Entry { key: Some(place), node: node(value, problems) })
+        })
+        .collect();
+    // The parser's map is sorted by key; the order of the text is what a reader expects back.
+    entries.sort_by_key(|(start, ..)| *start);
+    Table { entries: entries.into_iter().map(|(_, key, entry)| (key, entry)).collect() }
+}
+
+fn node(source: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Node {
+    let place = Some(Place::from(source.span()));
+    let value = match source.get_ref() {
+        DeValue::String(text) => Value::Text(Text::plain(text.as_ref())),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Value::Integer(number),
+            Err(_) => {
+                problems.add(place, format!("{} does not fit a 64-bit integer", number.as_str()));
+                Value::Integer(0)
+            }
+        },
+        DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::Boolean(value) => Value::Boolean(*value),
+        DeValue::Datetime(date) => {
+            problems.add_help(place, format!("{date}: a plan has no dates"), "put it in quotes");
+            Value::Text(Text::plain(date.to_string()))
+        }
+        DeValue::Array(items) => Value::Array(items.iter().map(|item| node(item, problems)).collect()),
+        DeValue::Table(inner) => Value::Table(table(inner, problems)),
+    };
+    Node::new(value, place)
+}
+
+/// Takes in a value of the `toml` crate, for plans that are built in Rust.
+pub(crate) fn from_toml(value: &toml::Value) -> Node {
+    Node::new(
+        match value {
+            toml::Value::String(text) => Value::Text(Text::plain(text.as_str())),
+            toml::Value::Integer(number) => Value::Integer(*number),
+            toml::Value::Float(number) => Value::Float(*number),
+            toml::Value::Boolean(value) => Value::Boolean(*value),
+            toml::Value::Datetime(date) => Value::Text(Text::plain(date.to_string())),
+            toml::Value::Array(items) => Value::Array(items.iter().map(from_toml).collect()),
+            toml::Value::Table(table) => Value::Table(from_toml_table(table)),
+        },
+        None,
+    )
+}
+
+pub(crate) fn from_toml_table(table: &toml::Table) -> Table {
+    Table {
+        entries: table
+            .iter()
+            .map(|(key, value)| (key.clone(), Entry { key: None, node: from_toml(value) }))
+            .collect(),
+    }
+}

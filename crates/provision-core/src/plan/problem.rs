@@ -1,0 +1,161 @@
+//! What is wrong with a plan: every finding with its place and a way out.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The text of a plan and what to call it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Such as the path of the file.
+    pub name: String,
+    /// The whole text.
+    pub text: String,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Bytes of the source that are wrong; absent for a plan that was built in Rust or a finding about an input from outside.
+    pub span: Option<Place>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// A byte range of the source that can be ordered and copied, unlike [`Range`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// First byte.
+    pub start: usize,
+    /// One after the last byte.
+    pub end: usize,
+}
+
+impl From<Range<usize>> for Place {
+    fn from(range: Range<usize>) -> Self {
+        Self { start: range.start, end: range.end }
+    }
+}
+
+/// Line and column of a byte, both from 1; columns count characters.
+#[must_use]
+pub fn position(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line, column)
+}
+
+/// All findings of a plan, sorted by place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanError {
+    /// The text they are about.
+    pub source_text: Arc<Source>,
+    /// Never empty.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for PlanError {
+    /// One line a finding: `file:line:column: message (help)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{}", self.source_text.name)?;
+            if let Some(span) = problem.span {
+                let (line, column) = position(&self.source_text.text, span.start);
+                write!(f, ":{line}:{column}")?;
+            }
+            write!(f, ": {}", problem.message)?;
+            if let Some(help) = &problem.help {
+                write!(f, " ({help})")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+/// Collects findings while a plan is read.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub(crate) fn add(&mut self, span: Option<Place>, message: impl Into<String>) {
+        self.0.push(Problem { span, message: message.into(), help: None });
+    }
+
+    pub(crate) fn add_help(&mut self, span: Option<Place>, message: impl Into<String>, help: impl Into<String>) {
+        self.0.push(Problem { span, message: message.into(), help: Some(help.into()) });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Gives the collected findings, by place, each once.
+    pub(crate) fn into_error(mut self, source: &Arc<Source>) -> PlanError {
+        self.0.sort();
+        self.0.dedup();
+        PlanError { source_text: Arc::clone(source), problems: self.0 }
+    }
+
+    /// Leaves out what is only said to be missing.
+    pub(crate) fn forget_missing(&mut self) {
+        self.0.retain(|problem| !problem.message.contains(" lacks ") && !problem.message.contains("is not there"));
+    }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+}
+
+/// Names the known word that was probably meant, or lists them all when none is near.
+pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let mut known: Vec<&str> = known.into_iter().collect();
+    known.sort_unstable();
+    known.dedup();
+    match nearest(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "there is none to choose from".to_owned(),
+        None => format!("known: {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// Similarity from which a word counts as a slip of another; found by trying typical slips.
+const NEAR: f64 = 0.72;
+
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    known
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(&lower, &name.to_lowercase()), name))
+        .filter(|(score, _)| *score >= NEAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_from_one_and_by_character() {
+        let text = "ab\nä = 1\n";
+        assert_eq!(position(text, 0), (1, 1));
+        assert_eq!(position(text, 3), (2, 1));
+        assert_eq!(position(text, 5), (2, 2));
+        assert_eq!(position(text, 999), (3, 1));
+    }
+
+    #[test]
+    fn slips_are_recognised_and_strangers_are_not() {
+        assert_eq!(suggest("pth", ["path", "mode"]), "did you mean `path`?");
+        assert_eq!(suggest("ownr", ["owner", "group"]), "did you mean `owner`?");
+        assert_eq!(suggest("zzz", ["owner", "group"]), "known: `group`, `owner`");
+    }
+}

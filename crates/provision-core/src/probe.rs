@@ -1,0 +1,295 @@
+//! What is asked of a host, as data, and what it answers.
+//!
+//! Asking changes nothing. Every question of a batch goes out in one program; questions of one sort share one tool run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::attribute::{Account, Mode};
+use crate::path::AbsPath;
+
+pub(crate) mod reply;
+pub(crate) mod script;
+
+/// One question. Equal questions are asked once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ask {
+    /// What stands at a path, links not followed.
+    Path(AbsPath),
+    /// The digest of a regular file, and maybe what is in it.
+    File {
+        /// Where it is.
+        path: AbsPath,
+        /// When its content is wanted.
+        content: Wanted,
+    },
+    /// A systemd unit of the system's manager, by its full name.
+    Unit(String),
+    /// The images in podman's store.
+    Images,
+    /// The ports of a firewalld zone, permanent and running; of the default zone without a name.
+    Zone(Option<String>),
+    /// Whether a command succeeds. It must be one that changes nothing.
+    Guard(Guard),
+    /// The units whose restart is noted as owed for a plan.
+    Owed(String),
+}
+
+/// When the content of a file is wanted besides its digest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wanted {
+    /// Never: it may be secret.
+    Never,
+    /// When its SHA-256 (lower-case hex) is another.
+    Unless(String),
+    /// Whatever it is.
+    Always,
+}
+
+/// A command that is run for its exit status alone, its input empty and its output thrown away.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Guard {
+    /// Program and arguments; no shell sees them.
+    pub argv: Vec<String>,
+    /// Where it runs; the login directory without it.
+    pub directory: Option<AbsPath>,
+    /// Longest time it may take.
+    pub limit: Duration,
+}
+
+/// Most bytes of a file's content that come back with a probe; longer ones are known by their digest alone.
+pub const CONTENT_LIMIT: usize = 256 * 1024;
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Ask::Path`].
+    Path(PathState),
+    /// To [`Ask::File`].
+    File(FileState),
+    /// To [`Ask::Unit`].
+    Unit(UnitState),
+    /// To [`Ask::Images`].
+    Images(Vec<ImageState>),
+    /// To [`Ask::Zone`].
+    Zone(ZoneState),
+    /// To [`Ask::Guard`]: its exit status; 124 when the time was up, as `timeout` has it.
+    Guard(i32),
+    /// To [`Ask::Owed`].
+    Owed(Vec<String>),
+    /// It could not be found out.
+    Unknown(String),
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathState {
+    /// Nothing.
+    Absent,
+    /// Something.
+    Present(Entry),
+}
+
+impl PathState {
+    /// The entry, when there is one.
+    #[must_use]
+    pub fn entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Absent => None,
+            Self::Present(entry) => Some(entry),
+        }
+    }
+}
+
+/// A directory entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub sort: Sort,
+    /// Its permission bits.
+    pub mode: Mode,
+    /// Its owner.
+    pub user: Owner,
+    /// Its group.
+    pub group: Owner,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// The sorts of directory entry that are told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sort {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link and what it says.
+    Link(String),
+    /// A device, a socket, a named pipe.
+    Other,
+}
+
+impl Sort {
+    /// What to call it in a message.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::File => "file",
+            Self::Link(_) => "link",
+            Self::Other => "device, socket or pipe",
+        }
+    }
+}
+
+/// A user or group as the host names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The number.
+    pub id: u32,
+    /// The name; absent when the host knows none for the number.
+    pub name: Option<String>,
+}
+
+impl Owner {
+    /// Whether an account of a plan is this one.
+    #[must_use]
+    pub fn is(&self, account: &Account) -> bool {
+        match account {
+            Account::Id(id) => self.id == *id,
+            Account::Name(name) => self.name.as_ref() == Some(name),
+        }
+    }
+
+    /// The name, or the number where there is none.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.id.to_string())
+    }
+}
+
+/// A regular file with its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileState {
+    /// Nothing there, or something that is not a regular file.
+    Absent,
+    /// A regular file.
+    Present {
+        /// SHA-256 in lower-case hex.
+        sha256: String,
+        /// Its first [`CONTENT_LIMIT`] bytes, where they were wanted.
+        content: Option<Vec<u8>>,
+    },
+}
+
+/// A unit, in the words of systemctl(1) and `org.freedesktop.systemd1(5)`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UnitState {
+    /// `LoadState`: `loaded`, `not-found`, `masked`...
+    pub load: String,
+    /// `ActiveState`: `active`, `inactive`, `failed`, `activating`...
+    pub active: String,
+    /// `SubState`: `running`, `exited`, `auto-restart`...
+    pub sub: String,
+    /// `UnitFileState`: `enabled`, `disabled`, `generated`, `static`... empty when there is no file.
+    pub file: String,
+    /// `NeedDaemonReload`: its files are newer than what systemd has read.
+    pub stale: bool,
+}
+
+/// An image in podman's store.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ImageState {
+    /// Its ID, which is the SHA-256 of its configuration, in hex.
+    pub id: String,
+    /// Its manifest's digest: `sha256:...`.
+    pub digest: String,
+    /// `repository:tag`; absent for an image without a name.
+    pub name: Option<String>,
+}
+
+/// Ports of a firewalld zone, each as `8443/tcp`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ZoneState {
+    /// The zone's name; tells which one the default is.
+    pub name: String,
+    /// Open now.
+    pub running: Vec<String>,
+    /// Open after the next reload or boot.
+    pub permanent: Vec<String>,
+}
+
+/// Why something could not be decided: not a difference, an error.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Undecided {
+    /// What could not be found out, and why.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Undecided {
+    /// Without advice.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None }
+    }
+
+    /// With advice.
+    #[must_use]
+    pub fn with_help(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: Some(help.into()) }
+    }
+}
+
+/// The answers of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answers(BTreeMap<Ask, Answer>);
+
+macro_rules! typed {
+    ($(#[$doc:meta] $method:ident($($argument:ident: $type:ty),*) $ask:expr => $variant:ident($answer:ty);)*) => {$(
+        #[$doc]
+        ///
+        /// # Errors
+        /// When it could not be found out, or was not asked.
+        pub fn $method(&self, $($argument: $type),*) -> Result<&$answer, Undecided> {
+            let ask = $ask;
+            match self.0.get(&ask) {
+                Some(Answer::$variant(answer)) => Ok(answer),
+                Some(Answer::Unknown(reason)) => Err(Undecided::new(reason.clone())),
+                Some(_) | None => Err(Undecided::new(format!("the host did not answer {ask:?}"))),
+            }
+        }
+    )*};
+}
+
+impl Answers {
+    /// Keeps an answer; a later one replaces an earlier one.
+    pub fn insert(&mut self, ask: Ask, answer: Answer) {
+        self.0.insert(ask, answer);
+    }
+
+    /// Whether a question has any answer.
+    #[must_use]
+    pub fn has(&self, ask: &Ask) -> bool {
+        self.0.contains_key(ask)
+    }
+
+    typed! {
+        /// What stands at a path.
+        path(path: &AbsPath) Ask::Path(path.clone()) => Path(PathState);
+        /// A file asked for with the same wish for its content.
+        file(path: &AbsPath, content: &Wanted) Ask::File { path: path.clone(), content: content.clone() } => File(FileState);
+        /// A unit.
+        unit(name: &str) Ask::Unit(name.to_owned()) => Unit(UnitState);
+        /// The images.
+        images() Ask::Images => Images(Vec<ImageState>);
+        /// A zone's ports.
+        zone(name: &Option<String>) Ask::Zone(name.clone()) => Zone(ZoneState);
+        /// A command's exit status.
+        guard(guard: &Guard) Ask::Guard(guard.clone()) => Guard(i32);
+        /// The units that are owed a restart.
+        owed(plan: &str) Ask::Owed(plan.to_owned()) => Owed(Vec<String>);
+    }
+}

@@ -1,0 +1,325 @@
+//! Reads what a host replied to a batch of questions. All of it is hostile text until it is parsed here.
+
+use std::collections::BTreeMap;
+
+use super::script::guards;
+use super::{Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, Sort, UnitState, Wanted, ZoneState};
+use crate::attribute::Mode;
+use crate::path::AbsPath;
+use crate::shell::{Section, sections};
+
+/// Why a reply as a whole is of no use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplyError {
+    /// The program never started.
+    #[error("the host ran none of it")]
+    NotStarted,
+    /// The program started and did not reach its end.
+    #[error("the host's reply was cut short")]
+    Cut,
+}
+
+/// Everything the sections said, by what it is about.
+#[derive(Default)]
+struct Reply<'a> {
+    entries: BTreeMap<&'a str, Result<Entry, String>>,
+    links: BTreeMap<&'a str, String>,
+    path_errors: Vec<String>,
+    sums: BTreeMap<&'a str, &'a str>,
+    contents: BTreeMap<&'a str, &'a [u8]>,
+    units: Vec<UnitState>,
+    unit_ids: Vec<String>,
+    units_failed: Option<String>,
+    images: Vec<ImageState>,
+    images_failed: Option<String>,
+    zones: BTreeMap<Option<String>, Result<ZoneState, String>>,
+    guards: BTreeMap<usize, i32>,
+    owed: BTreeMap<&'a str, Vec<String>>,
+}
+
+/// Reads a reply: every question gets an answer, if only that it is unknown.
+///
+/// # Errors
+/// When the program did not start or did not end.
+pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, ReplyError> {
+    let sections = sections(reply, nonce);
+    if sections.first().is_none_or(|first| first.head != "begin") {
+        return Err(ReplyError::NotStarted);
+    }
+    if sections.last().is_none_or(|last| last.head != "end") {
+        return Err(ReplyError::Cut);
+    }
+    let found = Reply::collect(&sections);
+    let guards = guards(asks.iter().copied());
+    let units: Vec<&str> = {
+        let mut names: Vec<&str> = asks.iter().filter_map(|ask| if let Ask::Unit(name) = ask { Some(name.as_str()) } else { None }).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    };
+    let mut answers = Answers::default();
+    for ask in asks {
+        let answer = match ask {
+            Ask::Path(path) => found.path(path).map(Answer::Path),
+            Ask::File { path, content } => found.file(path, content).map(Answer::File),
+            Ask::Unit(name) => found.unit(name, &units).map(Answer::Unit),
+            Ask::Images => found.images_failed.clone().map_or_else(|| Ok(Answer::Images(found.images.clone())), Err),
+            Ask::Zone(zone) => found
+                .zones
+                .get(zone)
+                .cloned()
+                .unwrap_or_else(|| Err("the host did not answer for the firewall zone".to_owned()))
+                .map(Answer::Zone),
+            Ask::Guard(guard) => guards
+                .iter()
+                .position(|known| *known == guard)
+                .and_then(|index| found.guards.get(&index))
+                .map(|status| Answer::Guard(*status))
+                .ok_or_else(|| format!("the host did not answer for the command {:?}", guard.argv)),
+            Ask::Owed(plan) => found
+                .owed
+                .get(plan.as_str())
+                .map(|units| Answer::Owed(units.clone()))
+                .ok_or_else(|| "the host did not say which restarts are owed".to_owned()),
+        };
+        answers.insert((*ask).clone(), answer.unwrap_or_else(Answer::Unknown));
+    }
+    Ok(answers)
+}
+
+impl<'a> Reply<'a> {
+    fn collect(sections: &[Section<'a>]) -> Self {
+        let mut found = Self::default();
+        let mut zone: Option<Option<String>> = None;
+        for section in sections {
+            let (word, rest) = section.head.split_once(' ').unwrap_or((section.head, ""));
+            let body = || String::from_utf8_lossy(section.body);
+            match word {
+                "paths" => found.stat_lines(section.body),
+                "link" => {
+                    // readlink ends its answer with one newline, which is not the link's.
+                    let target = body().into_owned();
+                    found.links.insert(rest, target.strip_suffix('\n').map_or(target.clone(), str::to_owned));
+                }
+                "sum" => {
+                    if let Some((digest, path)) = rest.split_once(' ')
+                        && digest.len() == 64
+                        && digest.bytes().all(|b| b.is_ascii_hexdigit())
+                    {
+                        found.sums.insert(path, digest);
+                    }
+                }
+                "content" => {
+                    found.contents.insert(rest, section.body);
+                }
+                "units" => found.unit_blocks(&body()),
+                "images" => found.image_lines(&body()),
+                "zone" => {
+                    let name = rest.strip_prefix("named ").map(str::to_owned);
+                    found.zones.insert(name.clone(), Err("the host did not answer for the firewall zone".to_owned()));
+                    zone = Some(name);
+                }
+                "zone-name" | "zone-running" | "zone-permanent" => found.zone_part(zone.as_ref(), word, rest, &body()),
+                "guard" => {
+                    if let Some((index, status)) = rest.split_once(' ')
+                        && let (Ok(index), Ok(status)) = (index.parse(), status.parse())
+                    {
+                        found.guards.insert(index, status);
+                    }
+                }
+                "owed" => {
+                    let units = body().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+                    found.owed.insert(rest, units);
+                }
+                "missing" | "failed" => found.failure(zone.as_ref(), word, rest),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Lines of `stat`: `=mode uid gid size user group path`, or an error of the tool.
+    fn stat_lines(&mut self, body: &'a [u8]) {
+        let Ok(text) = std::str::from_utf8(body) else {
+            self.path_errors.push("stat answered with text that is not UTF-8".to_owned());
+            return;
+        };
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            let Some(fields) = line.strip_prefix('=') else {
+                if !line.ends_with("No such file or directory") && !line.ends_with("Not a directory") {
+                    self.path_errors.push(line.to_owned());
+                }
+                continue;
+            };
+            let mut parts = fields.splitn(7, ' ');
+            let mut next = || parts.next().unwrap_or_default();
+            let (mode, uid, gid, size, user, group, path) = (next(), next(), next(), next(), next(), next(), next());
+            self.entries.insert(path, entry(mode, uid, gid, size, user, group));
+        }
+    }
+
+    fn path(&self, path: &AbsPath) -> Result<PathState, String> {
+        match self.entries.get(path.as_str()) {
+            Some(Ok(entry)) => {
+                let mut entry = entry.clone();
+                if matches!(entry.sort, Sort::Link(_)) {
+                    let target =
+                        self.links.get(path.as_str()).ok_or_else(|| format!("cannot read the link {path}"))?;
+                    entry.sort = Sort::Link(target.clone());
+                }
+                Ok(PathState::Present(entry))
+            }
+            Some(Err(reason)) => Err(format!("cannot read the state of {path}: {reason}")),
+            None => match self.path_errors.iter().find(|line| line.contains(path.as_str())).or(self.path_errors.first()) {
+                Some(line) => Err(format!("cannot read the state of {path}: {line}")),
+                None => Ok(PathState::Absent),
+            },
+        }
+    }
+
+    fn file(&self, path: &AbsPath, wanted: &Wanted) -> Result<FileState, String> {
+        let state = self.path(path)?;
+        if !state.entry().is_some_and(|entry| entry.sort == Sort::File) {
+            return Ok(FileState::Absent);
+        }
+        let sha256 = self.sums.get(path.as_str()).ok_or_else(|| format!("cannot read {path}: permission denied?"))?;
+        let shown = match wanted {
+            Wanted::Never => false,
+            Wanted::Unless(digest) => digest != sha256,
+            Wanted::Always => true,
+        };
+        let content = if shown { self.contents.get(path.as_str()).map(|bytes| bytes.to_vec()) } else { None };
+        if shown && content.is_none() {
+            return Err(format!("the host did not send the content of {path}"));
+        }
+        Ok(FileState::Present { sha256: (*sha256).to_owned(), content })
+    }
+
+    /// Blocks of `systemctl show`, parted by empty lines, one a unit in the order asked.
+    fn unit_blocks(&mut self, body: &str) {
+        for block in body.split("\n\n") {
+            let mut state = UnitState::default();
+            let mut id = String::new();
+            for line in block.lines() {
+                let Some((key, value)) = line.split_once('=') else {
+                    if !line.trim().is_empty() {
+                        self.units_failed = Some(line.to_owned());
+                    }
+                    continue;
+                };
+                let value = value.to_owned();
+                match key {
+                    "Id" => id = value,
+                    "LoadState" => state.load = value,
+                    "ActiveState" => state.active = value,
+                    "SubState" => state.sub = value,
+                    "UnitFileState" => state.file = value,
+                    "NeedDaemonReload" => state.stale = value == "yes",
+                    _ => {}
+                }
+            }
+            if !id.is_empty() {
+                self.units.push(state);
+                self.unit_ids.push(id);
+            }
+        }
+    }
+
+    fn unit(&self, name: &str, asked: &[&str]) -> Result<UnitState, String> {
+        if let Some(reason) = &self.units_failed {
+            return Err(format!("systemctl cannot be asked: {reason}"));
+        }
+        // By place, not by Id: an alias answers with its unit's own name.
+        let at = asked.iter().position(|unit| *unit == name);
+        at.filter(|_| self.units.len() == asked.len())
+            .and_then(|at| self.units.get(at))
+            .cloned()
+            .ok_or_else(|| format!("systemctl did not answer for {name}"))
+    }
+
+    /// Lines of `podman images`: ID, digest, name.
+    fn image_lines(&mut self, body: &str) {
+        for line in body.lines().filter(|line| !line.is_empty()) {
+            let mut parts = line.splitn(3, ' ');
+            let (Some(id), Some(digest), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+                self.images_failed = Some(format!("podman answered: {line}"));
+                continue;
+            };
+            let id = id.strip_prefix("sha256:").unwrap_or(id);
+            if id.len() != 64 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
+                self.images_failed = Some(format!("podman answered: {line}"));
+                continue;
+            }
+            let name = (!name.starts_with("<none>")).then(|| name.to_owned());
+            self.images.push(ImageState { id: id.to_owned(), digest: digest.to_owned(), name });
+        }
+        self.images.sort();
+    }
+
+    fn zone_part(&mut self, zone: Option<&Option<String>>, part: &str, rest: &str, body: &str) {
+        let Some(slot) = zone.and_then(|zone| self.zones.get_mut(zone)) else { return };
+        match part {
+            "zone-name" => *slot = Ok(ZoneState { name: rest.to_owned(), ..ZoneState::default() }),
+            _ => {
+                if let Ok(state) = slot {
+                    let ports = ports(body);
+                    if part == "zone-running" { state.running = ports } else { state.permanent = ports }
+                }
+            }
+        }
+    }
+
+    fn failure(&mut self, zone: Option<&Option<String>>, word: &str, rest: &str) {
+        let (tool, said) = rest.split_once(' ').unwrap_or((rest, ""));
+        let reason = if word == "missing" { format!("{tool} is not installed") } else { said.to_owned() };
+        match tool {
+            "podman" => {
+                let known = self.images_failed.take();
+                self.images_failed = Some(known.unwrap_or(reason));
+            }
+            "systemctl" => {
+                self.units_failed.get_or_insert(reason);
+            }
+            "firewalld" | "busctl" => {
+                if let Some(slot) = zone.and_then(|zone| self.zones.get_mut(zone)) {
+                    *slot = Err(format!("firewalld cannot be asked: {reason}"));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn entry(mode: &str, uid: &str, gid: &str, size: &str, user: &str, group: &str) -> Result<Entry, String> {
+    let number = |text: &str| text.parse::<u32>().map_err(|_| format!("stat answered {text:?} for an id"));
+    let bits = u32::from_str_radix(mode, 16).map_err(|_| format!("stat answered {mode:?} for a mode"))?;
+    // The file type bits of st_mode, inode(7).
+    let sort = match bits & 0o170_000 {
+        0o040_000 => Sort::Directory,
+        0o100_000 => Sort::File,
+        0o120_000 => Sort::Link(String::new()),
+        _ => Sort::Other,
+    };
+    let named = |name: &str| (name != "UNKNOWN").then(|| name.to_owned());
+    Ok(Entry {
+        sort,
+        mode: Mode::new(bits),
+        user: Owner { id: number(uid)?, name: named(user) },
+        group: Owner { id: number(gid)?, name: named(group) },
+        size: size.parse().map_err(|_| format!("stat answered {size:?} for a size"))?,
+    })
+}
+
+/// Ports in a D-Bus reply as busctl prints it: `aas 1 2 "8443" "tcp"` (running) or `a(ss) 1 "8443" "tcp"` (permanent).
+fn ports(body: &str) -> Vec<String> {
+    let quoted: Vec<&str> = body.split('"').skip(1).step_by(2).collect();
+    let mut ports: Vec<String> = quoted
+        .chunks_exact(2)
+        .filter_map(|pair| match pair {
+            [port, protocol] => Some(format!("{port}/{protocol}")),
+            _ => None,
+        })
+        .collect();
+    ports.sort();
+    ports
+}

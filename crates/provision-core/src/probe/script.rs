@@ -1,0 +1,203 @@
+//! The shell program of a batch of questions. It only reads: no redirection but to `/dev/null`, no here-document (bash
+//! keeps those in temporary files), no tool that writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use super::{Ask, CONTENT_LIMIT, Guard, Wanted};
+use crate::path::AbsPath;
+use crate::shell::{STATE, preamble, quote, words};
+
+/// Most paths in one tool run: well under the 128 KiB that Linux allows one argument list entry and the 2 MiB of all,
+/// and small enough that the shell's own copying of the list does not show.
+const PATHS_AT_ONCE: usize = 200;
+
+/// The unit properties that [`super::UnitState`] has, in the order in which the reply is read by name.
+const UNIT_PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload";
+
+const FUNCTIONS: &str = r#"
+paths() {
+  stat -c '=%f %u %g %s %U %G %n' -- "$@" 2>&1
+  for p; do
+    if [ -L "$p" ]; then say link "$p"; readlink -- "$p"; fi
+  done
+}
+sums() {
+  for p; do
+    IFS= read -r l || break
+    h=${l%% *}; h=${h#\\}; c=${w%% *}; w=${w#* }
+    case $p in *\\*) ;; *) case $l in *"  $p") ;; *) break ;; esac ;; esac
+    say sum "$h $p"
+    case $c in
+      never) ;;
+      "$h") ;;
+      *) say content "$p"; dd bs=65536 count=4 if="$p" 2>/dev/null ;;
+    esac
+  done
+}
+limited() {
+  if command -v timeout >/dev/null 2>&1; then timeout "$@"; else shift; "$@"; fi
+}
+images() {
+  command -v podman >/dev/null 2>&1 || { say missing podman; return 0; }
+  if [ "$(id -u)" = 0 ]; then g=/var/lib/containers/storage; else g=${XDG_DATA_HOME:-$HOME/.local/share}/containers/storage; fi
+  for f in /etc/containers/storage.conf; do
+    [ -r "$f" ] && [ "$(id -u)" = 0 ] || continue
+    r=$(sed -n 's/^[[:space:]]*graphroot[[:space:]]*=[[:space:]]*"\(.*\)".*/\1/p' "$f")
+    [ -z "$r" ] || g=$r
+  done
+  for f in "$g"/*-images; do
+    [ -d "$f" ] || continue
+    podman images --no-trunc --format '{{.Id}} {{.Digest}} {{.Repository}}:{{.Tag}}' </dev/null 2>&1 || say failed podman images
+    return 0
+  done
+  return 0
+}
+firewalld() {
+  busctl --auto-start=no call org.fedoraproject.FirewallD1 "$@" </dev/null 2>&1
+}
+zone() {
+  say zone "$1"
+  command -v busctl >/dev/null 2>&1 || { say missing busctl; return 0; }
+  o=/org/fedoraproject/FirewallD1; f=org.fedoraproject.FirewallD1; z=$2
+  if [ -z "$z" ]; then
+    z=$(firewalld $o $f getDefaultZone) || { say failed firewalld "$z"; return 0; }
+    z=${z#*\"}; z=${z%\"*}
+  fi
+  say zone-name "$z"
+  r=$(firewalld $o $f.zone getPorts s "$z") || { say failed firewalld "$r"; return 0; }
+  c=$(firewalld $o/config $f.config getZoneByName s "$z") || { say failed firewalld "$c"; return 0; }
+  c=${c#*\"}; c=${c%\"*}
+  p=$(firewalld "$c" $f.config.zone getPorts) || { say failed firewalld "$p"; return 0; }
+  say zone-running; printf '%s' "$r"
+  say zone-permanent; printf '%s' "$p"
+}
+"#;
+
+/// Writes the program for some questions.
+pub(crate) fn program<'a>(asks: impl IntoIterator<Item = &'a Ask>, nonce: &str) -> String {
+    let mut script = preamble(nonce);
+    script.push_str(STATE);
+    script.push_str(FUNCTIONS);
+    // The whole program is one function that is called on its last line: a program that was cut does nothing.
+    script.push_str("main() {\nsay begin\n");
+    let batch = Batch::sort(asks);
+    let _infallible = batch.write(&mut script);
+    script.push_str("say end\n}\nmain </dev/null\n");
+    script
+}
+
+/// The questions by the tool that answers them.
+#[derive(Default)]
+struct Batch<'a> {
+    paths: BTreeSet<&'a AbsPath>,
+    files: BTreeMap<&'a AbsPath, BTreeSet<&'a Wanted>>,
+    units: BTreeSet<&'a str>,
+    images: bool,
+    zones: BTreeSet<Option<&'a str>>,
+    guards: BTreeSet<&'a Guard>,
+    owed: BTreeSet<&'a str>,
+}
+
+impl<'a> Batch<'a> {
+    fn sort(asks: impl IntoIterator<Item = &'a Ask>) -> Self {
+        let mut batch = Self::default();
+        for ask in asks {
+            match ask {
+                Ask::Path(path) => {
+                    batch.paths.insert(path);
+                }
+                Ask::File { path, content } => {
+                    // Read together with what the path is, so that a link or an unreadable file is told apart.
+                    batch.paths.insert(path);
+                    batch.files.entry(path).or_default().insert(content);
+                }
+                Ask::Unit(name) => {
+                    batch.units.insert(name);
+                }
+                Ask::Images => batch.images = true,
+                Ask::Zone(zone) => {
+                    batch.zones.insert(zone.as_deref());
+                }
+                Ask::Guard(guard) => {
+                    batch.guards.insert(guard);
+                }
+                Ask::Owed(plan) => {
+                    batch.owed.insert(plan);
+                }
+            }
+        }
+        batch
+    }
+
+    fn write(&self, script: &mut String) -> std::fmt::Result {
+        let paths: Vec<&AbsPath> = self.paths.iter().copied().collect();
+        for chunk in paths.chunks(PATHS_AT_ONCE) {
+            writeln!(script, "say paths; paths {}", words(chunk.iter().map(|path| path.as_str())))?;
+        }
+        let files: Vec<(&AbsPath, &BTreeSet<&Wanted>)> = self.files.iter().map(|(path, wanted)| (*path, wanted)).collect();
+        for chunk in files.chunks(PATHS_AT_ONCE) {
+            writeln!(script, "set --; w=")?;
+            for (path, wanted) in chunk {
+                let path = quote(path.as_str());
+                writeln!(
+                    script,
+                    "[ -f {path} ] && [ ! -L {path} ] && [ -r {path} ] && set -- \"$@\" {path} && w=\"$w\"{}' '",
+                    code(wanted)
+                )?;
+            }
+            writeln!(script, "[ $# = 0 ] || sha256sum -- \"$@\" 2>/dev/null | sums \"$@\"")?;
+        }
+        if !self.units.is_empty() {
+            writeln!(
+                script,
+                "say units; systemctl show --no-pager --property={UNIT_PROPERTIES} -- {} 2>&1 || say failed systemctl",
+                words(&self.units)
+            )?;
+        }
+        if self.images {
+            writeln!(script, "say images; images")?;
+        }
+        for zone in &self.zones {
+            // The first word tells a named zone from the default one.
+            let label = zone.map_or_else(|| "default".to_owned(), |name| format!("named {name}"));
+            writeln!(script, "zone {} {}", quote(&label), quote(zone.unwrap_or_default()))?;
+        }
+        for (index, guard) in self.guards.iter().enumerate() {
+            let directory = guard.directory.as_ref().map_or(String::new(), |path| format!("cd {} && ", quote(path.as_str())));
+            writeln!(
+                script,
+                "( {directory}limited {} {} ) </dev/null >/dev/null 2>&1; say guard {index} $?",
+                guard.limit.as_secs().max(1),
+                words(&guard.argv)
+            )?;
+        }
+        for plan in &self.owed {
+            let plan = quote(plan);
+            writeln!(
+                script,
+                "say owed {plan}; state {plan}; for f in \"$state\"/owed/*; do [ -e \"$f\" ] && printf '%s\\n' \"${{f##*/}}\"; done"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// What `sums` is told about a file: `never`, a digest, or a word that no digest equals.
+fn code(wanted: &BTreeSet<&Wanted>) -> String {
+    if wanted.iter().all(|wanted| **wanted == Wanted::Never) {
+        return "never".to_owned();
+    }
+    match wanted.iter().copied().collect::<Vec<_>>().as_slice() {
+        [Wanted::Unless(digest)] if digest.bytes().all(|b| b.is_ascii_hexdigit()) => digest.clone(),
+        _ => "always".to_owned(),
+    }
+}
+
+/// The guards of some questions in the order in which the program numbers them.
+pub(crate) fn guards<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a Guard> {
+    Batch::sort(asks).guards.into_iter().collect()
+}
+
+// `dd` above reads 4 blocks of 64 KiB; the two must stay the same number.
+const _: () = assert!(CONTENT_LIMIT == 4 * 65_536);

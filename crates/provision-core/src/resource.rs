@@ -1,0 +1,324 @@
+//! The contract of a kind, and the list of kinds.
+//!
+//! A kind is pure and synchronous: from its spec it says what it provides and wants, what to ask the host, how the
+//! answer differs from what is wanted, and which steps close the difference. It never sees the engine, the transport,
+//! events or another kind.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use crate::address::Address;
+use crate::change::{Action, Cause, Change};
+use crate::check::Check;
+use crate::path::AbsPath;
+use crate::plan::asset::Assets;
+use crate::plan::fields::Fields;
+use crate::probe::{Answers, Ask, Undecided};
+use crate::step::{Await, Step};
+
+pub mod directory;
+pub mod file;
+pub mod link;
+
+/// Every kind, in the order of the reference.
+pub static KINDS: &[&Kind] = &[&directory::KIND, &file::KIND, &link::KIND];
+
+/// A kind of resource, as plans and the reference know it.
+pub struct Kind {
+    /// The key in a plan: `[name.x]`.
+    pub name: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Its fields, in the order of the reference.
+    pub fields: &'static [Field],
+    /// A complete example that parses, in TOML.
+    pub example: &'static str,
+    /// Fields that name a template file beside the plan; the plan replaces the name by the rendered text.
+    pub templates: &'static [&'static str],
+    /// Reads the fields of one resource. It gives none when there was a finding that it cannot do without.
+    pub read: fn(&Fields<'_>, &Setup<'_>) -> Option<Box<dyn Resource>>,
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kind({})", self.name)
+    }
+}
+
+/// A field of a kind, for the reference.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// The key.
+    pub name: &'static str,
+    /// What it takes, such as `path`, `list of text` or `"started" | "stopped"`.
+    pub takes: &'static str,
+    /// Whether it must be there.
+    pub required: bool,
+    /// What it is for and what holds without it.
+    pub doc: &'static str,
+}
+
+/// The kind of that name.
+#[must_use]
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().copied().find(|kind| kind.name == name)
+}
+
+/// What reading a resource may need besides its fields.
+pub struct Setup<'a> {
+    /// The resource's own address.
+    pub address: &'a Address,
+    /// The plan's name.
+    pub plan: &'a str,
+    /// The files beside the plan.
+    pub assets: &'a dyn Assets,
+}
+
+/// One resource: what is wanted of one thing on one host.
+pub trait Resource: fmt::Debug + Send + Sync {
+    /// What is there once the resource is as wanted.
+    fn provides(&self) -> Vec<Thing>;
+
+    /// What must be there before.
+    fn wants(&self) -> Vec<Want> {
+        Vec::new()
+    }
+
+    /// What to ask the host.
+    fn asks(&self) -> Vec<Ask>;
+
+    /// How the host differs from what is wanted.
+    ///
+    /// # Errors
+    /// When the answers do not tell: never to say that something differs.
+    fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided>;
+
+    /// The steps that make the change. Called for a change that this resource's diff made, on the same answers.
+    ///
+    /// # Errors
+    /// When what the steps need, such as key material, cannot be made.
+    fn steps(&self, change: &Change, answers: &Answers, materials: &Materials) -> Result<Vec<Step>, Undecided>;
+
+    /// Files whose bytes [`Resource::steps`] needs, or the check of [`Resource::watch`], such as an authority's key.
+    fn reads(&self) -> Vec<AbsPath> {
+        Vec::new()
+    }
+
+    /// What is watched, at each apply, once everything that the resource wants is there.
+    fn watch(&self) -> Option<Watch> {
+        None
+    }
+
+    /// Attributes for templates of other resources, besides the fields as they are written.
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+/// Something that a resource provides or wants.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Thing {
+    /// A directory.
+    Directory(AbsPath),
+    /// A file or link.
+    Path(AbsPath),
+    /// What defines a systemd unit or configures it.
+    Unit(String),
+    /// A systemd unit that is running, or as its service resource wants it.
+    Running(String),
+    /// A unit of podman's, by its file name: `data.volume`.
+    Quadlet(String),
+    /// An image in podman's store.
+    Image(String),
+    /// A port that something listens on, as `8443/tcp`, with the address it binds.
+    Port {
+        /// As written: `0.0.0.0`, `::`.
+        address: String,
+        /// `8443/tcp`.
+        port: String,
+    },
+}
+
+impl fmt::Display for Thing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path) => write!(f, "the directory {path}"),
+            Self::Path(path) => write!(f, "the file {path}"),
+            Self::Unit(name) => write!(f, "the unit {name}"),
+            Self::Running(name) => write!(f, "the running unit {name}"),
+            Self::Quadlet(name) => write!(f, "the Quadlet unit {name}"),
+            Self::Image(name) => write!(f, "the image {name}"),
+            Self::Port { address, port } => write!(f, "port {port} on {address}"),
+        }
+    }
+}
+
+/// Something that must be there before, and what follows from its change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Want {
+    /// What is wanted.
+    pub target: Target,
+    /// What follows from its change.
+    pub relation: Relation,
+    /// Whether the plan must provide it. Without this, what the plan does not provide is expected on the host.
+    pub required: bool,
+}
+
+impl Want {
+    /// Comes after the target and nothing more.
+    #[must_use]
+    pub const fn after(target: Target) -> Self {
+        Self { target, relation: Relation::After, required: false }
+    }
+
+    /// Uses the target: its change reaches whatever runs on top.
+    #[must_use]
+    pub const fn uses(target: Target) -> Self {
+        Self { target, relation: Relation::Uses, required: false }
+    }
+
+    /// The same, and the plan must provide it.
+    #[must_use]
+    pub const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+}
+
+/// How a want names what it wants.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// The nearest managed directory that contains the path.
+    Parent(AbsPath),
+    /// Whatever stands at the path or below it, and the nearest managed directory above.
+    Tree(AbsPath),
+    /// Exactly this thing.
+    Thing(Thing),
+    /// Whatever listens on the port (`8443/tcp`), running.
+    Port(String),
+    /// A resource, by its address.
+    Resource(Address),
+}
+
+/// What follows from the change of something wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Relation {
+    /// Only the order.
+    After,
+    /// What runs with it restarts or reloads.
+    Uses,
+}
+
+/// What a diff may look at besides the answers.
+pub struct Context<'a> {
+    /// The time, given by whoever embeds the library.
+    pub now: OffsetDateTime,
+    /// What changes upstream, of the things that this resource wants directly or not.
+    pub(crate) pending: &'a BTreeMap<Thing, Action>,
+    /// The changes that reach this resource through what it uses.
+    pub causes: Vec<Cause>,
+    /// Units that are owed a restart since an earlier apply.
+    pub owed: &'a [String],
+}
+
+impl Context<'_> {
+    /// What an earlier resource of the same apply is going to do to a thing; nothing when it stays.
+    #[must_use]
+    pub fn pending(&self, thing: &Thing) -> Option<Action> {
+        self.pending.get(thing).copied()
+    }
+
+    /// Whether anything upstream changes at all.
+    #[must_use]
+    pub fn anything_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Makes sure that the directory of a path is there or comes: without it the change would fail half-way.
+    ///
+    /// # Errors
+    /// When there is no directory and none comes.
+    pub fn require_parent(&self, path: &AbsPath, answers: &Answers) -> Result<(), Undecided> {
+        use crate::probe::Sort;
+        let Some(parent) = path.parent() else { return Ok(()) };
+        if self.pending(&Thing::Directory(parent.clone())).is_some() || self.pending(&Thing::Path(parent.clone())).is_some()
+        {
+            return Ok(());
+        }
+        match answers.path(&parent)?.entry().map(|entry| &entry.sort) {
+            // A link may well lead to a directory; what it leads to is the host's business.
+            Some(Sort::Directory | Sort::Link(_)) => Ok(()),
+            Some(other) => Err(Undecided::with_help(
+                format!("{parent} is a {}, not a directory", other.name()),
+                "move it away, or choose another path",
+            )),
+            None => Err(Undecided::with_help(
+                format!("the directory {parent} does not exist on the host, and the plan does not make it"),
+                format!("add a directory resource with path = \"{parent}\""),
+            )),
+        }
+    }
+}
+
+/// Bytes that steps need and that only the host or an earlier step has. Wiped when they go.
+#[derive(Default)]
+pub struct Materials {
+    files: BTreeMap<AbsPath, Zeroizing<Vec<u8>>>,
+    /// The time, as for [`Context::now`].
+    pub(crate) now: Option<OffsetDateTime>,
+}
+
+impl Materials {
+    /// With the time at which things are made.
+    #[must_use]
+    pub fn new(now: OffsetDateTime) -> Self {
+        Self { files: BTreeMap::new(), now: Some(now) }
+    }
+
+    /// Keeps the content of a file.
+    pub fn insert(&mut self, path: AbsPath, content: Zeroizing<Vec<u8>>) {
+        self.files.insert(path, content);
+    }
+
+    /// Whether a file's content is known.
+    #[must_use]
+    pub fn has(&self, path: &AbsPath) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// When it was not asked for by [`Resource::reads`] or is not there.
+    pub fn file(&self, path: &AbsPath) -> Result<&[u8], Undecided> {
+        self.files
+            .get(path)
+            .map(|content| content.as_slice())
+            .ok_or_else(|| Undecided::new(format!("cannot read {path} on the host")))
+    }
+
+    /// The time.
+    ///
+    /// # Errors
+    /// When the engine gave none.
+    pub fn now(&self) -> Result<OffsetDateTime, Undecided> {
+        self.now.ok_or_else(|| Undecided::new("the time is not known"))
+    }
+}
+
+impl fmt::Debug for Materials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.files.keys()).finish()
+    }
+}
+
+/// Something that is waited for at each apply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Watch {
+    /// From this side, through the connection.
+    Here(Check),
+    /// On the host.
+    Host(Await),
+}

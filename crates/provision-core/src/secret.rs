@@ -1,0 +1,110 @@
+//! Text that may be a secret. It cannot be printed: only what asks for it by name gets it.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// What is shown in place of a secret, everywhere.
+pub const MASK: &str = "(secret)";
+
+/// Text from a plan, and whether a secret went into it.
+///
+/// `Debug` and [`Text::shown`] mask a secret; [`Text::expose`] is the only way to its letters.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Text {
+    content: Zeroizing<String>,
+    secret: bool,
+}
+
+impl Text {
+    /// Text that anyone may see.
+    #[must_use]
+    pub fn plain(content: impl Into<String>) -> Self {
+        Self { content: Zeroizing::new(content.into()), secret: false }
+    }
+
+    /// Text that nobody may see.
+    #[must_use]
+    pub fn secret(content: impl Into<String>) -> Self {
+        Self { content: Zeroizing::new(content.into()), secret: true }
+    }
+
+    /// Whether a secret went into it.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.secret
+    }
+
+    /// The text itself: for a step's content or standard input, never for a message.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.content
+    }
+
+    /// The text, or [`MASK`] in its place.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        if self.secret { MASK } else { &self.content }
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.shown())
+    }
+}
+
+/// The secrets of a run, for taking them out of what a host says.
+///
+/// Defence in depth: nothing of ours prints a secret, but a host's tool may echo its input.
+#[derive(Clone, Default)]
+pub struct Secrets(Vec<Zeroizing<String>>);
+
+/// Secrets shorter than this are left alone: masking every `a` would hide the message and show the secret.
+const SHORTEST_MASKED: usize = 4;
+
+impl Secrets {
+    /// Remembers a secret, and its lines when it has several.
+    pub fn add(&mut self, secret: &str) {
+        for piece in std::iter::once(secret).chain(secret.lines()) {
+            if piece.len() >= SHORTEST_MASKED && !self.0.iter().any(|known| **known == piece) {
+                self.0.push(Zeroizing::new(piece.to_owned()));
+            }
+        }
+        // The longest first, so that a secret that contains another is masked whole.
+        self.0.sort_by_key(|known| std::cmp::Reverse(known.len()));
+    }
+
+    /// The text with every known secret masked.
+    #[must_use]
+    pub fn mask(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_masked_however_it_is_printed() {
+        let text = Text::secret("hunter22");
+        assert_eq!(format!("{text:?} {}", text.shown()), "\"(secret)\" (secret)");
+        assert_eq!(Text::plain("open").shown(), "open");
+    }
+
+    #[test]
+    fn what_a_host_echoes_is_masked() {
+        let mut secrets = Secrets::default();
+        secrets.add("hunter22");
+        secrets.add("hunter22-longer\nsecond line");
+        secrets.add("ab");
+        assert_eq!(secrets.mask("no hunter22-longer, hunter22 or second line; ab"), "no (secret), (secret) or (secret); ab");
+    }
+}

@@ -1,0 +1,198 @@
+//! The quoting types: how text becomes part of a POSIX shell program, and how such a program reaches a host's shell.
+//!
+//! Nothing else in the library writes a quote character for a shell.
+
+use std::fmt::Write;
+
+/// One word of shell text that stands for exactly the given text.
+///
+/// Single quotes keep everything but themselves (POSIX.1-2017, XCU 2.2.2), so a quote is closed, escaped, and opened again.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'_' | b'-' | b':' | b'@' | b'%' | b'+');
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// An argument list as shell text, every word quoted.
+#[must_use]
+pub fn words<T: AsRef<str>>(arguments: impl IntoIterator<Item = T>) -> String {
+    let mut text = String::new();
+    for argument in arguments {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&quote(argument.as_ref()));
+    }
+    text
+}
+
+/// As whom the far side's shell runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Become {
+    /// As the user who logged in.
+    No,
+    /// As root, through `sudo -n`: it must not ask for a password.
+    Root,
+}
+
+/// The command line that makes the login shell run a program that comes on standard input.
+///
+/// It must mean the same to sh, bash, fish and csh, so it has single quotes and no `!`, `\` or newline inside them.
+/// The program is taken from standard input by its exact length; what follows it there is left for the program to read.
+/// `dd` is the one POSIX tool that can promise that: shells and `head` may read ahead. `iflag=fullblock` (GNU, BusyBox
+/// and toybox) makes it wait for the whole program when the network delivers it in pieces.
+#[must_use]
+pub fn bootstrap(program: &str, become_: Become) -> String {
+    let mut line = String::from("exec ");
+    if become_ == Become::Root {
+        line.push_str("sudo -n -- ");
+    }
+    let _infallible = write!(
+        line,
+        "/bin/sh -c 'eval \"$(dd bs={} count=1 iflag=fullblock 2>/dev/null)\"'",
+        program.len().max(1)
+    );
+    line
+}
+
+/// What every program starts with: a known locale, a path that finds the administrator's tools, files private until
+/// their mode is set, and a marker that only this exchange knows.
+#[must_use]
+pub(crate) fn preamble(nonce: &str) -> String {
+    format!(
+        "LC_ALL=C; export LC_ALL; unset CDPATH; IFS=' \t\n'; umask 077\n\
+         PATH=\"${{PATH:-/usr/bin:/bin}}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"; export PATH\n\
+         n={nonce}\n\
+         say() {{ printf '\\n@%s %s\\n' \"$n\" \"$*\"; }}\n"
+    )
+}
+
+/// Where a plan keeps its state on a host, as a shell function that sets `state`: the system's for root (FHS 5.8), the
+/// user's own for anybody else (XDG base directories).
+pub(crate) const STATE: &str = r#"
+state() {
+  if [ "$(id -u)" = 0 ]; then state=/var/lib/provision/$1; else state=${XDG_STATE_HOME:-$HOME/.local/state}/provision/$1; fi
+}
+"#;
+
+/// A marker that nothing on the host can foresee, so that no output can pass for one of ours: 128 random bits in hex.
+///
+/// # Errors
+/// When this machine has no source of randomness.
+pub(crate) fn nonce() -> Result<String, getrandom::Error> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(crate::blob::hex(&bytes))
+}
+
+/// One marked section of a reply: the words after the marker, and the bytes up to the next marker.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Section<'a> {
+    pub(crate) head: &'a str,
+    pub(crate) body: &'a [u8],
+}
+
+/// Cuts a reply into its sections. What stands before the first marker, such as a login banner, is left out.
+pub(crate) fn sections<'a>(reply: &'a [u8], nonce: &str) -> Vec<Section<'a>> {
+    let marker = format!("\n@{nonce} ");
+    let marker = marker.as_bytes();
+    let mut starts = Vec::new();
+    let mut from = 0;
+    while let Some(at) = find(reply.get(from..).unwrap_or_default(), marker) {
+        starts.push(from + at);
+        from += at + marker.len();
+    }
+    let ends = starts.iter().skip(1).copied().chain(std::iter::once(reply.len()));
+    starts
+        .iter()
+        .zip(ends)
+        .filter_map(|(start, end)| {
+            let section = reply.get(start + marker.len()..end)?;
+            let line = section.iter().position(|byte| *byte == b'\n')?;
+            let head = std::str::from_utf8(section.get(..line)?).ok()?;
+            Some(Section { head, body: section.get(line + 1..)? })
+        })
+        .collect()
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    // A marker is rare and starts with a newline: skip from newline to newline.
+    let mut from = 0;
+    loop {
+        let rest = haystack.get(from..)?;
+        let at = rest.iter().position(|byte| *byte == b'\n')?;
+        if rest.get(at..)?.starts_with(needle) {
+            return Some(from + at);
+        }
+        from += at + 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    /// The shells of this machine that a host may have; `tests/run` installs all of them.
+    fn shells() -> Vec<Vec<&'static str>> {
+        [vec!["dash"], vec!["bash", "--posix"], vec!["bash"], vec!["busybox", "ash"]]
+            .into_iter()
+            .filter(|shell| Command::new(shell[0]).arg("--help").output().is_ok())
+            .collect()
+    }
+
+    fn run(shell: &[&str], arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let mut child = Command::new(shell[0])
+            .args(&shell[1..])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap().stdout
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_quoted_word_is_the_same_word_to_every_shell(text in "[^\0]{0,40}") {
+            for shell in shells() {
+                let out = run(&shell, &["-c", &format!("printf %s {}", quote(&text))], b"");
+                prop_assert_eq!(String::from_utf8_lossy(&out), text.as_str(), "{:?}", shell);
+            }
+        }
+    }
+
+    #[test]
+    fn a_program_leaves_the_data_behind_it_untouched() {
+        let program = format!("printf '%s|' first\ncat\n#{}\n", "x".repeat(100_000));
+        let mut input = program.clone().into_bytes();
+        input.extend(0..=255_u8);
+        let line = bootstrap(&program, Become::No);
+        for shell in shells() {
+            let mut expected = b"first|".to_vec();
+            expected.extend(0..=255_u8);
+            assert_eq!(run(&shell, &["-c", &line], &input), expected, "{shell:?}");
+        }
+    }
+
+    #[test]
+    fn sections_are_cut_at_markers_only() {
+        let reply = b"banner\n\n@abc one two\nbody\n@abx not\n\x00\xff\n@abc end\n";
+        assert_eq!(
+            sections(reply, "abc"),
+            [
+                Section { head: "one two", body: b"body\n@abx not\n\x00\xff" },
+                Section { head: "end", body: b"" }
+            ]
+        );
+        assert_eq!(sections(b"", "abc"), []);
+        assert_eq!(sections(b"\n@abc cut", "abc"), []);
+    }
+}

@@ -1,0 +1,294 @@
+//! The shell program of a batch of steps. What steps carry follows the program on standard input, in order.
+
+use std::fmt::Write;
+
+use super::{Await, Batch, Layer, Need, Ownership, Run, Step, Task};
+use crate::probe::Guard;
+use crate::shell::{STATE, preamble, quote, words};
+
+/// Largest piece that is read at once: one `dd` block, which is taken whole before the first byte is written, so that a
+/// full disk cannot leave half of it on standard input.
+const BLOCK: u64 = 1 << 20;
+
+const FUNCTIONS: &str = r#"
+receive() {
+  q=$(($1 / 1048576)); r=$(($1 % 1048576))
+  [ $q = 0 ] || dd bs=1048576 count=$q iflag=fullblock 2>/dev/null || return
+  [ $r = 0 ] || dd bs=$r count=1 iflag=fullblock 2>/dev/null
+}
+discard() { for k; do receive "$k" >/dev/null; done; }
+limited() {
+  if command -v timeout >/dev/null 2>&1; then timeout "$@"; else shift; "$@"; fi
+}
+own() { # path user group
+  if [ -n "$2" ]; then chown -h -- "$2" "$1" || return; fi
+  if [ -n "$3" ]; then chgrp -h -- "$3" "$1" || return; fi
+}
+directory() { # path mode user group
+  mkdir -- "$1" || return
+  own "$1" "$3" "$4" && chmod -- "$2" "$1" || { c=$?; rmdir -- "$1"; return $c; }
+}
+attributes() { # path mode user group
+  own "$1" "$3" "$4" || return
+  [ -z "$2" ] || chmod -- "$2" "$1"
+}
+stage() { # path length digest: the blob as a private file beside the path
+  t=${1%/*}/.${1##*/}.provision-new
+  rm -f -- "$t" || return
+  ( set -C; : >"$t" ) || return
+  left=${left#* }
+  receive "$2" | { cat >"$t"; c=$?; [ $c = 0 ] || cat >/dev/null; exit $c; } || { rm -f -- "$t"; return 1; }
+  d=$(sha256sum <"$t") || { rm -f -- "$t"; return 1; }
+  [ "${d%% *}" = "$3" ] || { rm -f -- "$t"; echo "what arrived for $1 is not what was sent"; return 1; }
+}
+put() { # path length digest mode user group limit [validating command]
+  p=$1; m=$4; u=$5; g=$6; l=$7
+  if [ -d "$p" ] && [ ! -L "$p" ]; then echo "$p is a directory"; return 1; fi
+  stage "$p" "$2" "$3" || return
+  shift 7
+  own "$t" "$u" "$g" && chmod -- "$m" "$t" || { rm -f -- "$t"; return 1; }
+  if [ $# != 0 ]; then
+    limited "$l" "$@" </dev/null || { c=$?; rm -f -- "$t"; echo "the new content of $p was refused by: $1"; return $c; }
+  fi
+  mv -f -- "$t" "$p" || { c=$?; rm -f -- "$t"; return $c; }
+}
+link() { # path target
+  t=${1%/*}/.${1##*/}.provision-new
+  if [ -e "$1" ] && [ ! -L "$1" ]; then echo "$1 is not a link"; return 1; fi
+  rm -f -- "$t" && ln -s -- "$2" "$t" || return
+  # A link to a directory must be replaced, not entered: rm and rename, since mv -T is not everywhere.
+  if mv -fT -- "$t" "$1" 2>/dev/null; then return 0; fi
+  rm -f -- "$1" && mv -f -- "$t" "$1"
+}
+units_read() {
+  [ -n "$stale" ] || return 0
+  systemctl daemon-reload </dev/null || return
+  stale=
+}
+unit() { # limit verb name
+  limited "$1" systemctl "$2" -- "$3" </dev/null && return
+  c=$?
+  case $2 in
+    start|restart|reload)
+      systemctl status --no-pager --lines=0 -- "$3" </dev/null 2>&1
+      journalctl --no-pager --output=cat --lines=20 --unit="$3" </dev/null 2>&1 ;;
+  esac
+  return $c
+}
+load() { # limit length id name
+  left=${left#* }
+  o=$(receive "$2" | { limited "$1" podman load; c=$?; cat >/dev/null; exit $c; }) || { c=$?; printf '%s\n' "$o"; return $c; }
+  i=$(podman image inspect --format '{{.Id}}' -- "$3" </dev/null 2>&1) || { printf '%s\n' "$o" "$i" "the archive did not bring the image $3"; return 1; }
+  podman tag "$3" "$4" </dev/null
+}
+port() { # layer zone port protocol
+  o=/org/fedoraproject/FirewallD1; f=org.fedoraproject.FirewallD1; z=$2
+  if [ -z "$z" ]; then
+    z=$(busctl call $f $o $f getDefaultZone </dev/null 2>&1) || { printf '%s\n' "$z"; return 1; }
+    z=${z#*\"}; z=${z%\"*}
+  fi
+  if [ "$1" = running ]; then
+    e=$(busctl call $f $o $f.zone addPort sssi "$z" "$3" "$4" 0 </dev/null 2>&1) && return
+  else
+    c=$(busctl call $f $o/config $f.config getZoneByName s "$z" </dev/null 2>&1) || { printf '%s\n' "$c"; return 1; }
+    c=${c#*\"}; c=${c%\"*}
+    e=$(busctl call $f "$c" $f.config.zone addPort ss "$3" "$4" </dev/null 2>&1) && return
+  fi
+  # Somebody else opened it since it was looked at: that is what was wanted.
+  case $e in *ALREADY_ENABLED*) return 0 ;; esac
+  printf '%s\n' "$e"; return 1
+}
+answers() { # limit pause statuses needle curl-arguments
+  command -v curl >/dev/null 2>&1 || { echo "curl is not installed on the host"; return 127; }
+  l=$1; w=$2; s=$3; b=$4; shift 4; k=0
+  while :; do
+    r=$(curl --silent --show-error --max-time 10 --write-out '\n%{http_code}' "$@" </dev/null 2>&1); c=$?
+    h=${r##*
+}
+    if [ $c = 0 ]; then
+      case " $s " in *" $h "*)
+        if [ -z "$b" ]; then return 0; fi
+        case $r in *"$b"*) return 0 ;; esac ;;
+      esac
+    fi
+    [ $k -lt $l ] || break
+    sleep "$w"; k=$((k + w))
+  done
+  printf 'no right answer within %s s; the last one:\n%s\n' "$l" "$r"
+  return 1
+}
+owe() { [ -d "$owed" ] || mkdir -p -m 0700 -- "$owed" || return; for k; do : >"$owed/$k" || return; done; }
+pay() { for k; do rm -f -- "$owed/$k"; done; }
+task() { # number 'tasks it needs' 'lengths it carries' 'owes' 'pays'
+  for d in $2; do
+    case " $bad " in *" $d "*) bad="$bad $1"; discard $3; say skipped "$1" "$d"; return ;; esac
+  done
+  say begun "$1"
+  if [ -n "$4" ] && ! e=$(owe $4 2>&1); then
+    bad="$bad $1"; discard $3; say failed "$1" 0 1; printf '%s' "$e"; return
+  fi
+  if [ -n "$stale" ]; then case " $acts " in *" $1 "*)
+    if e=$(units_read 2>&1); then stale=; else bad="$bad $1"; discard $3; say failed "$1" 0 1; printf '%s' "$e"; return; fi ;;
+  esac; fi
+  e=$( { left="$3 "; [ "$left" = " " ] && left=; at=0; "task_$1"; c=$?; [ $c = 0 ] || discard $left; printf '\n%s %s' "$at" "$c"; } 2>&1 )
+  a=${e##*
+}
+  e=${e%
+*}
+  case $a in
+    '- 0') [ -z "$5" ] || pay $5; say unneeded "$1" ;;
+    *' 0') [ -z "$5" ] || pay $5; case " $loads " in *" $1 "*) stale=1 ;; esac; say done "$1"; printf '%s' "$e" ;;
+    *) bad="$bad $1"; say failed "$1" "$a"; printf '%s' "$e" ;;
+  esac
+}
+"#;
+
+/// Writes the program for a batch.
+pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
+    let mut script = preamble(nonce);
+    script.push_str(STATE);
+    script.push_str(FUNCTIONS);
+    let _infallible = write_batch(&mut script, batch);
+    script
+}
+
+fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
+    for (index, task) in batch.tasks.iter().enumerate() {
+        writeln!(script, "task_{index}() {{")?;
+        for (at, step) in task.steps.iter().enumerate() {
+            writeln!(script, "at={at}; {} || return", command(step, batch))?;
+        }
+        writeln!(script, "}}")?;
+    }
+    let numbers = |wanted: fn(&Step) -> bool| -> String {
+        let numbers: Vec<String> = batch
+            .tasks
+            .iter()
+            .enumerate()
+            .filter(|(_, task)| task.steps.iter().any(wanted))
+            .map(|(index, _)| index.to_string())
+            .collect();
+        numbers.join(" ")
+    };
+    // The whole program is one function that is called on its last line: a program that was cut does nothing.
+    writeln!(script, "main() {{\nbad= stale=")?;
+    writeln!(script, "loads='{}'", numbers(|step| *step == Step::ReloadUnits))?;
+    writeln!(script, "acts='{}'", numbers(|step| matches!(step, Step::Unit { .. })))?;
+    writeln!(script, "state {}; owed=$state/owed", quote(&batch.plan))?;
+    writeln!(script, "say begin")?;
+    for (index, task) in batch.tasks.iter().enumerate() {
+        // Unit names have no blank and no character that a shell expands.
+        let (owes, pays) = (join(&task.owes), join(&task.pays));
+        writeln!(
+            script,
+            "task {index} '{}' '{}' {} {}",
+            join(&task.after),
+            join(&lengths(task)),
+            quote(&owes),
+            quote(&pays)
+        )?;
+    }
+    writeln!(script, "if [ -n \"$stale\" ] && ! e=$(units_read 2>&1); then say reload-failed; printf '%s' \"$e\"; fi")?;
+    writeln!(script, "say end\n}}\nmain")
+}
+
+fn lengths(task: &Task) -> Vec<u64> {
+    task.steps.iter().filter_map(Step::blob).map(crate::blob::Blob::length).collect()
+}
+
+fn join<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// One step as shell text. Every function it names is in [`FUNCTIONS`].
+fn command(step: &Step, batch: &Batch) -> String {
+    let limit = batch.step_limit.as_secs().max(1).to_string();
+    match step {
+        Step::MakeDirectory { path, mode, ownership } => {
+            let (user, group) = names(ownership);
+            words(["directory", path.as_str(), &mode.to_string(), &user, &group])
+        }
+        Step::SetAttributes { path, mode, ownership } => {
+            let (user, group) = names(ownership);
+            let mode = mode.map(|mode| mode.to_string()).unwrap_or_default();
+            words(["attributes", path.as_str(), &mode, &user, &group])
+        }
+        Step::PutFile { path, content, mode, ownership, validate } => {
+            let (user, group) = names(ownership);
+            let (length, mode) = (content.length().to_string(), mode.to_string());
+            let fixed = ["put", path.as_str(), &length, content.sha256(), &mode, &user, &group, &limit];
+            let staged = staged(path);
+            let validate = validate.iter().map(|argument| argument.replace("%s", &staged));
+            words(fixed.into_iter().map(str::to_owned).chain(validate))
+        }
+        Step::PutLink { path, target } => words(["link", path.as_str(), target]),
+        // Taken together by `task`, which sees that it is owed.
+        Step::ReloadUnits => ":".to_owned(),
+        Step::Unit { name, action } => words(["unit", &limit, action.verb(), name]),
+        Step::LoadImage { archive, id, name } => words(["load", &limit, &archive.length().to_string(), id, name]),
+        Step::PullImage { reference } => {
+            format!("limited {limit} podman pull --quiet -- {} </dev/null", quote(reference))
+        }
+        Step::OpenPort { zone, port, protocol, layer } => {
+            let layer = match layer {
+                Layer::Running => "running",
+                Layer::Permanent => "permanent",
+            };
+            words(["port", layer, zone.as_deref().unwrap_or_default(), port, protocol])
+        }
+        Step::Run(run) => run_command(run),
+        Step::Await(wait) => await_command(wait),
+    }
+}
+
+/// The name under which a file is staged; `stage` makes the same.
+fn staged(path: &crate::path::AbsPath) -> String {
+    let directory = path.as_str().rsplit_once('/').map_or("", |(directory, _)| directory);
+    format!("{directory}/.{}.provision-new", path.name())
+}
+
+fn names(ownership: &Ownership) -> (String, String) {
+    let text = |account: &Option<crate::attribute::Account>| account.as_ref().map(ToString::to_string).unwrap_or_default();
+    (text(&ownership.user), text(&ownership.group))
+}
+
+fn run_command(run: &Run) -> String {
+    let mut text = String::from("{ ");
+    for need in &run.guards {
+        let unneeded = match need {
+            Need::Absent(path) => format!("[ -e {0} ] || [ -L {0} ]", quote(path.as_str())),
+            Need::Fails(guard) => guard_command(guard),
+            Need::Succeeds(guard) => format!("! {}", guard_command(guard)),
+        };
+        // `task` reads the dash as: not needed after all.
+        let _infallible = write!(text, "if {unneeded}; then at=-; return 0; fi; ");
+    }
+    let directory = run.directory.as_ref().map_or(String::new(), |path| format!("cd {} && ", quote(path.as_str())));
+    let command = format!("( {directory}limited {} {} )", run.limit.as_secs().max(1), words(&run.argv));
+    let _infallible = match &run.input {
+        // printf is the shell's own: the text shows in no process list.
+        Some(input) => write!(text, "printf %s {} | {command}; }}", quote(input.expose())),
+        None => write!(text, "{command} </dev/null; }}"),
+    };
+    text
+}
+
+fn guard_command(guard: &Guard) -> String {
+    let directory = guard.directory.as_ref().map_or(String::new(), |path| format!("cd {} && ", quote(path.as_str())));
+    format!(
+        "( {directory}limited {} {} ) </dev/null >/dev/null 2>&1",
+        guard.limit.as_secs().max(1),
+        words(&guard.argv)
+    )
+}
+
+fn await_command(wait: &Await) -> String {
+    let statuses = wait.status.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let limit = wait.limit.as_secs().to_string();
+    let pause = wait.pause.as_secs().max(1).to_string();
+    let needle = wait.contains.clone().unwrap_or_default();
+    format!("{} {}", words(["answers", &limit, &pause, &statuses, &needle]), words(&wait.curl))
+}
+
+// `receive` above divides by the same number.
+const _: () = assert!(BLOCK == 1_048_576);
