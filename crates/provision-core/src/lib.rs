@@ -2,3 +2,4 @@
 
 pub mod blob;
 pub mod transport;
+pub mod x509;
