@@ -74,7 +74,9 @@ mod tests {
     #[test]
     fn an_address_is_a_kind_and_a_name() {
         assert_eq!("directory.root_1".parse::<Address>().unwrap().to_string(), "directory.root_1");
-        for wrong in ["", "directory", "directory.", ".root", "directory.a b", "a.b.c", "directory.1", "directory.my-root"] {
+        for wrong in
+            ["", "directory", "directory.", ".root", "directory.a b", "a.b.c", "directory.1", "directory.my-root"]
+        {
             assert!(wrong.parse::<Address>().is_err(), "{wrong:?}");
         }
     }

@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn facts_are_read_by_name_and_one_line_each() {
-        let reply = b"\n@n begin\n\n@n fact arch\nx86_64\n\n@n fact os_id\ndebian\nevil\n\n@n fact other\nx\n\n@n end\n";
+        let reply =
+            b"\n@n begin\n\n@n fact arch\nx86_64\n\n@n fact os_id\ndebian\nevil\n\n@n fact other\nx\n\n@n end\n";
         let facts = read(reply, "n").unwrap();
         let found: BTreeMap<_, _> = facts.iter().collect();
         assert_eq!(found.len(), NAMES.len());

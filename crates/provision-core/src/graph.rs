@@ -207,9 +207,7 @@ impl Index {
     }
 
     fn nearest_directory(&self, path: &AbsPath) -> Vec<usize> {
-        path.ancestors()
-            .find_map(|parent| self.things.get(&Thing::Directory(parent)).cloned())
-            .unwrap_or_default()
+        path.ancestors().find_map(|parent| self.things.get(&Thing::Directory(parent)).cloned()).unwrap_or_default()
     }
 }
 

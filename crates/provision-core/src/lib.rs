@@ -1,5 +1,33 @@
 //! Models the steps of installing something on a host as an idempotent graph of resources, and applies it over SSH.
+//!
+//! The flow, every arrow a value that can be printed, compared and tested without a host:
+//!
+//! ```text
+//! TOML text -> Plan -> Graph -> questions => (one exchange) => Answers -> Changes -> Steps => (one exchange) => Report
+//! ```
+//!
+//! [`plan::Plan`] is read from text or built by [`plan::build::PlanBuilder`]; [`engine::observe`] asks a host,
+//! [`engine::Observed::diff`] compares, [`engine::apply`] makes the changes and verifies them. The library prints
+//! nothing, reads no environment, home directory or clock, and has no global state.
 
+pub mod address;
+pub mod attribute;
 pub mod blob;
+pub mod change;
+pub mod check;
+pub mod connection;
+pub mod engine;
+pub mod event;
+pub mod facts;
+pub mod graph;
+pub mod path;
+pub mod plan;
+pub mod probe;
+pub mod report;
+pub mod resource;
+pub mod secret;
+pub mod shell;
+pub mod step;
+pub mod testing;
 pub mod transport;
 pub mod x509;

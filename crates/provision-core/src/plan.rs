@@ -47,7 +47,10 @@ pub struct Plan {
 
 impl std::fmt::Debug for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Plan").field("name", &self.name).field("resources", &self.resources.len()).finish_non_exhaustive()
+        f.debug_struct("Plan")
+            .field("name", &self.name)
+            .field("resources", &self.resources.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,7 +94,11 @@ impl Plan {
         let description = match root.entries.get("description").map(|entry| &entry.node) {
             Some(Node { value: Value::Text(text), .. }) => Some(text.expose().to_owned()),
             Some(node) => {
-                problems.borrow_mut().add_help(node.place, format!("`description` is {}", node.type_name()), "it takes text");
+                problems.borrow_mut().add_help(
+                    node.place,
+                    format!("`description` is {}", node.type_name()),
+                    "it takes text",
+                );
                 None
             }
             None => None,
@@ -170,7 +177,9 @@ impl Plan {
         self.resources.iter().any(|resource| resource.references.iter().any(|(reference, _)| reference.is("fact")))
             || self.outputs.iter().any(|(_, node)| {
                 texts(node).iter().any(|(text, _)| {
-                    self.templates.references(text).is_ok_and(|found| found.iter().any(|reference| reference.is("fact")))
+                    self.templates
+                        .references(text)
+                        .is_ok_and(|found| found.iter().any(|reference| reference.is("fact")))
                 })
             })
     }
@@ -221,7 +230,11 @@ impl Plan {
             };
             let Value::Table(resources) = &entry.node.value else {
                 let message = format!("`{key}` is {}", entry.node.type_name());
-                problems.borrow_mut().add_help(entry.node.place, message, format!("a resource has a name: [{key}.name]"));
+                problems.borrow_mut().add_help(
+                    entry.node.place,
+                    message,
+                    format!("a resource has a name: [{key}.name]"),
+                );
                 continue;
             };
             for (name, entry) in &resources.entries {
@@ -267,7 +280,8 @@ impl Plan {
     fn load_template(&self, field: &str, node: &mut Node, problems: &RefCell<Problems>) {
         let Value::Text(name) = &node.value else { return };
         let text = self.assets.read(name.expose()).and_then(|bytes| {
-            String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8 text, so it cannot be a template", name.expose()))
+            String::from_utf8(bytes)
+                .map_err(|_| format!("{} is not UTF-8 text, so it cannot be a template", name.expose()))
         });
         match text {
             Ok(text) => node.value = Value::Text(crate::secret::Text::plain(text)),
@@ -316,7 +330,7 @@ impl Plan {
     /// Whether a reference leads somewhere, as far as can be said before anything is rendered.
     fn check_reference(&self, reference: &Reference, place: Option<Place>, problems: &RefCell<Problems>) {
         let text = reference.0.join(".");
-        let (first, second) = (reference.part(0), reference.part(1));
+        let (first, second) = (reference.part(0).unwrap_or_default(), reference.part(1));
         let missing = |help: String| {
             problems.borrow_mut().add_help(place, format!("`{text}` refers to something that is not there"), help);
         };

@@ -182,7 +182,7 @@ impl Want {
 
     /// The same, and the plan must provide it.
     #[must_use]
-    pub const fn required(self) -> Self {
+    pub fn required(self) -> Self {
         Self { required: true, ..self }
     }
 }
@@ -243,7 +243,8 @@ impl Context<'_> {
     pub fn require_parent(&self, path: &AbsPath, answers: &Answers) -> Result<(), Undecided> {
         use crate::probe::Sort;
         let Some(parent) = path.parent() else { return Ok(()) };
-        if self.pending(&Thing::Directory(parent.clone())).is_some() || self.pending(&Thing::Path(parent.clone())).is_some()
+        if self.pending(&Thing::Directory(parent.clone())).is_some()
+            || self.pending(&Thing::Path(parent.clone())).is_some()
         {
             return Ok(());
         }
@@ -321,4 +322,19 @@ pub enum Watch {
     Here(Check),
     /// On the host.
     Host(Await),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::plan::asset::NoAssets;
+
+    #[test]
+    fn every_kind_keeps_the_contract() {
+        for kind in KINDS {
+            crate::testing::contract(kind, Arc::new(NoAssets));
+        }
+    }
 }

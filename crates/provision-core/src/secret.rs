@@ -105,6 +105,9 @@ mod tests {
         secrets.add("hunter22");
         secrets.add("hunter22-longer\nsecond line");
         secrets.add("ab");
-        assert_eq!(secrets.mask("no hunter22-longer, hunter22 or second line; ab"), "no (secret), (secret) or (secret); ab");
+        assert_eq!(
+            secrets.mask("no hunter22-longer, hunter22 or second line; ab"),
+            "no (secret), (secret) or (secret); ab"
+        );
     }
 }

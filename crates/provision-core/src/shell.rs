@@ -50,11 +50,8 @@ pub fn bootstrap(program: &str, become_: Become) -> String {
     if become_ == Become::Root {
         line.push_str("sudo -n -- ");
     }
-    let _infallible = write!(
-        line,
-        "/bin/sh -c 'eval \"$(dd bs={} count=1 iflag=fullblock 2>/dev/null)\"'",
-        program.len().max(1)
-    );
+    let _infallible =
+        write!(line, "/bin/sh -c 'eval \"$(dd bs={} count=1 iflag=fullblock 2>/dev/null)\"'", program.len().max(1));
     line
 }
 
@@ -187,10 +184,7 @@ mod tests {
         let reply = b"banner\n\n@abc one two\nbody\n@abx not\n\x00\xff\n@abc end\n";
         assert_eq!(
             sections(reply, "abc"),
-            [
-                Section { head: "one two", body: b"body\n@abx not\n\x00\xff" },
-                Section { head: "end", body: b"" }
-            ]
+            [Section { head: "one two", body: b"body\n@abx not\n\x00\xff" }, Section { head: "end", body: b"" }]
         );
         assert_eq!(sections(b"", "abc"), []);
         assert_eq!(sections(b"\n@abc cut", "abc"), []);

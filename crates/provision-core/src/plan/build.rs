@@ -91,10 +91,11 @@ impl PlanBuilder {
     }
 
     fn entry(mut self, section: &str, name: &str, node: Node) -> Self {
-        let slot = self.root.entries.entry(section.to_owned()).or_insert_with(|| Entry {
-            key: None,
-            node: Node::new(Value::Table(Table::default()), None),
-        });
+        let slot = self
+            .root
+            .entries
+            .entry(section.to_owned())
+            .or_insert_with(|| Entry { key: None, node: Node::new(Value::Table(Table::default()), None) });
         if let Value::Table(table) = &mut slot.node.value {
             put(table, name, node);
         }

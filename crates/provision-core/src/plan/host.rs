@@ -97,12 +97,6 @@ impl Host {
             let connect_limit = connect.duration();
             Reach::Ssh(SshAddress { address, port: port.unwrap_or(22), user, identity, connect_limit })
         };
-        Some(Self {
-            name: name.to_owned(),
-            reach,
-            become_,
-            silence: silence.duration(),
-            step_limit: step.duration(),
-        })
+        Some(Self { name: name.to_owned(), reach, become_, silence: silence.duration(), step_limit: step.duration() })
     }
 }

@@ -201,7 +201,9 @@ fn convert(node: &Node, input_type: InputType, inputs: &Inputs) -> Result<Node, 
     };
     let value = match (input_type, &node.value) {
         (InputType::Text, Value::Text(text)) => Value::Text(text.clone()),
-        (InputType::Text, _) => return Err(format!("it is {}, and text is wanted: put it in quotes", node.type_name())),
+        (InputType::Text, _) => {
+            return Err(format!("it is {}, and text is wanted: put it in quotes", node.type_name()));
+        }
         (InputType::Integer | InputType::Port, Value::Integer(number)) => Value::Integer(*number),
         (InputType::Integer | InputType::Port, _) => match text.filter(|_| node.rendered).map(str::parse) {
             Some(Ok(number)) => Value::Integer(number),

@@ -128,9 +128,6 @@ pub(crate) fn from_toml(value: &toml::Value) -> Node {
 
 pub(crate) fn from_toml_table(table: &toml::Table) -> Table {
     Table {
-        entries: table
-            .iter()
-            .map(|(key, value)| (key.clone(), Entry { key: None, node: from_toml(value) }))
-            .collect(),
+        entries: table.iter().map(|(key, value)| (key.clone(), Entry { key: None, node: from_toml(value) })).collect(),
     }
 }

@@ -9,7 +9,7 @@ use super::fields::Fields;
 use super::host::{Host, Reach};
 use super::node::{Entry, Node, Table, Value};
 use super::problem::{Problems, suggest};
-use super::template::{Reference, from_rendered, is_template, table_to_rendered, to_rendered};
+use super::template::{Reference, from_rendered, is_template, map, table_to_rendered, to_rendered};
 use super::{Declared, Plan};
 use crate::address::Address;
 use crate::facts::Facts;
@@ -64,16 +64,14 @@ impl Plan {
             Reach::Local => ("local".to_owned(), 0, String::new()),
             Reach::Ssh(ssh) => (ssh.address.clone(), ssh.port, ssh.user.clone().unwrap_or_default()),
         };
-        let host: Rendered = [
-            ("address", Rendered::from(address)),
-            ("name", Rendered::from(host.name.as_str())),
-            ("port", Rendered::from(port)),
-            ("user", Rendered::from(user)),
-        ]
-        .into_iter()
-        .collect();
-        let facts: Rendered = facts.iter().map(|(name, value)| (name.to_owned(), Rendered::from(value))).collect();
-        let plan: Rendered = [("name", Rendered::from(self.name.as_str()))].into_iter().collect();
+        let host = map([
+            ("address".to_owned(), Rendered::from(address)),
+            ("name".to_owned(), Rendered::from(host.name.as_str())),
+            ("port".to_owned(), Rendered::from(port)),
+            ("user".to_owned(), Rendered::from(user)),
+        ]);
+        let facts = map(facts.iter().map(|(name, value)| (name.to_owned(), Rendered::from(value))));
+        let plan = map([("name".to_owned(), Rendered::from(self.name.as_str()))]);
         vec![("host".to_owned(), host), ("fact".to_owned(), facts), ("plan".to_owned(), plan)]
     }
 
@@ -174,25 +172,22 @@ impl Plan {
     ) -> Option<Node> {
         // Only what is referred to goes in: a plan of a thousand resources is not copied a thousand times.
         let mut context: BTreeMap<String, Rendered> = base.iter().cloned().collect();
-        let inputs: Rendered =
-            self.values.iter().map(|(name, node)| (name.clone(), to_rendered(node))).collect();
-        context.insert("input".to_owned(), inputs);
+        let inputs = self.values.iter().map(|(name, node)| (name.clone(), to_rendered(node)));
+        context.insert("input".to_owned(), map(inputs));
         for kind in references.iter().filter_map(|reference| reference.part(0)) {
             if let Some(of_kind) = known.get(kind)
                 && !context.contains_key(kind)
             {
-                let wanted = |name: &str| {
-                    references.iter().any(|r| r.is(kind) && r.part(1).is_none_or(|part| part == name))
-                };
-                let value: Rendered = of_kind
+                let wanted =
+                    |name: &str| references.iter().any(|r| r.is(kind) && r.part(1).is_none_or(|part| part == name));
+                let of_kind = of_kind
                     .iter()
                     .filter(|(name, _)| wanted(name))
-                    .filter_map(|(name, table)| Some((name.clone(), table_to_rendered(table.as_ref()?))))
-                    .collect();
-                context.insert(kind.to_owned(), value);
+                    .filter_map(|(name, table)| Some((name.clone(), table_to_rendered(table.as_ref()?))));
+                context.insert(kind.to_owned(), map(of_kind));
             }
         }
-        let context: Rendered = context.into_iter().collect();
+        let context = map(context);
         self.render_in(node, known, &context, problems)
     }
 
@@ -205,7 +200,9 @@ impl Plan {
                     Ok(value) => return Some(Node { value, place: node.place, rendered: true }),
                     Err(reason) => {
                         // The reason could quote what it stumbled over.
-                        problems.borrow_mut().add(node.place, self.secrets.mask(&format!("cannot render this: {reason}")));
+                        problems
+                            .borrow_mut()
+                            .add(node.place, self.secrets.mask(&format!("cannot render this: {reason}")));
                         return None;
                     }
                 }

@@ -1,6 +1,6 @@
 //! Templates in a plan: minijinja with strict undefined. Finds what a text refers to, and renders it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value as Rendered};
 
@@ -95,7 +95,12 @@ pub(crate) fn to_rendered(node: &Node) -> Rendered {
 }
 
 pub(crate) fn table_to_rendered(table: &Table) -> Rendered {
-    table.entries.iter().map(|(key, entry)| (key.clone(), to_rendered(&entry.node))).collect()
+    map(table.entries.iter().map(|(key, entry)| (key.clone(), to_rendered(&entry.node))))
+}
+
+/// A value for templates with named parts. Collecting pairs straight into a value would make a list of them.
+pub(crate) fn map(pairs: impl IntoIterator<Item = (String, Rendered)>) -> Rendered {
+    Rendered::from(pairs.into_iter().collect::<BTreeMap<String, Rendered>>())
 }
 
 /// What a template gave, as a value of the plan; secret when a secret went in.
@@ -139,7 +144,12 @@ fn htpasswd(plan: &str, user: &str, password: &str) -> Result<String, minijinja:
     if password.is_empty() || password.len() > 72 || password.contains('\0') {
         return Err(refuse("a password has 1 to 72 bytes and no NUL".to_owned()));
     }
-    let digest = Sha256::new().chain_update("provision htpasswd\0").chain_update(plan).chain_update("\0").chain_update(user).finalize();
+    let digest = Sha256::new()
+        .chain_update("provision htpasswd\0")
+        .chain_update(plan)
+        .chain_update("\0")
+        .chain_update(user)
+        .finalize();
     let mut salt = [0_u8; 16];
     for (to, from) in salt.iter_mut().zip(digest.iter()) {
         *to = *from;
@@ -156,7 +166,8 @@ mod tests {
     #[test]
     fn references_are_dotted_names() {
         let templates = Templates::new("p");
-        let found = templates.references("{{ directory.root.path }}/{% for x in input.names %}{{ x }}{% endfor %}").unwrap();
+        let found =
+            templates.references("{{ directory.root.path }}/{% for x in input.names %}{{ x }}{% endfor %}").unwrap();
         let found: Vec<String> = found.iter().map(|reference| reference.0.join(".")).collect();
         assert_eq!(found, ["directory.root.path", "input.names"]);
         assert!(templates.references("{{ htpasswd('a', input.p) }}").unwrap().iter().all(|r| r.0[0] == "input"));

@@ -52,7 +52,8 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
     let found = Reply::collect(&sections);
     let guards = guards(asks.iter().copied());
     let units: Vec<&str> = {
-        let mut names: Vec<&str> = asks.iter().filter_map(|ask| if let Ask::Unit(name) = ask { Some(name.as_str()) } else { None }).collect();
+        let mut names: Vec<&str> =
+            asks.iter().filter_map(|ask| if let Ask::Unit(name) = ask { Some(name.as_str()) } else { None }).collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -163,17 +164,18 @@ impl<'a> Reply<'a> {
             Some(Ok(entry)) => {
                 let mut entry = entry.clone();
                 if matches!(entry.sort, Sort::Link(_)) {
-                    let target =
-                        self.links.get(path.as_str()).ok_or_else(|| format!("cannot read the link {path}"))?;
+                    let target = self.links.get(path.as_str()).ok_or_else(|| format!("cannot read the link {path}"))?;
                     entry.sort = Sort::Link(target.clone());
                 }
                 Ok(PathState::Present(entry))
             }
             Some(Err(reason)) => Err(format!("cannot read the state of {path}: {reason}")),
-            None => match self.path_errors.iter().find(|line| line.contains(path.as_str())).or(self.path_errors.first()) {
-                Some(line) => Err(format!("cannot read the state of {path}: {line}")),
-                None => Ok(PathState::Absent),
-            },
+            None => {
+                match self.path_errors.iter().find(|line| line.contains(path.as_str())).or(self.path_errors.first()) {
+                    Some(line) => Err(format!("cannot read the state of {path}: {line}")),
+                    None => Ok(PathState::Absent),
+                }
+            }
         }
     }
 

@@ -135,7 +135,8 @@ impl<'a> Batch<'a> {
         for chunk in paths.chunks(PATHS_AT_ONCE) {
             writeln!(script, "say paths; paths {}", words(chunk.iter().map(|path| path.as_str())))?;
         }
-        let files: Vec<(&AbsPath, &BTreeSet<&Wanted>)> = self.files.iter().map(|(path, wanted)| (*path, wanted)).collect();
+        let files: Vec<(&AbsPath, &BTreeSet<&Wanted>)> =
+            self.files.iter().map(|(path, wanted)| (*path, wanted)).collect();
         for chunk in files.chunks(PATHS_AT_ONCE) {
             writeln!(script, "set --; w=")?;
             for (path, wanted) in chunk {
@@ -164,7 +165,8 @@ impl<'a> Batch<'a> {
             writeln!(script, "zone {} {}", quote(&label), quote(zone.unwrap_or_default()))?;
         }
         for (index, guard) in self.guards.iter().enumerate() {
-            let directory = guard.directory.as_ref().map_or(String::new(), |path| format!("cd {} && ", quote(path.as_str())));
+            let directory =
+                guard.directory.as_ref().map_or(String::new(), |path| format!("cd {} && ", quote(path.as_str())));
             writeln!(
                 script,
                 "( {directory}limited {} {} ) </dev/null >/dev/null 2>&1; say guard {index} $?",

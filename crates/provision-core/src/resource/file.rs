@@ -28,7 +28,12 @@ pub static KIND: Kind = Kind {
             required: false,
             doc: "A file beside the plan that is sent byte for byte.",
         },
-        Field { name: "template", takes: "file", required: false, doc: "A file beside the plan that is rendered first." },
+        Field {
+            name: "template",
+            takes: "file",
+            required: false,
+            doc: "A file beside the plan that is rendered first.",
+        },
         Field {
             name: "mode",
             takes: "mode",
@@ -213,7 +218,8 @@ fn shown(content: &Blob, secret: bool) -> Shown {
     if secret {
         return Shown::Secret;
     }
-    let text = content.bytes().filter(|bytes| bytes.len() <= CONTENT_LIMIT).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let text =
+        content.bytes().filter(|bytes| bytes.len() <= CONTENT_LIMIT).and_then(|bytes| std::str::from_utf8(bytes).ok());
     match text {
         Some(text) => Shown::Content(text.to_owned()),
         None => Shown::Bytes { length: content.length(), sha256: content.sha256().to_owned() },

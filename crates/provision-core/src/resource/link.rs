@@ -23,7 +23,7 @@ pub static KIND: Kind = Kind {
     ],
     example: r#"
 [link.current]
-path = "/opt/registry/current"
+path = "/opt/current"
 target = "releases/2.0"
 "#,
     templates: &[],
@@ -99,10 +99,7 @@ mod tests {
 
     #[test]
     fn another_target_is_updated() {
-        case("link", "path = '/srv/l'\ntarget = '/x'")
-            .given_link("/srv/l", "/y")
-            .updates("target: /y -> /x")
-            .mended();
+        case("link", "path = '/srv/l'\ntarget = '/x'").given_link("/srv/l", "/y").updates("target: /y -> /x").mended();
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct BatchReply {
     pub reload_failed: Option<String>,
     /// Whether the program came to its end.
     pub ended: bool,
+    /// Why the rest is not known, where the connection was lost on the way.
+    pub lost: Option<String>,
 }
 
 /// Reads a whole reply. Tasks of which nothing was heard count as skipped.
@@ -51,7 +53,12 @@ pub(crate) fn read(batch: &Batch, reply: &[u8], nonce: &str) -> Result<BatchRepl
             *slot = outcome;
         }
     }
-    Ok(BatchReply { outcomes, reload_failed, ended: sections.last().is_some_and(|last| last.head == "end") })
+    Ok(BatchReply {
+        outcomes,
+        reload_failed,
+        ended: sections.last().is_some_and(|last| last.head == "end"),
+        lost: None,
+    })
 }
 
 /// Collects a reply and tells which task has begun as soon as the host says so.

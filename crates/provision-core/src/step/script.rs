@@ -248,7 +248,8 @@ fn staged(path: &crate::path::AbsPath) -> String {
 }
 
 fn names(ownership: &Ownership) -> (String, String) {
-    let text = |account: &Option<crate::attribute::Account>| account.as_ref().map(ToString::to_string).unwrap_or_default();
+    let text =
+        |account: &Option<crate::attribute::Account>| account.as_ref().map(ToString::to_string).unwrap_or_default();
     (text(&ownership.user), text(&ownership.group))
 }
 
@@ -275,11 +276,7 @@ fn run_command(run: &Run) -> String {
 
 fn guard_command(guard: &Guard) -> String {
     let directory = guard.directory.as_ref().map_or(String::new(), |path| format!("cd {} && ", quote(path.as_str())));
-    format!(
-        "( {directory}limited {} {} ) </dev/null >/dev/null 2>&1",
-        guard.limit.as_secs().max(1),
-        words(&guard.argv)
-    )
+    format!("( {directory}limited {} {} ) </dev/null >/dev/null 2>&1", guard.limit.as_secs().max(1), words(&guard.argv))
 }
 
 fn await_command(wait: &Await) -> String {

@@ -1,0 +1,180 @@
+//! The only orchestration: observe, diff, apply, verify.
+//!
+//! Nothing here prints, reads a clock, an environment or a home directory, and every `await` may be the last.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use time::OffsetDateTime;
+
+mod apply;
+pub(crate) mod watch;
+
+use crate::address::Address;
+use crate::change::{Action, Cause, Change, Signal};
+use crate::connection::{Connection, ConnectionError};
+use crate::facts::Facts;
+use crate::graph::Graph;
+use crate::plan::Plan;
+use crate::plan::host::Host;
+use crate::plan::problem::PlanError;
+use crate::probe::{Answers, Ask, Undecided};
+use crate::resource::{Context, Relation, Thing};
+use crate::secret::Secrets;
+
+pub use apply::apply;
+
+/// Why a host could not be observed or changed as a whole.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The host could not be asked.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// With the host's facts the plan is wrong.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A change cannot be made; nothing has been done.
+    #[error("{address}: {reason}")]
+    Unprepared {
+        /// The resource.
+        address: Address,
+        /// Why.
+        reason: Undecided,
+    },
+    /// For some resources it could not be found out what to do; nothing has been done.
+    #[error("{count} resources of {host} could not be decided")]
+    Undecided {
+        /// The host's name in the plan.
+        host: String,
+        /// How many.
+        count: usize,
+    },
+}
+
+/// A host with its resources and what it answered.
+#[derive(Debug)]
+pub struct Observed {
+    host: Host,
+    graph: Graph,
+    answers: Answers,
+    secrets: Secrets,
+}
+
+/// Asks a host everything that the plan's resources want to know: one exchange, and one before it where the plan uses
+/// facts.
+///
+/// # Errors
+/// When the host cannot be asked, or the plan is wrong once its facts are known.
+pub async fn observe(plan: &Plan, host: &Host, connection: &dyn Connection) -> Result<Observed, EngineError> {
+    let facts = if plan.needs_facts() { connection.facts().await? } else { Facts::default() };
+    let graph = plan.resolve(host, &facts)?;
+    let answers = connection.ask(&asks(&graph)).await?;
+    Ok(Observed { host: host.clone(), graph, answers, secrets: plan.secrets().clone() })
+}
+
+fn asks(graph: &Graph) -> BTreeSet<Ask> {
+    let mut asks: BTreeSet<Ask> = graph.resources().flat_map(|(_, resource)| resource.asks()).collect();
+    if asks.iter().any(|ask| matches!(ask, Ask::Unit(_))) {
+        asks.insert(Ask::Owed(graph.plan().to_owned()));
+    }
+    asks
+}
+
+/// What an apply would do to one host: what is shown is what is done.
+#[derive(Debug)]
+pub struct Changes {
+    host: Host,
+    graph: Graph,
+    answers: Answers,
+    secrets: Secrets,
+    now: OffsetDateTime,
+    items: Vec<Result<Change, Undecided>>,
+}
+
+impl Observed {
+    /// Compares what is with what is wanted.
+    #[must_use]
+    pub fn diff(self, now: OffsetDateTime) -> Changes {
+        let Self { host, graph, answers, secrets } = self;
+        let items = diff(&graph, &answers, now);
+        Changes { host, graph, answers, secrets, now, items }
+    }
+}
+
+fn diff(graph: &Graph, answers: &Answers, now: OffsetDateTime) -> Vec<Result<Change, Undecided>> {
+    let empty = Vec::new();
+    let owed = answers.owed(graph.plan()).unwrap_or(&empty);
+    let mut items: Vec<Result<Change, Undecided>> = Vec::with_capacity(graph.len());
+    for (at, (_, resource)) in graph.resources().enumerate() {
+        let changed = |index: &usize| items.get(*index).and_then(|item| item.as_ref().ok()).filter(|c| !c.is_none());
+        let mut pending: BTreeMap<Thing, Action> = BTreeMap::new();
+        for index in graph.closure(at, Relation::After) {
+            if let (Some(change), Some(vertex)) = (changed(&index), graph.vertex(index)) {
+                pending.extend(vertex.resource.provides().into_iter().map(|thing| (thing, change.action)));
+            }
+        }
+        let causes = causes(graph, at, &items);
+        let context = Context { now, pending: &pending, causes, owed };
+        let item = resource.diff(answers, &context);
+        items.push(item);
+    }
+    items
+}
+
+/// The changes that reach a resource through what it uses, by address.
+fn causes(graph: &Graph, at: usize, items: &[Result<Change, Undecided>]) -> Vec<Cause> {
+    let mut causes: Vec<Cause> = graph
+        .closure(at, Relation::Uses)
+        .into_iter()
+        .filter_map(|index| {
+            let change = items.get(index)?.as_ref().ok()?;
+            let vertex = graph.vertex(index)?;
+            (change.signal > Signal::None).then(|| Cause { address: vertex.address.clone(), signal: change.signal })
+        })
+        .collect();
+    causes.sort();
+    causes
+}
+
+impl Changes {
+    /// The host they are for.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Every resource in order, with its change or why it could not be decided.
+    pub fn iter(&self) -> impl Iterator<Item = (&Address, Result<&Change, &Undecided>)> {
+        self.graph.resources().zip(&self.items).map(|((address, _), item)| (address, item.as_ref()))
+    }
+
+    /// The changes that there are.
+    pub fn changed(&self) -> impl Iterator<Item = (&Address, &Change)> {
+        self.iter()
+            .filter_map(|(address, item)| item.ok().map(|change| (address, change)))
+            .filter(|(_, c)| !c.is_none())
+    }
+
+    /// What could not be decided.
+    pub fn undecided(&self) -> impl Iterator<Item = (&Address, &Undecided)> {
+        self.iter().filter_map(|(address, item)| item.err().map(|reason| (address, reason)))
+    }
+
+    /// Whether the host is as wanted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.iter().all(|item| item.as_ref().is_ok_and(Change::is_none))
+    }
+
+    /// How many resources are watched at each apply, changed or not.
+    #[must_use]
+    pub fn watched(&self) -> usize {
+        self.graph.resources().filter(|(_, resource)| resource.watch().is_some()).count()
+    }
+
+    /// The resources and their order.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+}

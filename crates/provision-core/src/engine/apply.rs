@@ -1,0 +1,388 @@
+//! Apply and verify: changes become tasks, tasks become as few exchanges as they can.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zeroize::Zeroizing;
+
+use super::watch::{self, Trust};
+use super::{Changes, EngineError, asks, diff};
+use crate::address::Address;
+use crate::change::{Action, Change};
+use crate::connection::Connection;
+use crate::event::{Event, Events};
+use crate::probe::{FileState, Wanted};
+use crate::report::{Outcome, Report};
+use crate::resource::{Materials, Relation, Watch};
+use crate::step::{self, Batch, Step, Task, UnitAction};
+
+/// Makes the changes, and no others, then asks the host once more.
+///
+/// The number of exchanges depends on the checks from this side that stand between other resources, never on how many
+/// resources there are: one for the steps, one to verify, and one before them when key material on the host is needed.
+///
+/// # Errors
+/// When nothing has been done: the host cannot be reached, or a change cannot be prepared. Everything that goes wrong
+/// later is in the report.
+pub async fn apply(changes: Changes, connection: &dyn Connection, events: Events<'_>) -> Result<Report, EngineError> {
+    let undecided = changes.undecided().count();
+    if undecided > 0 {
+        return Err(EngineError::Undecided { host: changes.host.name.clone(), count: undecided });
+    }
+    let mut materials = gather(&changes, connection).await?;
+    let work = prepare(&changes, &mut materials)?;
+    let mut run =
+        Run { changes: &changes, materials: &materials, events, outcomes: BTreeMap::new(), failures: Vec::new() };
+    for part in parts(&work) {
+        match part {
+            Part::Batch(members) => run.batch(&members, &work, connection).await?,
+            Part::Here(at) => run.watch(at, connection).await,
+        }
+        if !run.failures.is_empty() {
+            break;
+        }
+    }
+    let changed = changes.changed().next().is_some();
+    if changed && run.failures.is_empty() {
+        events(Event::Verifying);
+        run.verify(connection).await;
+    }
+    Ok(run.report())
+}
+
+/// What is to be done about one resource.
+#[derive(Debug)]
+enum Work {
+    Nothing,
+    Steps(Vec<Step>),
+    Here,
+}
+
+/// What goes to the host together, or is done from this side.
+#[derive(Debug)]
+enum Part {
+    Batch(Vec<usize>),
+    Here(usize),
+}
+
+/// Reads from the host what steps and checks need and nothing else has. No exchange when there is nothing to read.
+async fn gather(changes: &Changes, connection: &dyn Connection) -> Result<Materials, EngineError> {
+    let mut materials = Materials::new(changes.now);
+    let mut wanted = BTreeSet::new();
+    for ((_, resource), item) in changes.graph.resources().zip(&changes.items) {
+        let needed = item.as_ref().is_ok_and(|change| !change.is_none()) || resource.watch().is_some();
+        for path in resource.reads().into_iter().filter(|_| needed) {
+            let known = changes.answers.file(&path, &Wanted::Always).ok();
+            match known {
+                Some(FileState::Present { content: Some(content), .. }) => {
+                    materials.insert(path, Zeroizing::new(content.clone()));
+                }
+                Some(FileState::Absent) => {}
+                _ => {
+                    let there = changes.answers.path(&path).map_or(true, |state| state.entry().is_some());
+                    if there {
+                        wanted.insert(path);
+                    }
+                }
+            }
+        }
+    }
+    for (path, content) in connection.read(&wanted).await? {
+        materials.insert(path, content);
+    }
+    Ok(materials)
+}
+
+/// Makes all steps, in order: what one resource is about to write, a later one may build upon.
+fn prepare(changes: &Changes, materials: &mut Materials) -> Result<Vec<Work>, EngineError> {
+    let mut work = Vec::with_capacity(changes.items.len());
+    for ((address, resource), item) in changes.graph.resources().zip(&changes.items) {
+        let change = item.as_ref().ok().filter(|change| !change.is_none());
+        let steps = match change {
+            Some(change) => resource
+                .steps(change, &changes.answers, materials)
+                .map_err(|reason| EngineError::Unprepared { address: address.clone(), reason })?,
+            None => Vec::new(),
+        };
+        for step in &steps {
+            if let Step::PutFile { path, content, .. } = step
+                && let Some(bytes) = content.bytes()
+            {
+                materials.insert(path.clone(), Zeroizing::new(bytes.to_vec()));
+            }
+        }
+        work.push(match (steps.is_empty(), resource.watch()) {
+            (false, _) => Work::Steps(steps),
+            (true, Some(Watch::Host(wait))) => Work::Steps(vec![Step::Await(wait)]),
+            (true, Some(Watch::Here(_))) => Work::Here,
+            (true, None) => Work::Nothing,
+        });
+    }
+    Ok(work)
+}
+
+fn parts(work: &[Work]) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut batch = Vec::new();
+    for (at, work) in work.iter().enumerate() {
+        match work {
+            Work::Nothing => {}
+            Work::Steps(_) => batch.push(at),
+            Work::Here => {
+                if !batch.is_empty() {
+                    parts.push(Part::Batch(std::mem::take(&mut batch)));
+                }
+                parts.push(Part::Here(at));
+            }
+        }
+    }
+    if !batch.is_empty() {
+        parts.push(Part::Batch(batch));
+    }
+    parts
+}
+
+/// An apply on its way.
+struct Run<'a> {
+    changes: &'a Changes,
+    materials: &'a Materials,
+    events: Events<'a>,
+    outcomes: BTreeMap<usize, Outcome>,
+    failures: Vec<String>,
+}
+
+impl Run<'_> {
+    fn address(&self, at: usize) -> Option<Address> {
+        self.changes.graph.vertex(at).map(|vertex| vertex.address.clone())
+    }
+
+    fn change(&self, at: usize) -> Option<&Change> {
+        self.changes.items.get(at)?.as_ref().ok().filter(|change| !change.is_none())
+    }
+
+    fn finish(&mut self, at: usize, outcome: Outcome) {
+        if let Some(address) = self.address(at) {
+            (self.events)(Event::Finished { address, outcome: outcome.clone() });
+        }
+        self.outcomes.insert(at, outcome);
+    }
+
+    /// The resource upstream whose failure keeps this one from being tried.
+    fn blocker(&self, at: usize) -> Option<usize> {
+        let failed = |index: &usize| self.outcomes.get(index).is_some_and(Outcome::is_failure);
+        self.changes.graph.closure(at, Relation::After).into_iter().find(failed)
+    }
+
+    /// Skips what cannot be tried any more and gives the rest.
+    fn possible(&mut self, members: &[usize]) -> Vec<usize> {
+        let mut rest = Vec::new();
+        for at in members {
+            match self.blocker(*at) {
+                Some(failed) => {
+                    let because = self.root(failed);
+                    self.finish(*at, Outcome::Skipped { because });
+                }
+                None => rest.push(*at),
+            }
+        }
+        rest
+    }
+
+    /// What failed first, for something that was itself only skipped.
+    fn root(&self, at: usize) -> Option<Address> {
+        match self.outcomes.get(&at) {
+            Some(Outcome::Skipped { because }) => because.clone(),
+            _ => self.address(at),
+        }
+    }
+
+    async fn batch(
+        &mut self,
+        members: &[usize],
+        work: &[Work],
+        connection: &dyn Connection,
+    ) -> Result<(), EngineError> {
+        let members = self.possible(members);
+        if members.is_empty() {
+            return Ok(());
+        }
+        let batch = self.make_batch(&members, work);
+        let describe = |at: usize, index: usize| {
+            batch.tasks.get(at).and_then(|task| task.steps.get(index)).map_or_else(String::new, Step::describe)
+        };
+        let descriptions: Vec<Vec<String>> = batch
+            .tasks
+            .iter()
+            .enumerate()
+            .map(|(at, task)| (0..task.steps.len()).map(|i| describe(at, i)).collect())
+            .collect();
+        let addresses: Vec<Address> = batch.tasks.iter().map(|task| task.address.clone()).collect();
+        let events = self.events;
+        let mut begun = |index: usize| {
+            if let Some(address) = addresses.get(index) {
+                events(Event::Begun { address: address.clone() });
+            }
+        };
+        let nothing_done = self.outcomes.is_empty();
+        let reply = match connection.run(batch, &mut begun).await {
+            Ok(reply) => reply,
+            Err(error) if nothing_done => return Err(error.into()),
+            Err(error) => {
+                self.failures.push(error.to_string());
+                return Ok(());
+            }
+        };
+        for (index, (at, outcome)) in members.iter().zip(&reply.outcomes).enumerate() {
+            let steps = descriptions.get(index).map(Vec::as_slice).unwrap_or_default();
+            let outcome = self.outcome(*at, outcome, &members, steps);
+            self.finish(*at, outcome);
+        }
+        if let Some(said) = reply.reload_failed {
+            self.failures.push(format!("systemd could not read its units: {}", self.changes.secrets.mask(&said)));
+        }
+        if let Some(lost) = reply.lost {
+            self.failures.push(self.changes.secrets.mask(&lost));
+        }
+        Ok(())
+    }
+
+    fn make_batch(&self, members: &[usize], work: &[Work]) -> Batch {
+        let restarts: Vec<(usize, Vec<String>)> = members
+            .iter()
+            .filter_map(|at| match work.get(*at) {
+                Some(Work::Steps(steps)) => Some((*at, restarted(steps))),
+                _ => None,
+            })
+            .collect();
+        let tasks = members
+            .iter()
+            .filter_map(|at| {
+                let Some(Work::Steps(steps)) = work.get(*at) else { return None };
+                let closure = self.changes.graph.closure(*at, Relation::After);
+                let after = members.iter().enumerate().filter(|(_, other)| closure.contains(other)).map(|(i, _)| i);
+                let signals = self.change(*at).is_some_and(|change| change.signal > crate::change::Signal::None);
+                let mut owes: Vec<String> = restarts
+                    .iter()
+                    .filter(|(service, _)| signals && self.changes.graph.closure(*service, Relation::Uses).contains(at))
+                    .flat_map(|(_, units)| units.clone())
+                    .collect();
+                owes.sort();
+                owes.dedup();
+                let address = self.address(*at)?;
+                Some(Task { address, after: after.collect(), steps: steps.clone(), owes, pays: restarted(steps) })
+            })
+            .collect();
+        let (plan, step_limit) = (self.changes.graph.plan().to_owned(), self.changes.host.step_limit);
+        Batch { tasks, plan, step_limit }
+    }
+
+    fn outcome(&self, at: usize, outcome: &step::Outcome, members: &[usize], steps: &[String]) -> Outcome {
+        let mask = |text: &str| self.changes.secrets.mask(text);
+        match outcome {
+            step::Outcome::Done { output } => match self.change(at) {
+                Some(change) => Outcome::Changed { action: change.action, output: mask(output) },
+                None => Outcome::Answered { answer: "answered as it should".to_owned() },
+            },
+            step::Outcome::NotNeeded => Outcome::NotNeeded,
+            step::Outcome::Failed { step, status, output } => {
+                let what = steps.get(*step).map_or("", String::as_str);
+                let why = match (*status, output.trim()) {
+                    (124, "") => "its time was up".to_owned(),
+                    (124, said) => format!("its time was up\n{said}"),
+                    (status, "") => format!("exit status {status}"),
+                    (_, said) => said.to_owned(),
+                };
+                Outcome::Failed { message: mask(&format!("cannot {what}: {why}")) }
+            }
+            step::Outcome::Skipped { because } => {
+                let because = because.and_then(|index| members.get(index)).and_then(|failed| self.root(*failed));
+                Outcome::Skipped { because }
+            }
+        }
+    }
+
+    async fn watch(&mut self, at: usize, connection: &dyn Connection) {
+        let possible = self.possible(&[at]);
+        let Some(vertex) = self.changes.graph.vertex(at).filter(|_| !possible.is_empty()) else { return };
+        let Some(Watch::Here(check)) = vertex.resource.watch() else { return };
+        (self.events)(Event::Begun { address: vertex.address.clone() });
+        let outcome = match Trust::new(check.tls.as_ref(), self.materials) {
+            Ok(trust) => match watch::until(&check, &trust, connection).await {
+                Ok(answer) => Outcome::Answered { answer },
+                Err(message) => Outcome::Failed { message: self.changes.secrets.mask(&message) },
+            },
+            Err(message) => Outcome::Failed { message },
+        };
+        self.finish(at, outcome);
+    }
+
+    /// Asks everything again: no change may be left where one was made.
+    async fn verify(&mut self, connection: &dyn Connection) {
+        let answers = match connection.ask(&asks(&self.changes.graph)).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                self.failures.push(format!("cannot verify: {error}"));
+                return;
+            }
+        };
+        for (at, item) in diff(&self.changes.graph, &answers, self.changes.now).into_iter().enumerate() {
+            let message = match item {
+                Ok(change) if change.is_none() => continue,
+                Ok(change) => still(&change),
+                Err(reason) => reason.to_string(),
+            };
+            if !self.outcomes.get(&at).is_some_and(Outcome::is_failure) {
+                self.finish(at, Outcome::NotConverged { message: self.changes.secrets.mask(&message) });
+            }
+        }
+    }
+
+    fn report(mut self) -> Report {
+        let Changes { host, graph, .. } = self.changes;
+        let resources: Vec<(Address, Outcome)> = graph
+            .resources()
+            .enumerate()
+            .map(|(at, (address, _))| {
+                let missing = || match self.changes.items.get(at) {
+                    // Never tried, because the apply ended early.
+                    Some(Ok(change)) if !change.is_none() => Outcome::Skipped { because: None },
+                    _ => Outcome::Unchanged,
+                };
+                (address.clone(), self.outcomes.remove(&at).unwrap_or_else(missing))
+            })
+            .collect();
+        let mut report = Report { host: host.name.clone(), resources, failures: self.failures, outputs: Vec::new() };
+        if report.succeeded() {
+            report.outputs =
+                graph.outputs().iter().map(|(name, text)| (name.clone(), text.shown().to_owned())).collect();
+        }
+        report
+    }
+}
+
+/// The units that some steps restart or reload.
+fn restarted(steps: &[Step]) -> Vec<String> {
+    steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Unit { name, action: UnitAction::Restart | UnitAction::Reload } => Some(name.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What still differs, on one line.
+fn still(change: &Change) -> String {
+    let mut parts: Vec<String> = change
+        .attributes
+        .iter()
+        .map(|attribute| format!("{} is still {}", attribute.name, attribute.before.line()))
+        .collect();
+    parts.extend(change.reasons.iter().cloned());
+    if parts.is_empty() {
+        parts.push(match change.action {
+            Action::Run => "its guards still say that it must run".to_owned(),
+            action => format!("it would {} again", action.word()),
+        });
+    }
+    parts.join(", ")
+}

@@ -1,0 +1,258 @@
+//! A case of a kind as data: fields, what the host has, the change that is expected, and that applying it mends it.
+
+#![expect(clippy::panic, reason = "a failed expectation of a test is a panic")]
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+use super::FakeHost;
+use crate::change::{Action, Change};
+use crate::engine::{Changes, apply, observe};
+use crate::event::ignore;
+use crate::plan::Plan;
+use crate::plan::asset::{Assets, NoAssets};
+use crate::plan::input::{Inputs, Origin};
+use crate::plan::problem::Source;
+use crate::resource::Kind;
+
+/// The time at which every case happens.
+pub const NOW: OffsetDateTime = datetime!(2026-06-01 12:00 UTC);
+
+/// One case. See the tests of any kind.
+pub struct Case {
+    address: String,
+    text: String,
+    inputs: Inputs,
+    assets: Arc<dyn Assets>,
+    host: FakeHost,
+    now: OffsetDateTime,
+}
+
+/// Starts a case with one resource named `x`, whose fields are given as TOML lines.
+#[must_use]
+pub fn case(kind: &str, fields: &str) -> Case {
+    Case {
+        address: format!("{kind}.x"),
+        text: format!("name = \"case\"\n[{kind}.x]\n{fields}\n"),
+        inputs: Inputs::default(),
+        assets: Arc::new(NoAssets),
+        host: FakeHost::new(),
+        now: NOW,
+    }
+}
+
+impl Case {
+    /// Adds more of the plan: other resources, inputs.
+    #[must_use]
+    pub fn plan(mut self, text: &str) -> Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Adds an input that must not be seen.
+    #[must_use]
+    pub fn secret_input(mut self, name: &str, value: &str) -> Self {
+        self.text.push_str(&format!("[input.{name}]\nsecret = true\n"));
+        self.inputs.set(name, value, Origin::Argument);
+        self
+    }
+
+    /// Says where the plan's files are.
+    #[must_use]
+    pub fn assets(mut self, assets: Arc<dyn Assets>) -> Self {
+        self.assets = assets;
+        self
+    }
+
+    /// Lets it happen at another time.
+    #[must_use]
+    pub fn at(mut self, now: OffsetDateTime) -> Self {
+        self.now = now;
+        self
+    }
+
+    /// Puts a directory on the host.
+    #[must_use]
+    pub fn given_directory(self, path: &str, mode: &str) -> Self {
+        self.given(|state| state.put_directory(path, mode))
+    }
+
+    /// Puts a file on the host.
+    #[must_use]
+    pub fn given_file(self, path: &str, content: &str, mode: &str) -> Self {
+        self.given(|state| state.put_file(path, content.as_bytes(), mode))
+    }
+
+    /// Puts a link on the host.
+    #[must_use]
+    pub fn given_link(self, path: &str, target: &str) -> Self {
+        self.given(|state| state.put_link(path, target))
+    }
+
+    /// Changes the host in any other way.
+    #[must_use]
+    pub fn given(self, change: impl FnOnce(&mut super::State)) -> Self {
+        self.host.with(change);
+        self
+    }
+
+    /// Applies the plan first, so that what follows is about a host that was as wanted.
+    #[must_use]
+    pub fn applied(self) -> Self {
+        self.apply_once();
+        self
+    }
+
+    /// Expects the plan to be refused with these findings, one line each: `line:column: message (help)`.
+    pub fn refused(self, expected: &str) {
+        let error = match self.parse() {
+            Ok(_) => panic!("the plan was not refused:\n{}", self.text),
+            Err(error) => error.to_string().replace("plan.toml:", ""),
+        };
+        assert_eq!(error, expected, "findings of\n{}", self.text);
+    }
+
+    /// Expects the resource to be made, with these attributes: `name: before -> after, ...`.
+    pub fn creates(self, attributes: &str) -> Self {
+        self.expects(Action::Create, attributes)
+    }
+
+    /// Expects the resource to be updated.
+    pub fn updates(self, attributes: &str) -> Self {
+        self.expects(Action::Update, attributes)
+    }
+
+    /// Expects any action with these attributes.
+    pub fn expects(self, action: Action, attributes: &str) -> Self {
+        let change = self.change();
+        assert_eq!((change.action, summary(&change).as_str()), (action, attributes), "{change:?}");
+        self
+    }
+
+    /// Expects these reasons, joined by `; `.
+    pub fn because(self, reasons: &str) -> Self {
+        assert_eq!(self.change().reasons.join("; "), reasons);
+        self
+    }
+
+    /// Expects nothing to do for the resource.
+    pub fn in_sync(self) -> Self {
+        let change = self.change();
+        assert!(change.is_none(), "{change:?}");
+        self
+    }
+
+    /// Expects that it cannot be decided, with this message.
+    pub fn undecided(self, message: &str) {
+        let changes = self.changes();
+        let found: Vec<String> = changes.undecided().map(|(_, reason)| reason.to_string()).collect();
+        assert_eq!(found.join("\n"), message, "{:?}", changes.changed().collect::<Vec<_>>());
+    }
+
+    /// Expects the apply to do these steps, joined by `; `.
+    pub fn steps(self, expected: &str) -> Self {
+        let before = self.host.with(|state| state.log.len());
+        self.apply_once();
+        let done = self.host.with(|state| state.log.get(before..).unwrap_or_default().join("; "));
+        assert_eq!(done, expected);
+        self
+    }
+
+    /// Applies, and expects that nothing is left to do.
+    pub fn mended(self) -> Self {
+        self.apply_once();
+        let changes = self.changes();
+        let left: Vec<_> = changes.changed().collect();
+        assert!(changes.is_empty(), "left after the apply: {left:?} {:?}", changes.undecided().collect::<Vec<_>>());
+        self
+    }
+
+    /// The host, for looking at.
+    #[must_use]
+    pub fn host(&self) -> &FakeHost {
+        &self.host
+    }
+
+    /// The change of the resource named `x`.
+    #[must_use]
+    pub fn change(&self) -> Change {
+        let changes = self.changes();
+        let found = changes.iter().find(|(address, _)| address.to_string() == self.address);
+        match found {
+            Some((_, Ok(change))) => change.clone(),
+            Some((_, Err(reason))) => panic!("undecided: {reason}"),
+            None => panic!("the plan has no {}", self.address),
+        }
+    }
+
+    /// Everything that an apply would do.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        let plan = match self.parse() {
+            Ok(plan) => plan,
+            Err(error) => panic!("the plan is wrong:\n{error}\n{}", self.text),
+        };
+        let host = plan.hosts().first().cloned().unwrap_or_else(|| panic!("the plan has no host"));
+        match wait(observe(&plan, &host, &self.host)) {
+            Ok(observed) => observed.diff(self.now),
+            Err(error) => panic!("cannot observe: {error}"),
+        }
+    }
+
+    fn apply_once(&self) {
+        match wait(apply(self.changes(), &self.host, &ignore)) {
+            Ok(report) => assert!(report.succeeded(), "{report:#?}"),
+            Err(error) => panic!("cannot apply: {error}"),
+        }
+    }
+
+    fn parse(&self) -> Result<Plan, crate::plan::problem::PlanError> {
+        let source = Source { name: "plan.toml".to_owned(), text: self.text.clone() };
+        Plan::parse(source, Arc::clone(&self.assets), &self.inputs)
+    }
+}
+
+/// The contract that every kind keeps, tried on its own example: the example parses, an unknown key is refused, a dry
+/// run does no step, and what was applied is in sync.
+///
+/// # Panics
+/// When the kind breaks it.
+pub fn contract(kind: &Kind, assets: Arc<dyn Assets>) {
+    let whole = |text: &str| Case {
+        address: String::new(),
+        text: format!("name = \"contract\"\n{text}"),
+        inputs: Inputs::default(),
+        assets: Arc::clone(&assets),
+        host: FakeHost::new(),
+        now: NOW,
+    };
+    let example = whole(kind.example);
+    let first = example.changes();
+    assert_eq!(first.undecided().count(), 0, "{}: {:?}", kind.name, first.undecided().collect::<Vec<_>>());
+    assert_eq!(example.host().with(|state| state.log.len()), 0, "{}: the dry run did something", kind.name);
+    example.mended();
+
+    let header = format!("[{}.", kind.name);
+    let at = kind.example.find(&header).and_then(|at| kind.example.get(at..)?.find('\n').map(|end| at + end));
+    let Some(at) = at else { panic!("{}: the example has no {header}x]", kind.name) };
+    let (before, after) = kind.example.split_at(at);
+    let spoilt = whole(&format!("{before}\nno_such_key = 1{after}"));
+    match spoilt.parse() {
+        Ok(_) => panic!("{}: an unknown key is accepted", kind.name),
+        Err(error) => assert!(error.to_string().contains("unknown key `no_such_key`"), "{error}"),
+    }
+}
+
+fn summary(change: &Change) -> String {
+    let parts = change.attributes.iter().map(|a| format!("{}: {} -> {}", a.name, a.before.line(), a.after.line()));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn wait<F: Future>(future: F) -> F::Output {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => panic!("no runtime: {error}"),
+    }
+}
