@@ -1,4 +1,5 @@
 //! Models the steps of installing something on a host as an idempotent graph of resources, and applies it over SSH.
 
 pub mod blob;
+pub mod systemd;
 pub mod transport;
