@@ -2,5 +2,6 @@
 
 pub mod blob;
 pub mod image_reference;
+pub mod quadlet;
 pub mod systemd;
 pub mod transport;
