@@ -10,6 +10,8 @@ use crate::path::AbsPath;
 
 pub(crate) mod reply;
 pub(crate) mod script;
+#[cfg(test)]
+mod tests;
 
 /// One question. Equal questions are asked once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::{Ask, CONTENT_LIMIT, Guard, Wanted};
 use crate::path::AbsPath;
-use crate::shell::{STATE, preamble, quote, words};
+use crate::shell::{STATE, WHOLE, preamble, quote, words};
 
 /// Most paths in one tool run: well under the 128 KiB that Linux allows one argument list entry and the 2 MiB of all,
 /// and small enough that the shell's own copying of the list does not show.
@@ -79,11 +79,10 @@ pub(crate) fn program<'a>(asks: impl IntoIterator<Item = &'a Ask>, nonce: &str) 
     let mut script = preamble(nonce);
     script.push_str(STATE);
     script.push_str(FUNCTIONS);
-    // The whole program is one function that is called on its last line: a program that was cut does nothing.
     script.push_str("main() {\nsay begin\n");
     let batch = Batch::sort(asks);
     let _infallible = batch.write(&mut script);
-    script.push_str("say end\n}\nmain </dev/null\n");
+    let _infallible = writeln!(script, "say end\n}}\nmain </dev/null\n{WHOLE}");
     script
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Await, Batch, Layer, Need, Ownership, Run, Step, Task};
 use crate::probe::Guard;
-use crate::shell::{STATE, preamble, quote, words};
+use crate::shell::{STATE, WHOLE, preamble, quote, words};
 
 /// Largest piece that is read at once: one `dd` block, which is taken whole before the first byte is written, so that a
 /// full disk cannot leave half of it on standard input.
@@ -170,7 +170,6 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
             .collect();
         numbers.join(" ")
     };
-    // The whole program is one function that is called on its last line: a program that was cut does nothing.
     writeln!(script, "main() {{\nbad= stale=")?;
     writeln!(script, "loads='{}'", numbers(|step| *step == Step::ReloadUnits))?;
     writeln!(script, "acts='{}'", numbers(|step| matches!(step, Step::Unit { .. })))?;
@@ -189,7 +188,7 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
         )?;
     }
     writeln!(script, "if [ -n \"$stale\" ] && ! e=$(units_read 2>&1); then say reload-failed; printf '%s' \"$e\"; fi")?;
-    writeln!(script, "say end\n}}\nmain")
+    writeln!(script, "say end\n}}\nmain\n{WHOLE}")
 }
 
 fn lengths(task: &Task) -> Vec<u64> {
@@ -206,16 +205,16 @@ fn command(step: &Step, batch: &Batch) -> String {
     match step {
         Step::MakeDirectory { path, mode, ownership } => {
             let (user, group) = names(ownership);
-            words(["directory", path.as_str(), &mode.to_string(), &user, &group])
+            words(["directory", path.as_str(), &digits(*mode), &user, &group])
         }
         Step::SetAttributes { path, mode, ownership } => {
             let (user, group) = names(ownership);
-            let mode = mode.map(|mode| mode.to_string()).unwrap_or_default();
+            let mode = mode.map(digits).unwrap_or_default();
             words(["attributes", path.as_str(), &mode, &user, &group])
         }
         Step::PutFile { path, content, mode, ownership, validate } => {
             let (user, group) = names(ownership);
-            let (length, mode) = (content.length().to_string(), mode.to_string());
+            let (length, mode) = (content.length().to_string(), digits(*mode));
             let fixed = ["put", path.as_str(), &length, content.sha256(), &mode, &user, &group, &limit];
             let staged = staged(path);
             let validate = validate.iter().map(|argument| argument.replace("%s", &staged));
@@ -239,6 +238,12 @@ fn command(step: &Step, batch: &Batch) -> String {
         Step::Run(run) => run_command(run),
         Step::Await(wait) => await_command(wait),
     }
+}
+
+/// A mode for chmod(1). Five digits: with fewer, GNU chmod leaves a directory's set-user-ID and set-group-ID bits as
+/// they are.
+fn digits(mode: crate::attribute::Mode) -> String {
+    format!("0{mode}")
 }
 
 /// The name under which a file is staged; `stage` makes the same.
