@@ -1,7 +1,7 @@
 //! Figures, not verdicts: what connecting, a round trip and an upload cost against a private sshd on loopback.
 //!
 //! `cargo test --release -p provision-core --test ssh_speed -- --ignored --nocapture`
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "it measures and prints")]
+#![expect(clippy::unwrap_used, reason = "it measures and prints")]
 
 use std::time::{Duration, Instant};
 
