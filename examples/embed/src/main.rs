@@ -22,14 +22,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let plan = PlanBuilder::new("site")
         .input("root", root)
         .resource("directory", "root", toml::toml! { path = "{{ input.root }}" })
-        .resource("file", "index", toml::toml! {
-            path = "{{ directory.root.path }}/index.html"
-            content = "<h1>Hello</h1>\n"
-        })
-        .resource("link", "home", toml::toml! {
-            path = "{{ directory.root.path }}/home.html"
-            target = "index.html"
-        })
+        .resource(
+            "file",
+            "index",
+            toml::toml! {
+                path = "{{ directory.root.path }}/index.html"
+                content = "<h1>Hello</h1>\n"
+            },
+        )
+        .resource(
+            "link",
+            "home",
+            toml::toml! {
+                path = "{{ directory.root.path }}/home.html"
+                target = "index.html"
+            },
+        )
         .build()?;
 
     // This machine; `transport::ssh::Ssh` reaches another one. The host's limits come from the plan.
