@@ -236,3 +236,28 @@ fn what_is_owed_is_noted_before_and_paid_after() {
         assert_eq!(noted(), 1, "what may have changed half-way is owed, {shell:?}");
     }
 }
+
+#[test]
+fn every_step_says_how_it_is_taken_back() {
+    let path: AbsPath = "/f".parse().unwrap();
+    let command = Step::Run(Run {
+        argv: vec!["true".to_owned()],
+        directory: None,
+        input: None,
+        limit: Duration::from_secs(1),
+        guards: Vec::new(),
+    });
+    let unit = |action: UnitAction| Step::Unit { name: "a.service".to_owned(), action };
+    let made = Step::MakeDirectory { path: path.clone(), mode: Mode::new(0o755), ownership: Ownership::default() };
+    let cases = [
+        (made, Undo::Remove),
+        (put(&path, b"x"), Undo::Restore),
+        (unit(UnitAction::Stop), Undo::Restore),
+        (unit(UnitAction::Restart), Undo::Repeat),
+        (Step::ReloadUnits, Undo::Repeat),
+        (command, Undo::Impossible("what a command did is known to that command alone")),
+    ];
+    for (step, undo) in cases {
+        assert_eq!(step.undo(), undo, "{}", step.describe());
+    }
+}
