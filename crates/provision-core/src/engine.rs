@@ -3,6 +3,7 @@
 //! Nothing here prints, reads a clock, an environment or a home directory, and every `await` may be the last.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use time::OffsetDateTime;
 
@@ -88,6 +89,8 @@ pub struct Changes {
     answers: Answers,
     secrets: Secrets,
     now: OffsetDateTime,
+    /// When that was, for whoever needs the time later: a plan may be looked at for long before it is applied.
+    since: Instant,
     items: Vec<Result<Change, Undecided>>,
 }
 
@@ -97,7 +100,7 @@ impl Observed {
     pub fn diff(self, now: OffsetDateTime) -> Changes {
         let Self { host, graph, answers, secrets } = self;
         let items = diff(&graph, &answers, now);
-        Changes { host, graph, answers, secrets, now, items }
+        Changes { host, graph, answers, secrets, now, since: Instant::now(), items }
     }
 }
 

@@ -197,6 +197,12 @@ pub enum TransportError {
         /// What the host said.
         reason: String,
     },
+    /// The host opens no tunnelled connections at all.
+    #[error("{host} forbids tunnels")]
+    TunnelForbidden {
+        /// The host.
+        host: String,
+    },
     /// A file on this side could not be read while it was sent.
     #[error("cannot read {path}")]
     Input {

@@ -215,7 +215,9 @@ impl Transport for Ssh {
         let reason = match tokio::time::timeout(limit, opening).await {
             Ok(Ok(Ok(channel))) => return Ok(Box::new(Tunnel::new(channel))),
             Ok(Ok(Err(russh::Error::ChannelOpenFailure(failure)))) => match failure {
-                ChannelOpenFailure::AdministrativelyProhibited => "the host forbids tunnels".to_owned(),
+                ChannelOpenFailure::AdministrativelyProhibited => {
+                    return Err(TransportError::TunnelForbidden { host: self.host.clone() });
+                }
                 ChannelOpenFailure::ConnectFailed => "nothing accepts a connection there".to_owned(),
                 failure => failure.description().to_owned(),
             },
