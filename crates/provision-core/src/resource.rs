@@ -19,12 +19,14 @@ use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
 
+pub(crate) mod definition;
 pub mod directory;
 pub mod file;
 pub mod link;
+pub mod unit;
 
 /// Every kind, in the order of the reference.
-pub static KINDS: &[&Kind] = &[&directory::KIND, &file::KIND, &link::KIND];
+pub static KINDS: &[&Kind] = &[&directory::KIND, &file::KIND, &link::KIND, &unit::KIND];
 
 /// A kind of resource, as plans and the reference know it.
 pub struct Kind {
