@@ -107,17 +107,23 @@ impl Observed {
 fn diff(graph: &Graph, answers: &Answers, now: OffsetDateTime) -> Vec<Result<Change, Undecided>> {
     let empty = Vec::new();
     let owed = answers.owed(graph.plan()).unwrap_or(&empty);
+    let provided: Vec<Vec<Thing>> = graph.resources().map(|(_, resource)| resource.provides()).collect();
     let mut items: Vec<Result<Change, Undecided>> = Vec::with_capacity(graph.len());
     for (at, (_, resource)) in graph.resources().enumerate() {
-        let changed = |index: &usize| items.get(*index).and_then(|item| item.as_ref().ok()).filter(|c| !c.is_none());
+        let changed = |index: usize| items.get(index).and_then(|item| item.as_ref().ok()).filter(|c| !c.is_none());
         let mut pending: BTreeMap<Thing, Action> = BTreeMap::new();
+        let mut upstream: Vec<&Thing> = Vec::new();
+        let mut command = false;
         for index in graph.closure(at, Relation::After) {
-            if let (Some(change), Some(vertex)) = (changed(&index), graph.vertex(index)) {
-                pending.extend(vertex.resource.provides().into_iter().map(|thing| (thing, change.action)));
+            let things = provided.get(index).map(Vec::as_slice).unwrap_or_default();
+            upstream.extend(things);
+            if let Some(change) = changed(index) {
+                pending.extend(things.iter().map(|thing| (thing.clone(), change.action)));
+                command |= change.action == Action::Run;
             }
         }
         let causes = causes(graph, at, &items);
-        let context = Context { now, pending: &pending, causes, owed };
+        let context = Context { now, pending: &pending, upstream: &upstream, command, causes, owed };
         let item = resource.diff(answers, &context);
         items.push(item);
     }
@@ -126,17 +132,26 @@ fn diff(graph: &Graph, answers: &Answers, now: OffsetDateTime) -> Vec<Result<Cha
 
 /// The changes that reach a resource through what it uses, by address.
 fn causes(graph: &Graph, at: usize, items: &[Result<Change, Undecided>]) -> Vec<Cause> {
-    let mut causes: Vec<Cause> = graph
-        .closure(at, Relation::Uses)
-        .into_iter()
-        .filter_map(|index| {
-            let change = items.get(index)?.as_ref().ok()?;
-            let vertex = graph.vertex(index)?;
-            (change.signal > Signal::None).then(|| Cause { address: vertex.address.clone(), signal: change.signal })
-        })
-        .collect();
-    causes.sort();
+    let mut causes: BTreeMap<&Address, Cause> = BTreeMap::new();
+    for (used, _) in graph.dependencies(at).filter(|(_, relation)| *relation == Relation::Uses) {
+        let Some(through) = graph.vertex(used) else { continue };
+        for index in graph.closure(used, Relation::Uses).into_iter().chain([used]) {
+            let Some((vertex, Ok(change))) = graph.vertex(index).zip(items.get(index)) else { continue };
+            if change.signal == Signal::None {
+                continue;
+            }
+            let (address, signal) = (vertex.address.clone(), change.signal);
+            let cause = causes.entry(&vertex.address).or_insert(Cause { address, signal, through: Vec::new() });
+            cause.through.push(through.address.clone());
+        }
+    }
     causes
+        .into_values()
+        .map(|mut cause| {
+            cause.through.sort();
+            cause
+        })
+        .collect()
 }
 
 impl Changes {

@@ -19,12 +19,14 @@ use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
 
+pub(crate) mod definition;
 pub mod directory;
 pub mod file;
 pub mod link;
+pub mod unit;
 
 /// Every kind, in the order of the reference.
-pub static KINDS: &[&Kind] = &[&directory::KIND, &file::KIND, &link::KIND];
+pub static KINDS: &[&Kind] = &[&directory::KIND, &file::KIND, &link::KIND, &unit::KIND];
 
 /// A kind of resource, as plans and the reference know it.
 pub struct Kind {
@@ -127,6 +129,8 @@ pub enum Thing {
     Path(AbsPath),
     /// What defines a systemd unit or configures it.
     Unit(String),
+    /// The `[Install]` of a unit: what it takes to enable it.
+    Install(String),
     /// A systemd unit that is running, or as its service resource wants it.
     Running(String),
     /// A unit of podman's, by its file name: `data.volume`.
@@ -148,6 +152,7 @@ impl fmt::Display for Thing {
             Self::Directory(path) => write!(f, "the directory {path}"),
             Self::Path(path) => write!(f, "the file {path}"),
             Self::Unit(name) => write!(f, "the unit {name}"),
+            Self::Install(name) => write!(f, "the [Install] of {name}"),
             Self::Running(name) => write!(f, "the running unit {name}"),
             Self::Quadlet(name) => write!(f, "the Quadlet unit {name}"),
             Self::Image(name) => write!(f, "the image {name}"),
@@ -217,6 +222,10 @@ pub struct Context<'a> {
     pub now: OffsetDateTime,
     /// What changes upstream, of the things that this resource wants directly or not.
     pub(crate) pending: &'a BTreeMap<Thing, Action>,
+    /// What resources upstream provide, changed or not.
+    pub(crate) upstream: &'a [&'a Thing],
+    /// Whether a command upstream is going to run.
+    pub(crate) command: bool,
     /// The changes that reach this resource through what it uses.
     pub causes: Vec<Cause>,
     /// Units that are owed a restart since an earlier apply.
@@ -234,6 +243,18 @@ impl Context<'_> {
     #[must_use]
     pub fn anything_pending(&self) -> bool {
         !self.pending.is_empty()
+    }
+
+    /// Whether a resource upstream provides a thing, changed or not.
+    #[must_use]
+    pub fn provided(&self, thing: &Thing) -> bool {
+        self.upstream.contains(&thing)
+    }
+
+    /// Whether a command upstream is going to run: what it brings cannot be known before.
+    #[must_use]
+    pub fn command_pending(&self) -> bool {
+        self.command
     }
 
     /// Makes sure that the directory of a path is there or comes: without it the change would fail half-way.

@@ -271,7 +271,7 @@ impl Run<'_> {
                 owes.sort();
                 owes.dedup();
                 let address = self.address(*at)?;
-                Some(Task { address, after: after.collect(), steps: steps.clone(), owes, pays: restarted(steps) })
+                Some(Task { address, after: after.collect(), steps: steps.clone(), owes, pays: settled(steps) })
             })
             .collect();
         let (plan, step_limit) = (self.changes.graph.plan().to_owned(), self.changes.host.step_limit);
@@ -385,6 +385,20 @@ fn restarted(steps: &[Step]) -> Vec<String> {
             _ => None,
         })
         .collect()
+}
+
+/// The units that some steps leave as new as a restart would: those they start or stop, too.
+fn settled(steps: &[Step]) -> Vec<String> {
+    let settles = |action: UnitAction| !matches!(action, UnitAction::Enable | UnitAction::Disable);
+    let mut units: Vec<String> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Unit { name, action } if settles(*action) => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    units.dedup();
+    units
 }
 
 /// What still differs, on one line.

@@ -144,7 +144,24 @@ impl<'a> Fields<'a> {
     /// A table whose keys are not known beforehand: each with its values, a lone value being a list of one.
     /// Booleans and numbers come as their text. Secrets are refused.
     pub fn settings(&self, name: &'static str) -> Vec<Setting> {
+        self.take(name).map(|node| self.node_settings(name, node)).unwrap_or_default()
+    }
+
+    /// A table of such tables, in the order in which they are written; empty when absent.
+    pub fn sections(&self, name: &'static str) -> Vec<Section> {
         let Some(node) = self.take(name) else { return Vec::new() };
+        let Value::Table(table) = &node.value else {
+            self.wrong_type(name, node, "a table of tables");
+            return Vec::new();
+        };
+        let section = |(key, Entry { key: place, node }): (&String, &Entry)| Section {
+            header: Setting { key: key.clone(), values: Vec::new(), place: place.or(node.place) },
+            settings: self.node_settings(name, node),
+        };
+        table.entries.iter().map(section).collect()
+    }
+
+    fn node_settings(&self, name: &str, node: &Node) -> Vec<Setting> {
         let Value::Table(table) = &node.value else {
             self.wrong_type(name, node, "a table");
             return Vec::new();
@@ -310,4 +327,13 @@ pub struct Setting {
     /// Its values in order.
     pub values: Vec<String>,
     place: Option<Place>,
+}
+
+/// One entry of [`Fields::sections`].
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// Its name as the key, without values.
+    pub header: Setting,
+    /// What it says.
+    pub settings: Vec<Setting>,
 }
