@@ -10,7 +10,7 @@ mod apply;
 pub(crate) mod watch;
 
 use crate::address::Address;
-use crate::change::{Action, Cause, Change, Signal};
+use crate::change::{Cause, Change, Signal};
 use crate::connection::{Connection, ConnectionError};
 use crate::facts::Facts;
 use crate::graph::Graph;
@@ -106,19 +106,26 @@ fn diff(graph: &Graph, answers: &Answers, now: OffsetDateTime) -> Vec<Result<Cha
     let owed = answers.owed(graph.plan()).unwrap_or(&empty);
     let mut items: Vec<Result<Change, Undecided>> = Vec::with_capacity(graph.len());
     for (at, (_, resource)) in graph.resources().enumerate() {
-        let changed = |index: &usize| items.get(*index).and_then(|item| item.as_ref().ok()).filter(|c| !c.is_none());
-        let mut pending: BTreeMap<Thing, Action> = BTreeMap::new();
-        for index in graph.closure(at, Relation::After) {
-            if let (Some(change), Some(vertex)) = (changed(&index), graph.vertex(index)) {
-                pending.extend(vertex.resource.provides().into_iter().map(|thing| (thing, change.action)));
-            }
-        }
-        let causes = causes(graph, at, &items);
-        let context = Context { now, pending: &pending, causes, owed };
-        let item = resource.diff(answers, &context);
+        let item = {
+            let upstream = upstream(graph, at, &items);
+            let causes = causes(graph, at, &items);
+            resource.diff(answers, &Context { now, upstream: &upstream, causes, owed })
+        };
         items.push(item);
     }
     items
+}
+
+/// What changes of the things that a resource wants, directly or not.
+fn upstream<'a>(graph: &Graph, at: usize, items: &'a [Result<Change, Undecided>]) -> BTreeMap<Thing, &'a Change> {
+    let mut upstream = BTreeMap::new();
+    for index in graph.closure(at, Relation::After) {
+        let change = items.get(index).and_then(|item| item.as_ref().ok()).filter(|change| !change.is_none());
+        if let (Some(change), Some(vertex)) = (change, graph.vertex(index)) {
+            upstream.extend(vertex.resource.provides().into_iter().map(|thing| (thing, change)));
+        }
+    }
+    upstream
 }
 
 /// The changes that reach a resource through what it uses, by address.

@@ -102,8 +102,9 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// When what the steps need, such as key material, cannot be made.
     fn steps(&self, change: &Change, answers: &Answers, materials: &Materials) -> Result<Vec<Step>, Undecided>;
 
-    /// Files whose bytes [`Resource::steps`] needs, or the check of [`Resource::watch`], such as an authority's key.
-    fn reads(&self) -> Vec<AbsPath> {
+    /// Files whose bytes [`Resource::steps`] needs for a change, or the check of [`Resource::watch`], such as an
+    /// authority's key. The change is none where only that check is to come: a key must not travel for anything else.
+    fn reads(&self, _change: &Change) -> Vec<AbsPath> {
         Vec::new()
     }
 
@@ -216,7 +217,7 @@ pub struct Context<'a> {
     /// The time, given by whoever embeds the library.
     pub now: OffsetDateTime,
     /// What changes upstream, of the things that this resource wants directly or not.
-    pub(crate) pending: &'a BTreeMap<Thing, Action>,
+    pub(crate) upstream: &'a BTreeMap<Thing, &'a Change>,
     /// The changes that reach this resource through what it uses.
     pub causes: Vec<Cause>,
     /// Units that are owed a restart since an earlier apply.
@@ -227,13 +228,19 @@ impl Context<'_> {
     /// What an earlier resource of the same apply is going to do to a thing; nothing when it stays.
     #[must_use]
     pub fn pending(&self, thing: &Thing) -> Option<Action> {
-        self.pending.get(thing).copied()
+        self.upstream(thing).map(|change| change.action)
+    }
+
+    /// The whole change that an earlier resource of the same apply makes to a thing.
+    #[must_use]
+    pub fn upstream(&self, thing: &Thing) -> Option<&Change> {
+        self.upstream.get(thing).copied()
     }
 
     /// Whether anything upstream changes at all.
     #[must_use]
     pub fn anything_pending(&self) -> bool {
-        !self.pending.is_empty()
+        !self.upstream.is_empty()
     }
 
     /// Makes sure that the directory of a path is there or comes: without it the change would fail half-way.
