@@ -105,9 +105,7 @@ fn made(changes: &Changes) -> BTreeSet<AbsPath> {
         .graph
         .resources()
         .zip(&changes.items)
-        .filter(|(_, item)| {
-            item.as_ref().is_ok_and(|change| matches!(change.action, Action::Create | Action::Replace))
-        })
+        .filter(|(_, item)| item.as_ref().is_ok_and(|change| matches!(change.action, Action::Create | Action::Replace)))
         .flat_map(|((_, resource), _)| resource.provides())
         .filter_map(|thing| if let Thing::Path(path) = thing { Some(path) } else { None })
         .collect()
