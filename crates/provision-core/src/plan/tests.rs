@@ -51,14 +51,14 @@ fn every_finding_comes_in_one_run_with_its_place_and_a_way_out() {
 #[test]
 fn references_that_lead_nowhere_are_found_before_anything_is_rendered() {
     refused(
-        "name = \"x\"\n[input.port]\ndefault = 1\n[directory.root]\npath = \"/a\"\n[file.f]\npath = \"{{ directory.roof.path }}/f\"\ncontent = \"{{ input.prot }} {{ directory.root.pth }} {{ fact.os }} {{ host.adress }} {{ nothing }}\"\n",
+        "name = \"x\"\n[input.port]\ndefault = 1\n[directory.root]\npath = \"/a\"\n[file.f]\npath = \"{{ directory.roof.path }}/f\"\ncontent = \"{{ input.prot }} {{ directory.root.pth }} {{ fact.os }} {{ host.adress }} {{ inptu }}\"\n",
         &[
             "p:7:8: `directory.roof.path` refers to something that is not there (did you mean `root`?)",
             "p:8:11: `directory.root.pth` refers to something that is not there (did you mean `path`?)",
             "p:8:11: `fact.os` refers to something that is not there (did you mean `os_id`?)",
             "p:8:11: `host.adress` refers to something that is not there (did you mean `address`?)",
             "p:8:11: `input.prot` refers to something that is not there (did you mean `port`?)",
-            "p:8:11: `nothing` refers to something that is not there (known: `directory`, `fact`, `file`, `host`, `input`, `link`, `plan`)",
+            "p:8:11: `inptu` refers to something that is not there (did you mean `input`?)",
         ],
     );
 }
@@ -156,7 +156,7 @@ fn hosts_are_read_and_resources_choose_among_them() {
     let plan = parse(text).unwrap();
     let resources = |index: usize| plan.resolve(&plan.hosts()[index], &Facts::example()).unwrap().len();
     assert_eq!((resources(0), resources(1)), (1, 2));
-    let super::host::Reach::Ssh(address) = &plan.hosts()[1].reach else { panic!("not over SSH") };
+    let host::Reach::Ssh(address) = &plan.hosts()[1].reach else { panic!("not over SSH") };
     assert_eq!((address.address.as_str(), address.port), ("2001:db8::1", 2222));
     refused(
         "name = \"x\"\n[host.a]\naddress = \"core@a\"\n[host.b]\naddress = \"local\"\nuser = \"core\"\n[file.f]\npath = \"/f\"\ncontent = \"\"\nhosts = [\"c\"]\n",

@@ -35,6 +35,15 @@ sums() {
     esac
   done
 }
+keys() {
+  command -v openssl >/dev/null 2>&1 || { say missing openssl; return 0; }
+  for p; do
+    [ -f "$p" ] && [ ! -L "$p" ] && [ -r "$p" ] || continue
+    # With a passphrase given, if an empty one, openssl never asks for one.
+    h=$(openssl pkey -in "$p" -passin pass: -pubout -outform der </dev/null 2>/dev/null | sha256sum)
+    say key "${h%% *} $p"
+  done
+}
 limited() {
   if command -v timeout >/dev/null 2>&1; then timeout "$@"; else shift; "$@"; fi
 }
@@ -91,6 +100,7 @@ pub(crate) fn program<'a>(asks: impl IntoIterator<Item = &'a Ask>, nonce: &str) 
 struct Batch<'a> {
     paths: BTreeSet<&'a AbsPath>,
     files: BTreeMap<&'a AbsPath, BTreeSet<&'a Wanted>>,
+    keys: BTreeSet<&'a AbsPath>,
     units: BTreeSet<&'a str>,
     images: bool,
     zones: BTreeSet<Option<&'a str>>,
@@ -110,6 +120,10 @@ impl<'a> Batch<'a> {
                     // Read together with what the path is, so that a link or an unreadable file is told apart.
                     batch.paths.insert(path);
                     batch.files.entry(path).or_default().insert(content);
+                }
+                Ask::PublicKey(path) => {
+                    batch.paths.insert(path);
+                    batch.keys.insert(path);
                 }
                 Ask::Unit(name) => {
                     batch.units.insert(name);
@@ -147,6 +161,9 @@ impl<'a> Batch<'a> {
                 )?;
             }
             writeln!(script, "[ $# = 0 ] || sha256sum -- \"$@\" 2>/dev/null | sums \"$@\"")?;
+        }
+        if !self.keys.is_empty() {
+            writeln!(script, "keys {}", words(self.keys.iter().map(|path| path.as_str())))?;
         }
         if !self.units.is_empty() {
             writeln!(

@@ -214,3 +214,48 @@ fn units_are_told_by_place_and_states_by_name() {
     let error = answers.unit("a.service").unwrap_err();
     assert_eq!(error.message, "systemctl cannot be asked: sh: 1: systemctl: not found");
 }
+
+#[test]
+fn a_key_is_known_by_its_public_half_and_never_sent() {
+    use crate::x509::{LeafSpec, Names, public_key_sha256, self_signed_leaf};
+    let (_guard, root) = place();
+    let path = |name: &str| root.join(name).unwrap();
+    let spec = LeafSpec::new(Names::new(["a.example".parse().unwrap()]).unwrap());
+    let pair = self_signed_leaf(&spec, crate::testing::NOW).unwrap();
+    fs::write(path("a b's.key").as_str(), pair.key_pem.as_bytes()).unwrap();
+    fs::write(path("garbage").as_str(), "no key").unwrap();
+    fs::write(path("empty").as_str(), "").unwrap();
+    let cipher = ["-aes256", "-passout", "pass:hunter22"];
+    let files = ["-in", path("a b's.key").as_str(), "-out", path("locked").as_str()].map(str::to_owned);
+    let made = std::process::Command::new("openssl").arg("pkey").args(cipher).args(files).status().unwrap();
+    assert!(made.success());
+    symlink("a b's.key", path("link").as_str()).unwrap();
+    let expected = [
+        ("a b's.key", PublicKeyState::Present(public_key_sha256(pair.key_pem.as_bytes()).unwrap())),
+        ("garbage", PublicKeyState::Unreadable),
+        ("empty", PublicKeyState::Unreadable),
+        ("locked", PublicKeyState::Unreadable),
+        ("link", PublicKeyState::Absent),
+        ("absent", PublicKeyState::Absent),
+    ];
+    let asks: Vec<Ask> = expected.iter().map(|(name, _)| Ask::PublicKey(path(name))).collect();
+    let asked: Vec<&Ask> = asks.iter().collect();
+    for shell in shells() {
+        let reply = run(shell, &["-c", &script::program(&asks, "n")], b"");
+        let answers = reply::read(&asked, &reply, "n").unwrap();
+        for (name, state) in &expected {
+            assert_eq!(answers.public_key(&path(name)).unwrap(), state, "{name} {shell:?}");
+        }
+        let secret = pair.key_pem.lines().nth(1).unwrap();
+        assert!(!String::from_utf8_lossy(&reply).contains(secret), "{shell:?} sent the key");
+    }
+}
+
+#[test]
+fn a_host_without_openssl_has_not_seen_the_key() {
+    let reply = b"\n@n begin\n\n@n paths\n=8180 0 0 1 root root /k\n\n@n missing openssl\n\n@n end\n";
+    let asks = [Ask::PublicKey("/k".parse().unwrap())];
+    let asked: Vec<&Ask> = asks.iter().collect();
+    let answers = reply::read(&asked, reply, "n").unwrap();
+    assert_eq!(answers.public_key(&"/k".parse().unwrap()), Ok(&PublicKeyState::Unseen));
+}
