@@ -57,8 +57,8 @@ fn references_that_lead_nowhere_are_found_before_anything_is_rendered() {
             "p:8:11: `directory.root.pth` refers to something that is not there (did you mean `path`?)",
             "p:8:11: `fact.os` refers to something that is not there (did you mean `os_id`?)",
             "p:8:11: `host.adress` refers to something that is not there (did you mean `address`?)",
-            "p:8:11: `input.prot` refers to something that is not there (did you mean `port`?)",
             "p:8:11: `inptu` refers to something that is not there (did you mean `input`?)",
+            "p:8:11: `input.prot` refers to something that is not there (did you mean `port`?)",
         ],
     );
 }
