@@ -204,6 +204,7 @@ impl Plan {
             let Value::Table(body) = &entry.node.value else {
                 let message = format!("host.{name} is {}", entry.node.type_name());
                 problems.borrow_mut().add_help(entry.node.place, message, format!("a host is a table: [host.{name}]"));
+                self.hosts.push(Host::local(name));
                 continue;
             };
             // A host's own fields may use inputs, and nothing else: nothing else is known before it is reached.
@@ -215,9 +216,8 @@ impl Plan {
             }
             let rendered = self.render_table(body, &BTreeMap::new(), &[], problems);
             let fields = Fields::new(format!("host.{name}"), &rendered, entry.key.or(entry.node.place), problems);
-            if let Some(host) = Host::read(name, &fields) {
-                self.hosts.push(host);
-            }
+            // A wrong host keeps its place, so that what else is wrong with the plan is found too.
+            self.hosts.push(Host::read(name, &fields).unwrap_or_else(|| Host::local(name)));
         }
     }
 
@@ -330,6 +330,7 @@ impl Plan {
     /// Whether a reference leads somewhere, as far as can be said before anything is rendered.
     fn check_reference(&self, reference: &Reference, place: Option<Place>, problems: &RefCell<Problems>) {
         let text = reference.0.join(".");
+        let place = place.map(|place| self.place_of(&text, place));
         let (first, second) = (reference.part(0).unwrap_or_default(), reference.part(1));
         let missing = |help: String| {
             problems.borrow_mut().add_help(place, format!("`{text}` refers to something that is not there"), help);
@@ -357,6 +358,21 @@ impl Plan {
                     missing(suggest(name, of_kind.map(|resource| resource.address.name())));
                 }
             }
+        }
+    }
+
+    /// Where a reference stands in a text; the whole text when it is spelled in another way there.
+    fn place_of(&self, reference: &str, place: Place) -> Place {
+        let text = self.source.text.get(place.start..place.end).unwrap_or_default();
+        let of_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+        let alone = |at: &usize| {
+            let (before, rest) = text.split_at(*at);
+            let after = rest.get(reference.len()..).unwrap_or_default();
+            !before.ends_with(of_a_name) && !after.starts_with(of_a_name)
+        };
+        match text.match_indices(reference).map(|(at, _)| at).find(alone) {
+            Some(at) => Place { start: place.start + at, end: place.start + at + reference.len() },
+            None => place,
         }
     }
 
@@ -459,7 +475,8 @@ fn read_name(root: &Table, problems: &RefCell<Problems>) -> String {
             String::new()
         }
         None => {
-            problems.borrow_mut().add_help(None, "the plan lacks `name`", help);
+            let top = Place { start: 0, end: 0 };
+            problems.borrow_mut().add_help(Some(top), "the plan lacks `name`", help);
             String::new()
         }
     }
