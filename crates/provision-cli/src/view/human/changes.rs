@@ -200,7 +200,7 @@ fn in_sync(changes: &Changes) -> String {
     let are = |number: usize| if number == 1 { "is" } else { "are" };
     let wants = format!("{} {} as the plan wants {}", count(resources, "resource"), are(resources), them(resources));
     let watched = changes.watched();
-    let mut text = format!("Nothing to change: {wants}");
+    let mut text = format!("nothing to change: {wants}");
     if watched > 0 {
         text.push_str(&format!("; {} {} made at each apply", count(watched, "check"), are(watched)));
     }
