@@ -46,7 +46,7 @@ pub async fn run(arguments: args::Apply, surroundings: &Surroundings, view: &Vie
         return Err(vec![Error::Declined]);
     }
     if differs {
-        view.tell(&human::sentence("", view.blank()));
+        view.show(&human::sentence("", view.blank()));
     }
     Ok(work(&loaded, ready, &connector, view).await)
 }

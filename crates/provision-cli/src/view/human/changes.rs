@@ -22,7 +22,10 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_millis(300);
 /// Everything that is about to change on some hosts.
 pub fn changes(all: &[&Changes], view: &View) -> Page {
     let mut page = view.blank();
-    for changes in all {
+    for (at, changes) in all.iter().enumerate() {
+        if at > 0 {
+            page.gap();
+        }
         if all.len() > 1 {
             page.line(STRONG, &format!("Host {}", changes.host().name)).gap();
         }
@@ -44,9 +47,6 @@ pub fn changes(all: &[&Changes], view: &View) -> Page {
             page.gap();
         }
         summary(&mut page, changes, all.len() > 1);
-        if all.len() > 1 {
-            page.gap();
-        }
     }
     page
 }

@@ -90,7 +90,12 @@ pub fn summary(page: &mut Page, report: &Report, several: bool) {
         page.put(GOOD, "nothing to change");
         page.put(PLAIN, &format!("{host}: {} {are} as the plan wants {them}", count(unchanged, "resource")));
     } else {
-        let (style, word) = if report.succeeded() { (GOOD, "applied") } else { (BAD, "not applied") };
+        let touched = report.count(|outcome| matches!(outcome, Outcome::Changed { .. })) > 0;
+        let (style, word) = match (report.succeeded(), touched) {
+            (true, _) => (GOOD, "applied"),
+            (false, true) => (BAD, "applied in part"),
+            (false, false) => (BAD, "not applied"),
+        };
         page.put(style, word).put(PLAIN, &format!("{host}: {}", parts.join(", ")));
         if unchanged > 0 {
             page.put(PLAIN, &format!("{}{unchanged} unchanged", if parts.is_empty() { "" } else { "; " }));
