@@ -23,10 +23,11 @@ pub(crate) mod definition;
 pub mod directory;
 pub mod file;
 pub mod link;
+pub mod service;
 pub mod unit;
 
 /// Every kind, in the order of the reference.
-pub static KINDS: &[&Kind] = &[&directory::KIND, &file::KIND, &link::KIND, &unit::KIND];
+pub static KINDS: &[&Kind] = &[&directory::KIND, &file::KIND, &link::KIND, &service::KIND, &unit::KIND];
 
 /// A kind of resource, as plans and the reference know it.
 pub struct Kind {

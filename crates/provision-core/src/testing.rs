@@ -26,7 +26,7 @@ use crate::transport::{Stream, TransportError};
 
 mod case;
 
-pub use case::{Case, case, contract};
+pub use case::{Case, NOW, case, contract};
 
 /// A host that exists in memory only.
 #[derive(Debug, Default)]
