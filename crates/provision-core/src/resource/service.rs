@@ -285,7 +285,7 @@ impl Service {
                 format!("find out why, and then run systemctl unmask {unit}; or leave it \"stopped\""),
             )),
             _ if pending => Ok(Reading::Upstream),
-            "loaded" if found.stale && !(off && !is_up(found)) => Ok(Reading::Now),
+            "loaded" if found.stale && (!off || is_up(found)) => Ok(Reading::Now),
             "loaded" | "stub" | "merged" => Ok(Reading::Done),
             "not-found" if off => Ok(Reading::Done),
             // What a command brings is read by whatever it runs, such as a package manager.
