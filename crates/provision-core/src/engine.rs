@@ -3,6 +3,7 @@
 //! Nothing here prints, reads a clock, an environment or a home directory, and every `await` may be the last.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use time::OffsetDateTime;
 
@@ -88,6 +89,8 @@ pub struct Changes {
     answers: Answers,
     secrets: Secrets,
     now: OffsetDateTime,
+    /// When that was, for whoever needs the time later: a plan may be looked at for long before it is applied.
+    since: Instant,
     items: Vec<Result<Change, Undecided>>,
 }
 
@@ -97,7 +100,7 @@ impl Observed {
     pub fn diff(self, now: OffsetDateTime) -> Changes {
         let Self { host, graph, answers, secrets } = self;
         let items = diff(&graph, &answers, now);
-        Changes { host, graph, answers, secrets, now, items }
+        Changes { host, graph, answers, secrets, now, since: Instant::now(), items }
     }
 }
 
@@ -107,24 +110,31 @@ fn diff(graph: &Graph, answers: &Answers, now: OffsetDateTime) -> Vec<Result<Cha
     let provided: Vec<Vec<Thing>> = graph.resources().map(|(_, resource)| resource.provides()).collect();
     let mut items: Vec<Result<Change, Undecided>> = Vec::with_capacity(graph.len());
     for (at, (_, resource)) in graph.resources().enumerate() {
-        let changed = |index: usize| items.get(index).and_then(|item| item.as_ref().ok()).filter(|c| !c.is_none());
-        let mut pending: BTreeMap<Thing, Action> = BTreeMap::new();
-        let mut upstream: Vec<&Thing> = Vec::new();
-        let mut command = false;
-        for index in graph.closure(at, Relation::After) {
-            let things = provided.get(index).map(Vec::as_slice).unwrap_or_default();
-            upstream.extend(things);
-            if let Some(change) = changed(index) {
-                pending.extend(things.iter().map(|thing| (thing.clone(), change.action)));
-                command |= change.action == Action::Run;
-            }
-        }
-        let causes = causes(graph, at, &items);
-        let context = Context { now, pending: &pending, upstream: &upstream, command, causes, owed };
-        let item = resource.diff(answers, &context);
+        let item = {
+            let upstream = upstream(graph, at, &items);
+            let closure = graph.closure(at, Relation::After);
+            let provided: Vec<&Thing> = closure.iter().filter_map(|index| provided.get(*index)).flatten().collect();
+            let command = closure.iter().any(|index| {
+                items.get(*index).and_then(|item| item.as_ref().ok()).is_some_and(|change| change.action == Action::Run)
+            });
+            let causes = causes(graph, at, &items);
+            resource.diff(answers, &Context { now, upstream: &upstream, provided: &provided, command, causes, owed })
+        };
         items.push(item);
     }
     items
+}
+
+/// What changes of the things that a resource wants, directly or not.
+fn upstream<'a>(graph: &Graph, at: usize, items: &'a [Result<Change, Undecided>]) -> BTreeMap<Thing, &'a Change> {
+    let mut upstream = BTreeMap::new();
+    for index in graph.closure(at, Relation::After) {
+        let change = items.get(index).and_then(|item| item.as_ref().ok()).filter(|change| !change.is_none());
+        if let (Some(change), Some(vertex)) = (change, graph.vertex(index)) {
+            upstream.extend(vertex.resource.provides().into_iter().map(|thing| (thing, change)));
+        }
+    }
+    upstream
 }
 
 /// The changes that reach a resource through what it uses, by address.

@@ -120,8 +120,9 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// When what the steps need, such as key material, cannot be made.
     fn steps(&self, change: &Change, answers: &Answers, materials: &Materials) -> Result<Vec<Step>, Undecided>;
 
-    /// Files whose bytes [`Resource::steps`] needs, or the check of [`Resource::watch`], such as an authority's key.
-    fn reads(&self) -> Vec<AbsPath> {
+    /// Files whose bytes [`Resource::steps`] needs for a change, or the check of [`Resource::watch`], such as an
+    /// authority's key. The change is none where only that check is to come: a key must not travel for anything else.
+    fn reads(&self, _change: &Change) -> Vec<AbsPath> {
         Vec::new()
     }
 
@@ -237,9 +238,9 @@ pub struct Context<'a> {
     /// The time, given by whoever embeds the library.
     pub now: OffsetDateTime,
     /// What changes upstream, of the things that this resource wants directly or not.
-    pub(crate) pending: &'a BTreeMap<Thing, Action>,
+    pub(crate) upstream: &'a BTreeMap<Thing, &'a Change>,
     /// What resources upstream provide, changed or not.
-    pub(crate) upstream: &'a [&'a Thing],
+    pub(crate) provided: &'a [&'a Thing],
     /// Whether a command upstream is going to run.
     pub(crate) command: bool,
     /// The changes that reach this resource through what it uses.
@@ -252,19 +253,25 @@ impl Context<'_> {
     /// What an earlier resource of the same apply is going to do to a thing; nothing when it stays.
     #[must_use]
     pub fn pending(&self, thing: &Thing) -> Option<Action> {
-        self.pending.get(thing).copied()
+        self.upstream(thing).map(|change| change.action)
+    }
+
+    /// The whole change that an earlier resource of the same apply makes to a thing.
+    #[must_use]
+    pub fn upstream(&self, thing: &Thing) -> Option<&Change> {
+        self.upstream.get(thing).copied()
     }
 
     /// Whether anything upstream changes at all.
     #[must_use]
     pub fn anything_pending(&self) -> bool {
-        !self.pending.is_empty()
+        !self.upstream.is_empty()
     }
 
     /// Whether a resource upstream provides a thing, changed or not.
     #[must_use]
     pub fn provided(&self, thing: &Thing) -> bool {
-        self.upstream.contains(&thing)
+        self.provided.contains(&thing)
     }
 
     /// Whether a command upstream is going to run: what it brings cannot be known before.

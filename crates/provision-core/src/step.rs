@@ -11,6 +11,8 @@ use crate::secret::Text;
 
 pub(crate) mod reply;
 pub(crate) mod script;
+#[cfg(test)]
+mod tests;
 
 /// One change of a host. Each either happens whole or leaves what was there.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,14 +15,15 @@ use crate::connection::{Connection, ConnectionError};
 use crate::facts::Facts;
 use crate::path::AbsPath;
 use crate::probe::{
-    Answer, Answers, Ask, CONTENT_LIMIT, Entry, FileState, Guard, ImageState, Owner, PathState, Sort, UnitState,
-    Wanted, ZoneState,
+    Answer, Answers, Ask, CONTENT_LIMIT, Entry, FileState, Guard, ImageState, Owner, PathState, PublicKeyState, Sort,
+    UnitState, Wanted, ZoneState,
 };
 use crate::quadlet::QuadletName;
 use crate::step::reply::BatchReply;
 use crate::step::{Batch, Layer, Need, Outcome, Ownership, Run, Step, UnitAction};
 use crate::systemd::UnitFile;
 use crate::transport::{Stream, TransportError};
+use crate::x509::public_key_sha256;
 
 mod case;
 
@@ -53,6 +54,8 @@ pub struct State {
     pub statuses: BTreeMap<Vec<String>, i32>,
     /// Files that a command makes, by argument list.
     pub makes: BTreeMap<Vec<String>, AbsPath>,
+    /// Whether there is no openssl, so that nobody can look at a key.
+    pub lacks_openssl: bool,
     /// Units that are owed a restart.
     pub owed: BTreeSet<String>,
     /// Every step that was done, in order, as [`Step::describe`] has it.
@@ -148,6 +151,13 @@ impl State {
                     FileState::Present { sha256, content }
                 }
                 _ => FileState::Absent,
+            }),
+            Ask::PublicKey(path) => Answer::PublicKey(match self.entries.get(path) {
+                Some((entry, _)) if entry.sort == Sort::File && self.lacks_openssl => PublicKeyState::Unseen,
+                Some((entry, content)) if entry.sort == Sort::File => {
+                    public_key_sha256(content).map_or(PublicKeyState::Unreadable, PublicKeyState::Present)
+                }
+                _ => PublicKeyState::Absent,
             }),
             Ask::Unit(name) => Answer::Unit(self.units.get(name).cloned().unwrap_or_else(|| UnitState {
                 load: "not-found".to_owned(),

@@ -10,19 +10,25 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::blob::Blob;
 
 pub mod local;
+mod pump;
 pub mod ssh;
 
-/// A connection to one host. Dropping it closes it.
+/// A connection to one host. Dropping it closes it, with every tunnel through it.
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// Runs one request and hands every piece of its standard output to `sink` as it arrives.
     ///
     /// # Errors
     /// When the host could not be reached any more, was silent for longer than [`Request::silence`],
-    /// or a file of the input could not be read. A command that fails is not an error: see [`Exit`].
+    /// or a file of the input could not be read. A command that fails is not an error: see [`Exit`]. Nor is one that
+    /// ends before it has read all of its input. What it leaves running in the background with its output still open is
+    /// waited for.
     async fn exchange(&self, request: Request, sink: &mut (dyn Sink + '_)) -> Result<Exit, TransportError>;
 
     /// Opens a TCP connection as seen from the host (through the tunnel, for SSH).
+    ///
+    /// Over SSH a stream that is held without being read can hold up the whole connection once some megabytes have
+    /// piled up.
     ///
     /// # Errors
     /// When the host refuses, cannot reach the address, or `limit` passes.
@@ -105,7 +111,7 @@ pub enum TransportError {
         /// The file it belongs in.
         known_hosts: String,
     },
-    /// The host key differs from the known one, or was revoked. Never accepted.
+    /// The host key differs from every known one. Never accepted.
     #[error("the {algorithm} host key of {host} is not the one in {known_hosts} line {line}: {fingerprint}")]
     ChangedHostKey {
         /// As known_hosts spells it.
@@ -118,6 +124,28 @@ pub enum TransportError {
         known_hosts: String,
         /// Its line.
         line: usize,
+    },
+    /// The host key is marked `@revoked`. Never accepted, wherever else it is listed.
+    #[error("the {algorithm} host key of {host} is revoked in {known_hosts} line {line}: {fingerprint}")]
+    RevokedHostKey {
+        /// As known_hosts spells it.
+        host: String,
+        /// Such as `ssh-ed25519`.
+        algorithm: String,
+        /// Of the key that was presented.
+        fingerprint: String,
+        /// The file that revokes it.
+        known_hosts: String,
+        /// Its line.
+        line: usize,
+    },
+    /// A known_hosts file is there but cannot be read, so it cannot be known what it forbids.
+    #[error("cannot read {path}")]
+    KnownHosts {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
     },
     /// No key or agent identity was accepted.
     #[error("{host} accepted none of the keys for user {user} (tried: {tried})")]
@@ -136,6 +164,12 @@ pub enum TransportError {
         path: String,
         /// Why, such as a missing passphrase.
         reason: String,
+    },
+    /// The host took the login but runs no commands for it.
+    #[error("{host} refused to run a command")]
+    Exec {
+        /// The host.
+        host: String,
     },
     /// No bytes for too long.
     #[error("{host} was silent for {limit:?}")]
@@ -163,6 +197,12 @@ pub enum TransportError {
         /// What the host said.
         reason: String,
     },
+    /// The host opens no tunnelled connections at all.
+    #[error("{host} forbids tunnels")]
+    TunnelForbidden {
+        /// The host.
+        host: String,
+    },
     /// A file on this side could not be read while it was sent.
     #[error("cannot read {path}")]
     Input {
@@ -171,4 +211,9 @@ pub enum TransportError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// Writes an address and a port the way URLs do: `[2001:db8::1]:22`.
+fn host_and_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

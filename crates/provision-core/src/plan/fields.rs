@@ -51,6 +51,12 @@ impl<'a> Fields<'a> {
         self.table.entries.contains_key(name)
     }
 
+    /// Whether the field was made by a template.
+    #[must_use]
+    pub(crate) fn is_rendered(&self, name: &str) -> bool {
+        self.table.entries.get(name).is_some_and(|entry| entry.node.rendered)
+    }
+
     /// A field that must be there.
     pub fn required<T: FromStr<Err: Display>>(&self, name: &'static str) -> Option<T> {
         self.must_have(name);

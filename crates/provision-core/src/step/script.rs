@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Await, Batch, Layer, Need, Ownership, Run, Step, Task};
 use crate::probe::Guard;
-use crate::shell::{STATE, preamble, quote, words};
+use crate::shell::{STATE, WHOLE, preamble, quote, words};
 
 /// Largest piece that is read at once: one `dd` block, which is taken whole before the first byte is written, so that a
 /// full disk cannot leave half of it on standard input.
@@ -21,8 +21,12 @@ limited() {
   if command -v timeout >/dev/null 2>&1; then timeout "$@"; else shift; "$@"; fi
 }
 own() { # path user group
-  if [ -n "$2" ]; then chown -h -- "$2" "$1" || return; fi
-  if [ -n "$3" ]; then chgrp -h -- "$3" "$1" || return; fi
+  case $2:$3 in
+    :) ;;
+    *:) chown -h -- "$2" "$1" ;;
+    :*) chgrp -h -- "$3" "$1" ;;
+    *) chown -h -- "$2:$3" "$1" ;;
+  esac
 }
 directory() { # path mode user group
   mkdir -- "$1" || return
@@ -35,12 +39,30 @@ attributes() { # path mode user group
   own "$1" "$3" "$4" || return
   [ -z "$2" ] || chmod -- "$2" "$1"
 }
+fresh() { # path: an empty private file that nobody else can have made; `command` keeps a failure from ending the shell
+  if [ -e "$1" ] || [ -L "$1" ]; then rm -f -- "$1" || return; fi
+  set -C; command : >"$1"; c=$?; set +C; return $c
+}
+keep() { # length file: what comes next on standard input, on disk before it is renamed
+  case $1 in
+    0) ;;
+    # One block is taken whole before its first byte is written: a full disk leaves nothing of it on standard input.
+    ?|??|???|????|?????|??????) flush "$2" bs="$1" count=1 iflag=fullblock ;;
+    *) receive "$1" | { flush "$2" bs=1048576; c=$?; [ $c = 0 ] || cat >/dev/null; exit $c; } ;;
+  esac
+}
+flush() { # file dd-operands
+  f=$1; shift
+  e=$(dd of="$f" conv=fsync "$@" 2>&1) && return
+  # Its first line is the error; the others count records.
+  c=$?; printf '%s\n' "${e%%
+*}"; return $c
+}
 stage() { # path length digest: the blob as a private file beside the path
   t=${1%/*}/.${1##*/}.provision-new
-  rm -f -- "$t" || return
-  ( set -C; : >"$t" ) || return
+  fresh "$t" || return
   left=${left#* }
-  receive "$2" | { cat >"$t"; c=$?; [ $c = 0 ] || cat >/dev/null; exit $c; } || { rm -f -- "$t"; return 1; }
+  keep "$2" "$t" || { c=$?; rm -f -- "$t"; return $c; }
   d=$(sha256sum <"$t") || { rm -f -- "$t"; return 1; }
   [ "${d%% *}" = "$3" ] || { rm -f -- "$t"; echo "what arrived for $1 is not what was sent"; return 1; }
 }
@@ -174,7 +196,6 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
             .collect();
         numbers.join(" ")
     };
-    // The whole program is one function that is called on its last line: a program that was cut does nothing.
     writeln!(script, "main() {{\nbad= stale=")?;
     writeln!(script, "loads='{}'", numbers(leaves_unread))?;
     writeln!(script, "acts='{}'", numbers(|steps| steps.iter().any(is_unit)))?;
@@ -193,7 +214,7 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
         )?;
     }
     writeln!(script, "if [ -n \"$stale\" ] && ! e=$(units_read 2>&1); then say reload-failed; printf '%s' \"$e\"; fi")?;
-    writeln!(script, "say end\n}}\nmain")
+    writeln!(script, "say end\n}}\nmain\n{WHOLE}")
 }
 
 fn is_unit(step: &Step) -> bool {
@@ -220,17 +241,17 @@ fn command(step: &Step, batch: &Batch) -> String {
     match step {
         Step::MakeDirectory { path, mode, ownership } => {
             let (user, group) = names(ownership);
-            words(["directory", path.as_str(), &mode.to_string(), &user, &group])
+            words(["directory", path.as_str(), &digits(*mode), &user, &group])
         }
         Step::EnsureDirectory { path } => words(["ensure", path.as_str()]),
         Step::SetAttributes { path, mode, ownership } => {
             let (user, group) = names(ownership);
-            let mode = mode.map(|mode| mode.to_string()).unwrap_or_default();
+            let mode = mode.map(digits).unwrap_or_default();
             words(["attributes", path.as_str(), &mode, &user, &group])
         }
         Step::PutFile { path, content, mode, ownership, validate } => {
             let (user, group) = names(ownership);
-            let (length, mode) = (content.length().to_string(), mode.to_string());
+            let (length, mode) = (content.length().to_string(), digits(*mode));
             let fixed = ["put", path.as_str(), &length, content.sha256(), &mode, &user, &group, &limit];
             let staged = staged(path);
             let validate = validate.iter().map(|argument| argument.replace("%s", &staged));
@@ -254,6 +275,12 @@ fn command(step: &Step, batch: &Batch) -> String {
         Step::Run(run) => run_command(run),
         Step::Await(wait) => await_command(wait),
     }
+}
+
+/// A mode for chmod(1). Five digits: with fewer, GNU chmod leaves a directory's set-user-ID and set-group-ID bits as
+/// they are.
+fn digits(mode: crate::attribute::Mode) -> String {
+    format!("0{mode}")
 }
 
 /// The name under which a file is staged; `stage` makes the same.
