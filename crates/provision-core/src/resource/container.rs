@@ -5,12 +5,13 @@ use std::str::FromStr;
 
 use crate::image_reference::ImageReference;
 use crate::plan::fields::Fields;
+use crate::plan::node::Value;
 use crate::quadlet::{QuadletName, QuadletType};
 use crate::resource::quadlet::{
     DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, NETWORKS, OPTIONS, PODMAN_NAME, PUBLISH, QUADLET, UNIT, VOLUMES,
 };
 use crate::resource::{Field, Kind, Resource, Setup};
-use crate::systemd::{literal_exec, quote_word, quote_words};
+use crate::systemd::{literal_exec, quote_word, quote_words, split_words};
 
 /// The kind.
 pub static KIND: Kind = Kind {
@@ -40,9 +41,9 @@ pub static KIND: Kind = Kind {
         },
         Field {
             name: "exec",
-            takes: "list of text",
+            takes: "list of text | text",
             required: false,
-            doc: "Arguments for the image's entry point; nothing in them is expanded. `options` has Exec for those who want systemd's specifiers.",
+            doc: "Arguments for the image's entry point: a list, of which nothing is expanded, or a line that is split and expanded as systemd does.",
         },
         Field {
             name: "user",
@@ -133,10 +134,7 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     draft.list(VOLUMES.name, "Volume");
     draft.list(NETWORKS.name, "Network");
     environment(fields, &mut draft);
-    let arguments: Vec<String> = fields.list("exec");
-    if !arguments.is_empty() {
-        draft.set("exec", "Exec", &quote_words(arguments.iter().map(|argument| literal_exec(argument))));
-    }
+    exec(fields, &mut draft);
     if let Some(user) = fields.optional::<String>("user") {
         draft.set("user", "User", &literal_exec(&user));
     }
@@ -156,6 +154,22 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         }
     }
     draft.finish().map(|quadlet| Box::new(quadlet) as Box<dyn Resource>)
+}
+
+fn exec(fields: &Fields<'_>, draft: &mut Draft<'_, '_>) {
+    let line = match fields.raw("exec").map(|node| &node.value) {
+        None => return,
+        Some(Value::Array(_)) => {
+            let arguments: Vec<String> = fields.list("exec");
+            quote_words(arguments.iter().map(|argument| literal_exec(argument)))
+        }
+        Some(_) => fields.optional::<String>("exec").unwrap_or_default(),
+    };
+    if let Err(error) = split_words(&line) {
+        draft.problem("exec", error.to_string(), "write it as a list, of which nothing needs quotes");
+    } else if !line.is_empty() {
+        draft.set("exec", "Exec", &line);
+    }
 }
 
 fn environment(fields: &Fields<'_>, draft: &mut Draft<'_, '_>) {

@@ -118,6 +118,16 @@ WantedBy=default.target
 }
 
 #[test]
+fn a_command_line_is_taken_as_it_is() {
+    assert!(
+        rendered(&container(r#"exec = '/bin/sh -c "echo %i $HOME"'"#))
+            .contains("\nExec=/bin/sh -c \"echo %i $HOME\"\n")
+    );
+    container(r#"exec = '/bin/sh -c "echo'"#)
+        .refused(r#"4:8: unbalanced " in "/bin/sh -c \"echo" (write it as a list, of which nothing needs quotes)"#);
+}
+
+#[test]
 fn drift_is_put_back() {
     container("")
         .applied()

@@ -262,8 +262,9 @@ fn what_a_command_brings_is_started() {
     let mut answers = Answers::default();
     let absent = UnitState { load: "not-found".to_owned(), active: "inactive".to_owned(), ..UnitState::default() };
     answers.insert(Ask::Unit("x.service".to_owned()), Answer::Unit(absent));
-    let pending = BTreeMap::new();
-    let context = Context { now: NOW, pending: &pending, upstream: &[], command: true, causes: Vec::new(), owed: &[] };
+    let upstream = BTreeMap::new();
+    let context =
+        Context { now: NOW, upstream: &upstream, provided: &[], command: true, causes: Vec::new(), owed: &[] };
     let change = service.diff(&answers, &context).unwrap();
     let steps = service.steps(&change, &answers, &Materials::default()).unwrap();
     assert_eq!(steps.iter().map(Step::describe).collect::<Vec<_>>(), ["enable x.service", "start x.service"]);
