@@ -1,5 +1,3 @@
-#![expect(clippy::panic, reason = "a test may fail")]
-
 use crate::change::{Action, Shown};
 use crate::testing::{Case, case};
 
