@@ -19,14 +19,30 @@ use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
 
+pub mod container;
 pub(crate) mod definition;
 pub mod directory;
 pub mod file;
 pub mod link;
+pub mod network;
+pub mod pod;
+pub(crate) mod quadlet;
+pub mod service;
 pub mod unit;
+pub mod volume;
 
 /// Every kind, in the order of the reference.
-pub static KINDS: &[&Kind] = &[&directory::KIND, &file::KIND, &link::KIND, &unit::KIND];
+pub static KINDS: &[&Kind] = &[
+    &container::KIND,
+    &directory::KIND,
+    &file::KIND,
+    &link::KIND,
+    &network::KIND,
+    &pod::KIND,
+    &service::KIND,
+    &unit::KIND,
+    &volume::KIND,
+];
 
 /// A kind of resource, as plans and the reference know it.
 pub struct Kind {
