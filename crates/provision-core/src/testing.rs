@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use crate::attribute::{Account, Mode};
@@ -49,6 +50,8 @@ pub struct State {
     pub statuses: BTreeMap<Vec<String>, i32>,
     /// Files that a command makes, by argument list.
     pub makes: BTreeMap<Vec<String>, AbsPath>,
+    /// Ports that something listens on, of any address, and what it says to whoever sent an HTTP request.
+    pub listening: BTreeMap<u16, Vec<u8>>,
     /// Units that are owed a restart.
     pub owed: BTreeSet<String>,
     /// Every step that was done, in order, as [`Step::describe`] has it.
@@ -60,7 +63,8 @@ pub struct State {
 }
 
 impl FakeHost {
-    /// A host with an ordinary tree of directories and a running firewall.
+    /// A host with an ordinary tree of directories, a running firewall, and an HTTP server on port 8080 whose status is
+    /// `ok`.
     #[must_use]
     pub fn new() -> Self {
         let host = Self::default();
@@ -83,6 +87,8 @@ impl FakeHost {
         host.with(|state| {
             let public = ZoneState { name: "public".to_owned(), ..ZoneState::default() };
             state.zones = Some(BTreeMap::from([("public".to_owned(), public)]));
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"ok\"}";
+            state.listening.insert(8080, answer.to_vec());
         });
         host
     }
@@ -398,7 +404,23 @@ impl Connection for FakeHost {
     }
 
     async fn connect_tcp(&self, host: &str, port: u16, _limit: Duration) -> Result<Box<dyn Stream>, TransportError> {
-        let reason = "a made-up host listens nowhere".to_owned();
-        Err(TransportError::Tunnel { host: "fake".to_owned(), target: format!("{host}:{port}"), reason })
+        let Some(answer) = self.with(|state| state.listening.get(&port).cloned()) else {
+            let reason = "nothing accepts a connection there".to_owned();
+            return Err(TransportError::Tunnel { host: "fake".to_owned(), target: format!("{host}:{port}"), reason });
+        };
+        let (near, mut far) = tokio::io::duplex(1 << 16);
+        tokio::spawn(async move {
+            let mut request = Vec::new();
+            let mut buffer = [0_u8; 1024];
+            while let Ok(count @ 1..) = far.read(&mut buffer).await {
+                request.extend(buffer.iter().take(count));
+                if request.ends_with(b"\r\n\r\n") {
+                    // Whoever has gone away by now does not want it.
+                    let _ = far.write_all(&answer).await;
+                    break;
+                }
+            }
+        });
+        Ok(Box::new(near))
     }
 }
