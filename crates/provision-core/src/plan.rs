@@ -2,7 +2,7 @@
 //! that the plan names beside it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -16,6 +16,8 @@ pub(crate) mod node;
 pub mod problem;
 mod resolve;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use crate::address::{Address, check_name};
 use crate::facts::Facts;
@@ -125,9 +127,9 @@ impl Plan {
         plan.read_resources(&root, &problems);
         plan.read_outputs(&root, &problems);
         plan.check_references(&problems);
-        plan.order(&problems);
+        let ordered = plan.order(&problems);
         let hosts: Vec<Host> = plan.hosts.clone();
-        for host in &hosts {
+        for host in hosts.iter().filter(|_| ordered) {
             if let Err(found) = plan.resolve_for(host, &Facts::example()) {
                 problems.borrow_mut().extend(found);
             }
@@ -213,7 +215,7 @@ impl Plan {
                     problems.borrow_mut().add_help(place, message, "only inputs are known before a host is reached");
                 }
             }
-            let rendered = self.render_table(body, &BTreeMap::new(), &[], problems);
+            let Some(rendered) = self.render_table(body, problems) else { continue };
             let fields = Fields::new(format!("host.{name}"), &rendered, entry.key.or(entry.node.place), problems);
             if let Some(host) = Host::read(name, &fields) {
                 self.hosts.push(host);
@@ -222,6 +224,11 @@ impl Plan {
     }
 
     fn read_resources(&mut self, root: &Table, problems: &RefCell<Problems>) {
+        // Those that are written, whether or not they could be read.
+        let host_names: Vec<&str> = match root.entries.get("host").map(|entry| &entry.node.value) {
+            Some(Value::Table(table)) => table.entries.keys().map(String::as_str).collect(),
+            _ => vec!["local"],
+        };
         for (key, entry) in root.entries.iter().filter(|(key, _)| !TOP.contains(&key.as_str())) {
             let Some(kind) = kind(key) else {
                 let known = KINDS.iter().map(|kind| kind.name).chain(TOP.iter().copied());
@@ -238,12 +245,19 @@ impl Plan {
                 continue;
             };
             for (name, entry) in &resources.entries {
-                self.read_resource(kind, name, entry, problems);
+                self.read_resource(kind, name, entry, &host_names, problems);
             }
         }
     }
 
-    fn read_resource(&mut self, kind: &'static Kind, name: &str, entry: &Entry, problems: &RefCell<Problems>) {
+    fn read_resource(
+        &mut self,
+        kind: &'static Kind,
+        name: &str,
+        entry: &Entry,
+        host_names: &[&str],
+        problems: &RefCell<Problems>,
+    ) {
         let address = match Address::new(kind.name, name) {
             Ok(address) => address,
             Err(reason) => {
@@ -267,8 +281,8 @@ impl Plan {
         let fields = Fields::new(address.to_string(), &table, place, problems);
         let hosts: Vec<String> = fields.list("hosts");
         for host in &hosts {
-            if !self.hosts.iter().any(|known| known.name == *host) {
-                let known = self.hosts.iter().map(|host| host.name.as_str());
+            if !host_names.contains(&host.as_str()) {
+                let known = host_names.iter().copied();
                 fields.problem("hosts", format!("the plan has no host `{host}`"), suggest(host, known));
             }
         }
@@ -360,14 +374,18 @@ impl Plan {
         }
     }
 
-    /// Puts the resources in an order in which each comes after those it refers to.
-    fn order(&mut self, problems: &RefCell<Problems>) {
+    /// Puts the resources in an order in which each comes after those it refers to; says whether there is one.
+    fn order(&mut self, problems: &RefCell<Problems>) -> bool {
         let mut order = Vec::new();
         let mut state = vec![Visit::Fresh; self.resources.len()];
+        let mut circles = Problems::default();
         for index in 0..self.resources.len() {
-            self.visit(index, &mut state, &mut order, &mut Vec::new(), problems);
+            self.visit(index, &mut state, &mut order, &mut Vec::new(), &mut circles);
         }
+        let ordered = circles.is_empty();
+        problems.borrow_mut().extend(circles);
         self.resources = order.into_iter().filter_map(|index| self.resources.get(index).cloned()).collect();
+        ordered
     }
 
     fn visit(
@@ -376,7 +394,7 @@ impl Plan {
         state: &mut Vec<Visit>,
         order: &mut Vec<usize>,
         trail: &mut Vec<usize>,
-        problems: &RefCell<Problems>,
+        circles: &mut Problems,
     ) {
         let Some(resource) = self.resources.get(index) else { return };
         match state.get(index) {
@@ -386,7 +404,7 @@ impl Plan {
                 let names = trail.iter().skip(from).chain(std::iter::once(&index));
                 let names: Vec<String> =
                     names.filter_map(|at| self.resources.get(*at)).map(|r| r.address.to_string()).collect();
-                problems.borrow_mut().add_help(
+                circles.add_help(
                     resource.place,
                     format!("these refer to each other in a circle: {}", names.join(" -> ")),
                     "take one of the references out, for instance by an input that both use",
@@ -401,7 +419,7 @@ impl Plan {
         trail.push(index);
         for address in resource.references.iter().flat_map(|(reference, _)| self.targets(reference)) {
             if let Some(target) = self.resources.iter().position(|r| r.address == address) {
-                self.visit(target, state, order, trail, problems);
+                self.visit(target, state, order, trail, circles);
             }
         }
         trail.pop();

@@ -10,6 +10,8 @@ use crate::path::AbsPath;
 
 pub(crate) mod reply;
 pub(crate) mod script;
+#[cfg(test)]
+mod tests;
 
 /// One question. Equal questions are asked once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +25,8 @@ pub enum Ask {
         /// When its content is wanted.
         content: Wanted,
     },
+    /// The public half of the private key in a file; the key itself stays on the host.
+    PublicKey(AbsPath),
     /// A systemd unit of the system's manager, by its full name.
     Unit(String),
     /// The images in podman's store.
@@ -67,6 +71,8 @@ pub enum Answer {
     Path(PathState),
     /// To [`Ask::File`].
     File(FileState),
+    /// To [`Ask::PublicKey`].
+    PublicKey(PublicKeyState),
     /// To [`Ask::Unit`].
     Unit(UnitState),
     /// To [`Ask::Images`].
@@ -182,6 +188,19 @@ pub enum FileState {
     },
 }
 
+/// What is known of a private key without taking it from its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicKeyState {
+    /// Nothing there, or something that is not a regular file.
+    Absent,
+    /// Nobody could look: the host has no openssl, or the file is not ours to read.
+    Unseen,
+    /// A file without a private key that can be used without a passphrase.
+    Unreadable,
+    /// The SHA-256 (lower-case hex) of the public half, as [`crate::x509::public_key_sha256`] has it.
+    Present(String),
+}
+
 /// A unit, in the words of systemctl(1) and `org.freedesktop.systemd1(5)`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UnitState {
@@ -281,6 +300,8 @@ impl Answers {
         path(path: &AbsPath) Ask::Path(path.clone()) => Path(PathState);
         /// A file asked for with the same wish for its content.
         file(path: &AbsPath, content: &Wanted) Ask::File { path: path.clone(), content: content.clone() } => File(FileState);
+        /// The public half of a private key.
+        public_key(path: &AbsPath) Ask::PublicKey(path.clone()) => PublicKey(PublicKeyState);
         /// A unit.
         unit(name: &str) Ask::Unit(name.to_owned()) => Unit(UnitState);
         /// The images.

@@ -12,9 +12,10 @@ use crate::change::{Action, Change};
 use crate::check::Check;
 use crate::connection::Connection;
 use crate::event::{Event, Events};
+use crate::path::AbsPath;
 use crate::probe::{FileState, Wanted};
 use crate::report::{Outcome, Report};
-use crate::resource::{Materials, Relation, Watch};
+use crate::resource::{Materials, Relation, Thing, Watch};
 use crate::step::{self, Batch, Step, Task, UnitAction};
 
 /// Makes the changes, and no others, then asks the host once more.
@@ -70,13 +71,18 @@ enum Part {
 async fn gather(changes: &Changes, connection: &dyn Connection) -> Result<Materials, EngineError> {
     let mut materials = Materials::new(changes.now);
     let mut wanted = BTreeSet::new();
+    // What is made anew comes from the steps that make it: what is there now is of no use to anybody.
+    let made = made(changes);
+    let unchanged = Change::none();
     for ((_, resource), item) in changes.graph.resources().zip(&changes.items) {
-        let needed = item.as_ref().is_ok_and(|change| !change.is_none()) || resource.watch().is_some();
-        for path in resource.reads().into_iter().filter(|_| needed) {
-            let known = changes.answers.file(&path, &Wanted::Always).ok();
-            match known {
+        let change = item.as_ref().unwrap_or(&unchanged);
+        if change.is_none() && resource.watch().is_none() {
+            continue;
+        }
+        for path in resource.reads(change).into_iter().filter(|path| !made.contains(path)) {
+            match changes.answers.file(&path, &Wanted::Always) {
                 // Only when it is all of it: a longer one comes back cut.
-                Some(FileState::Present { content: Some(content), sha256 }) if sha256_hex(content) == *sha256 => {
+                Ok(FileState::Present { content: Some(content), sha256 }) if sha256_hex(content) == *sha256 => {
                     materials.insert(path, Zeroizing::new(content.clone()));
                 }
                 _ => {
@@ -93,6 +99,18 @@ async fn gather(changes: &Changes, connection: &dyn Connection) -> Result<Materi
         materials.insert(path, content);
     }
     Ok(materials)
+}
+
+/// The files that this apply makes anew.
+fn made(changes: &Changes) -> BTreeSet<AbsPath> {
+    changes
+        .graph
+        .resources()
+        .zip(&changes.items)
+        .filter(|(_, item)| item.as_ref().is_ok_and(|change| matches!(change.action, Action::Create | Action::Replace)))
+        .flat_map(|((_, resource), _)| resource.provides())
+        .filter_map(|thing| if let Thing::Path(path) = thing { Some(path) } else { None })
+        .collect()
 }
 
 /// Makes all steps, in order: what one resource is about to write, a later one may build upon.
@@ -271,7 +289,7 @@ impl Run<'_> {
                 owes.sort();
                 owes.dedup();
                 let address = self.address(*at)?;
-                Some(Task { address, after: after.collect(), steps: steps.clone(), owes, pays: restarted(steps) })
+                Some(Task { address, after: after.collect(), steps: steps.clone(), owes, pays: settled(steps) })
             })
             .collect();
         let (plan, step_limit) = (self.changes.graph.plan().to_owned(), self.changes.host.step_limit);
@@ -385,6 +403,20 @@ fn restarted(steps: &[Step]) -> Vec<String> {
             _ => None,
         })
         .collect()
+}
+
+/// The units that some steps leave as new as a restart would: those they start or stop, too.
+fn settled(steps: &[Step]) -> Vec<String> {
+    let settles = |action: UnitAction| !matches!(action, UnitAction::Enable | UnitAction::Disable);
+    let mut units: Vec<String> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Unit { name, action } if settles(*action) => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    units.dedup();
+    units
 }
 
 /// What still differs, on one line.

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::script::guards;
-use super::{Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, Sort, UnitState, Wanted, ZoneState};
+use super::{
+    Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, PublicKeyState, Sort, UnitState, Wanted,
+    ZoneState,
+};
 use crate::attribute::Mode;
+use crate::blob::sha256_hex;
 use crate::path::AbsPath;
 use crate::shell::{Section, sections};
 
@@ -27,6 +31,7 @@ struct Reply<'a> {
     path_errors: Vec<String>,
     sums: BTreeMap<&'a str, &'a str>,
     contents: BTreeMap<&'a str, &'a [u8]>,
+    keys: BTreeMap<&'a str, &'a str>,
     units: Vec<UnitState>,
     unit_ids: Vec<String>,
     units_failed: Option<String>,
@@ -63,6 +68,7 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
         let answer = match ask {
             Ask::Path(path) => found.path(path).map(Answer::Path),
             Ask::File { path, content } => found.file(path, content).map(Answer::File),
+            Ask::PublicKey(path) => found.public_key(path).map(Answer::PublicKey),
             Ask::Unit(name) => found.unit(name, &units).map(Answer::Unit),
             Ask::Images => found.images_failed.clone().map_or_else(|| Ok(Answer::Images(found.images.clone())), Err),
             Ask::Zone(zone) => found
@@ -103,11 +109,13 @@ impl<'a> Reply<'a> {
                     found.links.insert(rest, target.strip_suffix('\n').map_or(target.clone(), str::to_owned));
                 }
                 "sum" => {
-                    if let Some((digest, path)) = rest.split_once(' ')
-                        && digest.len() == 64
-                        && digest.bytes().all(|b| b.is_ascii_hexdigit())
-                    {
+                    if let Some((digest, path)) = digest_and_path(rest) {
                         found.sums.insert(path, digest);
+                    }
+                }
+                "key" => {
+                    if let Some((digest, path)) = digest_and_path(rest) {
+                        found.keys.insert(path, digest);
                     }
                 }
                 "content" => {
@@ -195,6 +203,20 @@ impl<'a> Reply<'a> {
             return Err(format!("the host did not send the content of {path}"));
         }
         Ok(FileState::Present { sha256: (*sha256).to_owned(), content })
+    }
+
+    /// A host without openssl, and a key that only others may read, say nothing: that is no error.
+    fn public_key(&self, path: &AbsPath) -> Result<PublicKeyState, String> {
+        let state = self.path(path)?;
+        if !state.entry().is_some_and(|entry| entry.sort == Sort::File) {
+            return Ok(PublicKeyState::Absent);
+        }
+        Ok(match self.keys.get(path.as_str()) {
+            None => PublicKeyState::Unseen,
+            // The digest of nothing: openssl printed no key.
+            Some(digest) if *digest == sha256_hex(b"") => PublicKeyState::Unreadable,
+            Some(digest) => PublicKeyState::Present((*digest).to_owned()),
+        })
     }
 
     /// Blocks of `systemctl show`, parted by empty lines, one a unit in the order asked.
@@ -290,6 +312,11 @@ impl<'a> Reply<'a> {
             _ => {}
         }
     }
+}
+
+/// `digest path`, as `sha256sum` prints a digest.
+fn digest_and_path(rest: &str) -> Option<(&str, &str)> {
+    rest.split_once(' ').filter(|(digest, _)| digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 fn entry(mode: &str, uid: &str, gid: &str, size: &str, user: &str, group: &str) -> Result<Entry, String> {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::{Ask, CONTENT_LIMIT, Guard, Wanted};
 use crate::path::AbsPath;
-use crate::shell::{STATE, preamble, quote, words};
+use crate::shell::{STATE, WHOLE, preamble, quote, words};
 
 /// Most paths in one tool run: well under the 128 KiB that Linux allows one argument list entry and the 2 MiB of all,
 /// and small enough that the shell's own copying of the list does not show.
@@ -33,6 +33,15 @@ sums() {
       "$h") ;;
       *) say content "$p"; dd bs=65536 count=4 if="$p" 2>/dev/null ;;
     esac
+  done
+}
+keys() {
+  command -v openssl >/dev/null 2>&1 || { say missing openssl; return 0; }
+  for p; do
+    [ -f "$p" ] && [ ! -L "$p" ] && [ -r "$p" ] || continue
+    # With a passphrase given, if an empty one, openssl never asks for one.
+    h=$(openssl pkey -in "$p" -passin pass: -pubout -outform der </dev/null 2>/dev/null | sha256sum)
+    say key "${h%% *} $p"
   done
 }
 limited() {
@@ -79,11 +88,10 @@ pub(crate) fn program<'a>(asks: impl IntoIterator<Item = &'a Ask>, nonce: &str) 
     let mut script = preamble(nonce);
     script.push_str(STATE);
     script.push_str(FUNCTIONS);
-    // The whole program is one function that is called on its last line: a program that was cut does nothing.
     script.push_str("main() {\nsay begin\n");
     let batch = Batch::sort(asks);
     let _infallible = batch.write(&mut script);
-    script.push_str("say end\n}\nmain </dev/null\n");
+    let _infallible = writeln!(script, "say end\n}}\nmain </dev/null\n{WHOLE}");
     script
 }
 
@@ -92,6 +100,7 @@ pub(crate) fn program<'a>(asks: impl IntoIterator<Item = &'a Ask>, nonce: &str) 
 struct Batch<'a> {
     paths: BTreeSet<&'a AbsPath>,
     files: BTreeMap<&'a AbsPath, BTreeSet<&'a Wanted>>,
+    keys: BTreeSet<&'a AbsPath>,
     units: BTreeSet<&'a str>,
     images: bool,
     zones: BTreeSet<Option<&'a str>>,
@@ -111,6 +120,10 @@ impl<'a> Batch<'a> {
                     // Read together with what the path is, so that a link or an unreadable file is told apart.
                     batch.paths.insert(path);
                     batch.files.entry(path).or_default().insert(content);
+                }
+                Ask::PublicKey(path) => {
+                    batch.paths.insert(path);
+                    batch.keys.insert(path);
                 }
                 Ask::Unit(name) => {
                     batch.units.insert(name);
@@ -148,6 +161,9 @@ impl<'a> Batch<'a> {
                 )?;
             }
             writeln!(script, "[ $# = 0 ] || sha256sum -- \"$@\" 2>/dev/null | sums \"$@\"")?;
+        }
+        if !self.keys.is_empty() {
+            writeln!(script, "keys {}", words(self.keys.iter().map(|path| path.as_str())))?;
         }
         if !self.units.is_empty() {
             writeln!(

@@ -221,7 +221,7 @@ impl Resource for CheckSpec {
         Ok(Vec::new())
     }
 
-    fn reads(&self) -> Vec<AbsPath> {
+    fn reads(&self, _change: &Change) -> Vec<AbsPath> {
         self.authority.iter().filter(|_| self.from == Side::Here).cloned().collect()
     }
 

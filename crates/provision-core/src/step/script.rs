@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Await, Batch, Layer, Need, Ownership, Run, Step, Task};
 use crate::probe::Guard;
-use crate::shell::{STATE, preamble, quote, words};
+use crate::shell::{STATE, WHOLE, preamble, quote, words};
 
 /// Largest piece that is read at once: one `dd` block, which is taken whole before the first byte is written, so that a
 /// full disk cannot leave half of it on standard input.
@@ -27,6 +27,9 @@ own() { # path user group
 directory() { # path mode user group
   mkdir -- "$1" || return
   own "$1" "$3" "$4" && chmod -- "$2" "$1" || { c=$?; rmdir -- "$1"; return $c; }
+}
+ensure() { # path
+  [ -d "$1" ] || mkdir -m 0755 -- "$1"
 }
 attributes() { # path mode user group
   own "$1" "$3" "$4" || return
@@ -66,6 +69,7 @@ units_read() {
   stale=
 }
 unit() { # limit verb name
+  units_read || return
   limited "$1" systemctl "$2" -- "$3" </dev/null && return
   c=$?
   case $2 in
@@ -160,20 +164,19 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
         }
         writeln!(script, "}}")?;
     }
-    let numbers = |wanted: fn(&Step) -> bool| -> String {
+    let numbers = |wanted: fn(&[Step]) -> bool| -> String {
         let numbers: Vec<String> = batch
             .tasks
             .iter()
             .enumerate()
-            .filter(|(_, task)| task.steps.iter().any(wanted))
+            .filter(|(_, task)| wanted(&task.steps))
             .map(|(index, _)| index.to_string())
             .collect();
         numbers.join(" ")
     };
-    // The whole program is one function that is called on its last line: a program that was cut does nothing.
     writeln!(script, "main() {{\nbad= stale=")?;
-    writeln!(script, "loads='{}'", numbers(|step| *step == Step::ReloadUnits))?;
-    writeln!(script, "acts='{}'", numbers(|step| matches!(step, Step::Unit { .. })))?;
+    writeln!(script, "loads='{}'", numbers(leaves_unread))?;
+    writeln!(script, "acts='{}'", numbers(|steps| steps.iter().any(is_unit)))?;
     writeln!(script, "state {}; owed=$state/owed", quote(&batch.plan))?;
     writeln!(script, "say begin")?;
     for (index, task) in batch.tasks.iter().enumerate() {
@@ -189,7 +192,17 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
         )?;
     }
     writeln!(script, "if [ -n \"$stale\" ] && ! e=$(units_read 2>&1); then say reload-failed; printf '%s' \"$e\"; fi")?;
-    writeln!(script, "say end\n}}\nmain")
+    writeln!(script, "say end\n}}\nmain\n{WHOLE}")
+}
+
+fn is_unit(step: &Step) -> bool {
+    matches!(step, Step::Unit { .. })
+}
+
+/// Whether systemd has yet to read its units when the steps are done.
+fn leaves_unread(steps: &[Step]) -> bool {
+    let decides = |step: &&Step| **step == Step::ReloadUnits || is_unit(step);
+    steps.iter().rev().find(decides).is_some_and(|step| *step == Step::ReloadUnits)
 }
 
 fn lengths(task: &Task) -> Vec<u64> {
@@ -206,24 +219,25 @@ fn command(step: &Step, batch: &Batch) -> String {
     match step {
         Step::MakeDirectory { path, mode, ownership } => {
             let (user, group) = names(ownership);
-            words(["directory", path.as_str(), &mode.to_string(), &user, &group])
+            words(["directory", path.as_str(), &digits(*mode), &user, &group])
         }
+        Step::EnsureDirectory { path } => words(["ensure", path.as_str()]),
         Step::SetAttributes { path, mode, ownership } => {
             let (user, group) = names(ownership);
-            let mode = mode.map(|mode| mode.to_string()).unwrap_or_default();
+            let mode = mode.map(digits).unwrap_or_default();
             words(["attributes", path.as_str(), &mode, &user, &group])
         }
         Step::PutFile { path, content, mode, ownership, validate } => {
             let (user, group) = names(ownership);
-            let (length, mode) = (content.length().to_string(), mode.to_string());
+            let (length, mode) = (content.length().to_string(), digits(*mode));
             let fixed = ["put", path.as_str(), &length, content.sha256(), &mode, &user, &group, &limit];
             let staged = staged(path);
             let validate = validate.iter().map(|argument| argument.replace("%s", &staged));
             words(fixed.into_iter().map(str::to_owned).chain(validate))
         }
         Step::PutLink { path, target } => words(["link", path.as_str(), target]),
-        // Taken together by `task`, which sees that it is owed.
-        Step::ReloadUnits => ":".to_owned(),
+        // Done before the next unit is acted upon: by `unit` in this task, by `task` in a later one.
+        Step::ReloadUnits => "stale=1".to_owned(),
         Step::Unit { name, action } => words(["unit", &limit, action.verb(), name]),
         Step::LoadImage { archive, id, name } => words(["load", &limit, &archive.length().to_string(), id, name]),
         Step::PullImage { reference } => {
@@ -239,6 +253,12 @@ fn command(step: &Step, batch: &Batch) -> String {
         Step::Run(run) => run_command(run),
         Step::Await(wait) => await_command(wait),
     }
+}
+
+/// A mode for chmod(1). Five digits: with fewer, GNU chmod leaves a directory's set-user-ID and set-group-ID bits as
+/// they are.
+fn digits(mode: crate::attribute::Mode) -> String {
+    format!("0{mode}")
 }
 
 /// The name under which a file is staged; `stage` makes the same.
