@@ -20,8 +20,12 @@ receive() {
 }
 discard() { for k; do receive "$k" >/dev/null; done; }
 own() { # path user group
-  if [ -n "$2" ]; then chown -h -- "$2" "$1" || return; fi
-  if [ -n "$3" ]; then chgrp -h -- "$3" "$1" || return; fi
+  case $2:$3 in
+    :) ;;
+    *:) chown -h -- "$2" "$1" ;;
+    :*) chgrp -h -- "$3" "$1" ;;
+    *) chown -h -- "$2:$3" "$1" ;;
+  esac
 }
 directory() { # path mode user group
   mkdir -- "$1" || return
@@ -34,12 +38,30 @@ attributes() { # path mode user group
   own "$1" "$3" "$4" || return
   [ -z "$2" ] || chmod -- "$2" "$1"
 }
+fresh() { # path: an empty private file that nobody else can have made; `command` keeps a failure from ending the shell
+  if [ -e "$1" ] || [ -L "$1" ]; then rm -f -- "$1" || return; fi
+  set -C; command : >"$1"; c=$?; set +C; return $c
+}
+keep() { # length file: what comes next on standard input, on disk before it is renamed
+  case $1 in
+    0) ;;
+    # One block is taken whole before its first byte is written: a full disk leaves nothing of it on standard input.
+    ?|??|???|????|?????|??????) flush "$2" bs="$1" count=1 iflag=fullblock ;;
+    *) receive "$1" | { flush "$2" bs=1048576; c=$?; [ $c = 0 ] || cat >/dev/null; exit $c; } ;;
+  esac
+}
+flush() { # file dd-operands
+  f=$1; shift
+  e=$(dd of="$f" conv=fsync "$@" 2>&1) && return
+  # Its first line is the error; the others count records.
+  c=$?; printf '%s\n' "${e%%
+*}"; return $c
+}
 stage() { # path length digest: the blob as a private file beside the path
   t=${1%/*}/.${1##*/}.provision-new
-  rm -f -- "$t" || return
-  ( set -C; : >"$t" ) || return
+  fresh "$t" || return
   left=${left#* }
-  receive "$2" | { cat >"$t"; c=$?; [ $c = 0 ] || cat >/dev/null; exit $c; } || { rm -f -- "$t"; return 1; }
+  keep "$2" "$t" || { c=$?; rm -f -- "$t"; return $c; }
   d=$(sha256sum <"$t") || { rm -f -- "$t"; return 1; }
   [ "${d%% *}" = "$3" ] || { rm -f -- "$t"; echo "what arrived for $1 is not what was sent"; return 1; }
 }
