@@ -19,12 +19,16 @@ use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
 
+pub mod certificate;
+pub mod certificate_authority;
 pub mod directory;
 pub mod file;
+pub mod haproxy;
 pub mod link;
 
 /// Every kind, in the order of the reference.
-pub static KINDS: &[&Kind] = &[&directory::KIND, &file::KIND, &link::KIND];
+pub static KINDS: &[&Kind] =
+    &[&certificate::KIND, &certificate_authority::KIND, &directory::KIND, &file::KIND, &haproxy::KIND, &link::KIND];
 
 /// A kind of resource, as plans and the reference know it.
 pub struct Kind {
