@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use time::Duration;
 use zeroize::Zeroizing;
 
-use crate::change::{Action, Change, Shown};
+use crate::change::{Action, Change, Shown, Signal};
 use crate::connection::Connection;
 use crate::facts::Facts;
 use crate::path::AbsPath;
@@ -479,7 +479,7 @@ fn no_key_can_be_seen_in_changes_steps_or_materials() {
     let (mut materials, mut keys, mut seen) = (Materials::new(NOW), Vec::new(), String::new());
     for (_, resource) in graph.resources() {
         let answers: Answers = wait(host.ask(&resource.asks().into_iter().collect())).unwrap();
-        let made = Change::new(Action::Create);
+        let made = Change::new(Action::Create).signals(Signal::Content);
         let upstream = BTreeMap::from([(crate::resource::Thing::Path(path("/etc/root.crt")), &made)]);
         let context = Context { now: NOW, upstream: &upstream, causes: Vec::new(), owed: &[] };
         let change = resource.diff(&answers, &context).unwrap_or_else(|_| panic!("{resource:?}"));

@@ -107,6 +107,14 @@ impl Bind {
     }
 }
 
+impl Config {
+    /// Whether connections are logged: haproxy warns of a format for logs that go nowhere.
+    fn logs(&self) -> bool {
+        let own = |lines: &Vec<Line>| lines.iter().any(|line| line.as_str().starts_with("log "));
+        self.defaults.is_none() && self.global.as_ref().is_none_or(own)
+    }
+}
+
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, global, defaults, frontends, backends } = self;
@@ -116,7 +124,14 @@ impl fmt::Display for Config {
             line(f, SPLIT_KEYS)?;
         }
         section(f, "defaults", defaults.as_deref(), &DEFAULTS)?;
-        frontends.iter().try_for_each(|frontend| frontend.fmt(f))?;
+        for frontend in frontends {
+            writeln!(f, "\nfrontend {}", frontend.name.as_str())?;
+            line(f, &format!("mode {}", frontend.mode.word()))?;
+            if self.logs() {
+                line(f, &format!("option {}log", frontend.mode.word()))?;
+            }
+            frontend.fmt(f)?;
+        }
         backends.iter().try_for_each(|backend| backend.fmt(f))
     }
 }
@@ -134,11 +149,9 @@ fn line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 }
 
 impl fmt::Display for Frontend {
+    /// What follows its name and mode.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, mode, binds, backend, lines } = self;
-        writeln!(f, "\nfrontend {}", name.as_str())?;
-        line(f, &format!("mode {}", mode.word()))?;
-        line(f, &format!("option {}log", mode.word()))?;
+        let Self { name: _, mode: _, binds, backend, lines } = self;
         binds.iter().try_for_each(|bind| line(f, &bind.to_string()))?;
         lines.iter().try_for_each(|own| line(f, own.as_str()))?;
         backend.iter().try_for_each(|backend| line(f, &format!("default_backend {}", backend.as_str())))
