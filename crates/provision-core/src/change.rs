@@ -184,4 +184,6 @@ pub struct Cause {
     pub address: Address,
     /// What it asks for.
     pub signal: Signal,
+    /// What the service uses directly and through which the change reaches it, sorted.
+    pub through: Vec<Address>,
 }

@@ -93,6 +93,11 @@ impl<T: Transport> ShellConnection<T> {
         Self { transport, become_, silence }
     }
 
+    /// Gives the transport back, so that it can say goodbye to its host.
+    pub fn into_transport(self) -> T {
+        self.transport
+    }
+
     fn request(&self, program: String, blobs: Vec<Blob>) -> Request {
         let command = bootstrap(&program, self.become_);
         let input = std::iter::once(Blob::from_bytes(program.into_bytes())).chain(blobs).collect();

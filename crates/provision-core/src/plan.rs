@@ -2,7 +2,7 @@
 //! that the plan names beside it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -16,6 +16,8 @@ pub(crate) mod node;
 pub mod problem;
 mod resolve;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use crate::address::{Address, check_name};
 use crate::facts::Facts;
@@ -125,9 +127,9 @@ impl Plan {
         plan.read_resources(&root, &problems);
         plan.read_outputs(&root, &problems);
         plan.check_references(&problems);
-        plan.order(&problems);
+        let ordered = plan.order(&problems);
         let hosts: Vec<Host> = plan.hosts.clone();
-        for host in &hosts {
+        for host in hosts.iter().filter(|_| ordered) {
             if let Err(found) = plan.resolve_for(host, &Facts::example()) {
                 problems.borrow_mut().extend(found);
             }
@@ -204,6 +206,7 @@ impl Plan {
             let Value::Table(body) = &entry.node.value else {
                 let message = format!("host.{name} is {}", entry.node.type_name());
                 problems.borrow_mut().add_help(entry.node.place, message, format!("a host is a table: [host.{name}]"));
+                self.hosts.push(Host::local(name));
                 continue;
             };
             // A host's own fields may use inputs, and nothing else: nothing else is known before it is reached.
@@ -213,11 +216,12 @@ impl Plan {
                     problems.borrow_mut().add_help(place, message, "only inputs are known before a host is reached");
                 }
             }
-            let rendered = self.render_table(body, &BTreeMap::new(), &[], problems);
-            let fields = Fields::new(format!("host.{name}"), &rendered, entry.key.or(entry.node.place), problems);
-            if let Some(host) = Host::read(name, &fields) {
-                self.hosts.push(host);
-            }
+            let host = self.render_table(body, problems).and_then(|rendered| {
+                let place = entry.key.or(entry.node.place);
+                Host::read(name, &Fields::new(format!("host.{name}"), &rendered, place, problems))
+            });
+            // A wrong host keeps its place, so that what else is wrong with the plan is found too.
+            self.hosts.push(host.unwrap_or_else(|| Host::local(name)));
         }
     }
 
@@ -330,6 +334,7 @@ impl Plan {
     /// Whether a reference leads somewhere, as far as can be said before anything is rendered.
     fn check_reference(&self, reference: &Reference, place: Option<Place>, problems: &RefCell<Problems>) {
         let text = reference.0.join(".");
+        let place = place.map(|place| self.place_of(&text, place));
         let (first, second) = (reference.part(0).unwrap_or_default(), reference.part(1));
         let missing = |help: String| {
             problems.borrow_mut().add_help(place, format!("`{text}` refers to something that is not there"), help);
@@ -360,14 +365,33 @@ impl Plan {
         }
     }
 
-    /// Puts the resources in an order in which each comes after those it refers to.
-    fn order(&mut self, problems: &RefCell<Problems>) {
+    /// Where a reference stands in a text; the whole text when it is spelled in another way there.
+    fn place_of(&self, reference: &str, place: Place) -> Place {
+        let text = self.source.text.get(place.start..place.end).unwrap_or_default();
+        let of_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+        let alone = |at: &usize| {
+            let (before, rest) = text.split_at(*at);
+            let after = rest.get(reference.len()..).unwrap_or_default();
+            !before.ends_with(of_a_name) && !after.starts_with(of_a_name)
+        };
+        match text.match_indices(reference).map(|(at, _)| at).find(alone) {
+            Some(at) => Place { start: place.start + at, end: place.start + at + reference.len() },
+            None => place,
+        }
+    }
+
+    /// Puts the resources in an order in which each comes after those it refers to; says whether there is one.
+    fn order(&mut self, problems: &RefCell<Problems>) -> bool {
         let mut order = Vec::new();
         let mut state = vec![Visit::Fresh; self.resources.len()];
+        let mut circles = Problems::default();
         for index in 0..self.resources.len() {
-            self.visit(index, &mut state, &mut order, &mut Vec::new(), problems);
+            self.visit(index, &mut state, &mut order, &mut Vec::new(), &mut circles);
         }
+        let ordered = circles.is_empty();
+        problems.borrow_mut().extend(circles);
         self.resources = order.into_iter().filter_map(|index| self.resources.get(index).cloned()).collect();
+        ordered
     }
 
     fn visit(
@@ -376,7 +400,7 @@ impl Plan {
         state: &mut Vec<Visit>,
         order: &mut Vec<usize>,
         trail: &mut Vec<usize>,
-        problems: &RefCell<Problems>,
+        circles: &mut Problems,
     ) {
         let Some(resource) = self.resources.get(index) else { return };
         match state.get(index) {
@@ -386,7 +410,7 @@ impl Plan {
                 let names = trail.iter().skip(from).chain(std::iter::once(&index));
                 let names: Vec<String> =
                     names.filter_map(|at| self.resources.get(*at)).map(|r| r.address.to_string()).collect();
-                problems.borrow_mut().add_help(
+                circles.add_help(
                     resource.place,
                     format!("these refer to each other in a circle: {}", names.join(" -> ")),
                     "take one of the references out, for instance by an input that both use",
@@ -401,7 +425,7 @@ impl Plan {
         trail.push(index);
         for address in resource.references.iter().flat_map(|(reference, _)| self.targets(reference)) {
             if let Some(target) = self.resources.iter().position(|r| r.address == address) {
-                self.visit(target, state, order, trail, problems);
+                self.visit(target, state, order, trail, circles);
             }
         }
         trail.pop();
@@ -459,7 +483,8 @@ fn read_name(root: &Table, problems: &RefCell<Problems>) -> String {
             String::new()
         }
         None => {
-            problems.borrow_mut().add_help(None, "the plan lacks `name`", help);
+            let top = Place { start: 0, end: 0 };
+            problems.borrow_mut().add_help(Some(top), "the plan lacks `name`", help);
             String::new()
         }
     }

@@ -21,14 +21,23 @@ use crate::step::{Await, Step};
 
 pub mod certificate;
 pub mod certificate_authority;
+pub(crate) mod definition;
 pub mod directory;
 pub mod file;
 pub mod haproxy;
 pub mod link;
+pub mod unit;
 
 /// Every kind, in the order of the reference.
-pub static KINDS: &[&Kind] =
-    &[&certificate::KIND, &certificate_authority::KIND, &directory::KIND, &file::KIND, &haproxy::KIND, &link::KIND];
+pub static KINDS: &[&Kind] = &[
+    &certificate::KIND,
+    &certificate_authority::KIND,
+    &directory::KIND,
+    &file::KIND,
+    &haproxy::KIND,
+    &link::KIND,
+    &unit::KIND,
+];
 
 /// A kind of resource, as plans and the reference know it.
 pub struct Kind {
@@ -132,6 +141,8 @@ pub enum Thing {
     Path(AbsPath),
     /// What defines a systemd unit or configures it.
     Unit(String),
+    /// The `[Install]` of a unit: what it takes to enable it.
+    Install(String),
     /// A systemd unit that is running, or as its service resource wants it.
     Running(String),
     /// A unit of podman's, by its file name: `data.volume`.
@@ -153,6 +164,7 @@ impl fmt::Display for Thing {
             Self::Directory(path) => write!(f, "the directory {path}"),
             Self::Path(path) => write!(f, "the file {path}"),
             Self::Unit(name) => write!(f, "the unit {name}"),
+            Self::Install(name) => write!(f, "the [Install] of {name}"),
             Self::Running(name) => write!(f, "the running unit {name}"),
             Self::Quadlet(name) => write!(f, "the Quadlet unit {name}"),
             Self::Image(name) => write!(f, "the image {name}"),
@@ -222,6 +234,10 @@ pub struct Context<'a> {
     pub now: OffsetDateTime,
     /// What changes upstream, of the things that this resource wants directly or not.
     pub(crate) upstream: &'a BTreeMap<Thing, &'a Change>,
+    /// What resources upstream provide, changed or not.
+    pub(crate) provided: &'a [&'a Thing],
+    /// Whether a command upstream is going to run.
+    pub(crate) command: bool,
     /// The changes that reach this resource through what it uses.
     pub causes: Vec<Cause>,
     /// Units that are owed a restart since an earlier apply.
@@ -245,6 +261,18 @@ impl Context<'_> {
     #[must_use]
     pub fn anything_pending(&self) -> bool {
         !self.upstream.is_empty()
+    }
+
+    /// Whether a resource upstream provides a thing, changed or not.
+    #[must_use]
+    pub fn provided(&self, thing: &Thing) -> bool {
+        self.provided.contains(&thing)
+    }
+
+    /// Whether a command upstream is going to run: what it brings cannot be known before.
+    #[must_use]
+    pub fn command_pending(&self) -> bool {
+        self.command
     }
 
     /// Makes sure that the directory of a path is there or comes: without it the change would fail half-way.

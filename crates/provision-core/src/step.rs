@@ -26,6 +26,11 @@ pub enum Step {
         /// Who owns it.
         ownership: Ownership,
     },
+    /// Makes one directory of mode 0755 unless it is there: one that several resources make as part of themselves.
+    EnsureDirectory {
+        /// Where; its parent must be there.
+        path: AbsPath,
+    },
     /// Sets the permission bits and owners of what is there.
     SetAttributes {
         /// Where; not a link.
@@ -128,6 +133,8 @@ pub enum UnitAction {
     Restart,
     /// `reload`.
     Reload,
+    /// `reset-failed`: forgets failures, which also lets a unit start that has failed too often to be started.
+    ResetFailed,
 }
 
 impl UnitAction {
@@ -141,6 +148,7 @@ impl UnitAction {
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::Reload => "reload",
+            Self::ResetFailed => "reset-failed",
         }
     }
 }
@@ -192,6 +200,7 @@ impl Step {
     pub fn describe(&self) -> String {
         match self {
             Self::MakeDirectory { path, .. } => format!("make the directory {path}"),
+            Self::EnsureDirectory { path } => format!("make the directory {path} unless it is there"),
             Self::SetAttributes { path, .. } => format!("set mode and owner of {path}"),
             Self::PutFile { path, .. } => format!("put the file {path} in place"),
             Self::PutLink { path, .. } => format!("put the link {path} in place"),
@@ -222,7 +231,7 @@ impl Step {
     #[must_use]
     pub fn undo(&self) -> Undo {
         match self {
-            Self::MakeDirectory { .. } => Undo::Remove,
+            Self::MakeDirectory { .. } | Self::EnsureDirectory { .. } => Undo::Remove,
             Self::SetAttributes { .. } | Self::PutFile { .. } | Self::PutLink { .. } | Self::OpenPort { .. } => {
                 Undo::Restore
             }
@@ -230,6 +239,7 @@ impl Step {
             Self::Unit { action, .. } => match action {
                 UnitAction::Enable | UnitAction::Disable | UnitAction::Start | UnitAction::Stop => Undo::Restore,
                 UnitAction::Restart | UnitAction::Reload => Undo::Repeat,
+                UnitAction::ResetFailed => Undo::Nothing,
             },
             Self::ReloadUnits => Undo::Repeat,
             Self::Await(_) => Undo::Nothing,

@@ -18,8 +18,10 @@ use crate::probe::{
     Answer, Answers, Ask, CONTENT_LIMIT, Entry, FileState, Guard, ImageState, Owner, PathState, PublicKeyState, Sort,
     UnitState, Wanted, ZoneState,
 };
+use crate::quadlet::QuadletName;
 use crate::step::reply::BatchReply;
 use crate::step::{Batch, Layer, Need, Outcome, Ownership, Run, Step, UnitAction};
+use crate::systemd::UnitFile;
 use crate::transport::{Stream, TransportError};
 use crate::x509::public_key_sha256;
 
@@ -42,6 +44,8 @@ pub struct State {
     pub units: BTreeMap<String, UnitState>,
     /// Units that have a file which systemd has not read: they appear with the next reload.
     pub unread: BTreeSet<String>,
+    /// Whether systemd is to read its units before the next one is acted upon.
+    reload: bool,
     /// podman's images.
     pub images: Vec<ImageState>,
     /// Firewall zones by name; the one named `public` is the default. None: firewalld does not run.
@@ -191,6 +195,12 @@ impl State {
                 }
                 self.set(path, Sort::Directory, Vec::new(), *mode, ownership);
             }
+            Step::EnsureDirectory { path } => {
+                self.require_directory(path)?;
+                if !self.entries.contains_key(path) {
+                    self.set(path, Sort::Directory, Vec::new(), Mode::new(0o755), &Ownership::default());
+                }
+            }
             Step::SetAttributes { path, mode, ownership } => {
                 let (entry, _) = self.entries.get_mut(path).ok_or_else(|| format!("{path} is not there"))?;
                 if let Some(mode) = mode {
@@ -208,14 +218,15 @@ impl State {
                 if self.status(validate) != 0 {
                     return Err("refused by its validation".to_owned());
                 }
-                self.set(path, Sort::File, bytes(content)?, *mode, ownership);
-                self.note_unit(path);
+                let content = bytes(content)?;
+                self.note_unit(path, &content);
+                self.set(path, Sort::File, content, *mode, ownership);
             }
             Step::PutLink { path, target } => {
                 self.require_directory(path)?;
                 self.set(path, Sort::Link(target.clone()), Vec::new(), Mode::new(0o777), &Ownership::default());
             }
-            Step::ReloadUnits => self.read_units(),
+            Step::ReloadUnits => self.reload = true,
             Step::Unit { name, action } => self.act(name, *action)?,
             Step::LoadImage { id, name, .. } => self.add_image(id.clone(), name),
             Step::PullImage { reference } => self.add_image(sha256_hex(reference.as_bytes()), reference),
@@ -248,48 +259,78 @@ impl State {
         self.entries.insert(path.clone(), (entry, content));
     }
 
-    /// A file in one of systemd's directories is a unit that has yet to be read.
-    fn note_unit(&mut self, path: &AbsPath) {
-        if path.as_str().starts_with("/etc/systemd/system/") && !path.as_str().contains(".d/") {
-            self.unread.insert(path.name().to_owned());
-        }
-        if let Some((stem, extension)) = path.name().rsplit_once('.')
-            && path.as_str().starts_with("/etc/containers/systemd/")
-        {
-            self.unread.insert(match extension {
-                "container" | "kube" => format!("{stem}.service"),
-                other => format!("{stem}-{other}.service"),
-            });
+    /// What systemd has yet to read: a unit's file, a drop-in of one, or what Quadlet makes a unit of.
+    fn note_unit(&mut self, path: &AbsPath, content: &[u8]) {
+        let text = |key: &str| {
+            let file: UnitFile = std::str::from_utf8(content).ok()?.parse().ok()?;
+            file.sections().iter().find_map(|section| file.value(section.name(), key)).map(str::to_owned)
+        };
+        let own = path.as_str().strip_prefix("/etc/systemd/system/");
+        let unit = if let Some((directory, _)) = own.and_then(|below| below.split_once('/')) {
+            // A drop-in makes no unit.
+            directory.strip_suffix(".d").filter(|unit| self.units.contains_key(*unit)).map(str::to_owned)
+        } else if let Some(name) = own {
+            Some(name.to_owned())
+        } else if path.as_str().starts_with("/etc/containers/systemd/") {
+            let service = path.name().parse().ok().map(|name: QuadletName| name.service().to_string());
+            text("ServiceName").map(|name| format!("{name}.service")).or(service)
+        } else {
+            None
+        };
+        if let Some(unit) = unit {
+            if let Some(known) = self.units.get_mut(&unit) {
+                known.stale = true;
+            }
+            self.unread.insert(unit);
         }
     }
 
     fn read_units(&mut self) {
         for name in std::mem::take(&mut self.unread) {
-            let generated = self.entries.keys().all(|path| path.as_str() != format!("/etc/systemd/system/{name}"));
+            let own = format!("/etc/systemd/system/{name}");
+            let own = self.entries.iter().find(|(path, _)| path.as_str() == own).map(|(_, (_, content))| content);
+            let file = match own {
+                None => "generated",
+                Some(content) if String::from_utf8_lossy(content).contains("[Install]") => "disabled",
+                Some(_) => "static",
+            };
             let unit = self.units.entry(name).or_insert_with(|| UnitState {
                 active: "inactive".to_owned(),
                 sub: "dead".to_owned(),
-                file: if generated { "generated" } else { "disabled" }.to_owned(),
                 ..UnitState::default()
             });
             unit.load = "loaded".to_owned();
             unit.stale = false;
+            if unit.file.is_empty() || (unit.file == "static" && file == "disabled") {
+                unit.file = file.to_owned();
+            }
         }
+        self.units.values_mut().for_each(|unit| unit.stale = false);
+        self.reload = false;
     }
 
     fn act(&mut self, name: &str, action: UnitAction) -> Result<(), String> {
+        if self.reload {
+            self.read_units();
+        }
         let unit = self.units.get_mut(name).ok_or_else(|| format!("unit {name} not found"))?;
         match action {
+            UnitAction::Enable | UnitAction::Disable if unit.file == "generated" => {
+                return Err(format!("unit {name} is generated"));
+            }
+            // systemctl says so and leaves it at that.
+            UnitAction::Enable | UnitAction::Disable if unit.file == "static" => {}
             UnitAction::Enable => unit.file = "enabled".to_owned(),
             UnitAction::Disable => unit.file = "disabled".to_owned(),
             UnitAction::Start | UnitAction::Restart => {
                 unit.active = "active".to_owned();
                 unit.sub = "running".to_owned();
             }
-            UnitAction::Stop => {
+            UnitAction::Stop | UnitAction::ResetFailed => {
                 unit.active = "inactive".to_owned();
                 unit.sub = "dead".to_owned();
             }
+            UnitAction::Reload if unit.active != "active" => return Err(format!("unit {name} is not active")),
             UnitAction::Reload => {}
         }
         Ok(())
@@ -381,9 +422,6 @@ impl Connection for FakeHost {
                 }
                 begun(index);
                 state.owed.extend(task.owes.iter().cloned());
-                if task.steps.iter().any(|step| matches!(step, Step::Unit { .. })) {
-                    state.read_units();
-                }
                 let mut outcome = Outcome::Done { output: String::new() };
                 for (at, step) in task.steps.iter().enumerate() {
                     match state.do_step(step) {
@@ -401,6 +439,9 @@ impl Connection for FakeHost {
                     }
                 }
                 outcomes.push(outcome);
+            }
+            if state.reload {
+                state.read_units();
             }
             outcomes
         });

@@ -74,7 +74,6 @@ impl fmt::Display for Platform {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
 

@@ -1,5 +1,4 @@
 //! Archives made in code, so that each says what it is about.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use std::io::Write;
 

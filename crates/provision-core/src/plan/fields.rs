@@ -51,6 +51,12 @@ impl<'a> Fields<'a> {
         self.table.entries.contains_key(name)
     }
 
+    /// Whether the field was made by a template.
+    #[must_use]
+    pub(crate) fn is_rendered(&self, name: &str) -> bool {
+        self.table.entries.get(name).is_some_and(|entry| entry.node.rendered)
+    }
+
     /// A field that must be there.
     pub fn required<T: FromStr<Err: Display>>(&self, name: &'static str) -> Option<T> {
         self.must_have(name);
@@ -138,7 +144,24 @@ impl<'a> Fields<'a> {
     /// A table whose keys are not known beforehand: each with its values, a lone value being a list of one.
     /// Booleans and numbers come as their text. Secrets are refused.
     pub fn settings(&self, name: &'static str) -> Vec<Setting> {
+        self.take(name).map(|node| self.node_settings(name, node)).unwrap_or_default()
+    }
+
+    /// A table of such tables, in the order in which they are written; empty when absent.
+    pub fn sections(&self, name: &'static str) -> Vec<Section> {
         let Some(node) = self.take(name) else { return Vec::new() };
+        let Value::Table(table) = &node.value else {
+            self.wrong_type(name, node, "a table of tables");
+            return Vec::new();
+        };
+        let section = |(key, Entry { key: place, node }): (&String, &Entry)| Section {
+            header: Setting { key: key.clone(), values: Vec::new(), place: place.or(node.place) },
+            settings: self.node_settings(name, node),
+        };
+        table.entries.iter().map(section).collect()
+    }
+
+    fn node_settings(&self, name: &str, node: &Node) -> Vec<Setting> {
         let Value::Table(table) = &node.value else {
             self.wrong_type(name, node, "a table");
             return Vec::new();
@@ -329,4 +352,13 @@ pub struct Setting {
     /// Its values in order.
     pub values: Vec<String>,
     place: Option<Place>,
+}
+
+/// One entry of [`Fields::sections`].
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// Its name as the key, without values.
+    pub header: Setting,
+    /// What it says.
+    pub settings: Vec<Setting>,
 }

@@ -115,7 +115,15 @@ impl Problems {
 }
 
 /// Names the known word that was probably meant, or lists them all when none is near.
-pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+///
+/// ```
+/// use provision_core::plan::problem::suggest;
+///
+/// assert_eq!(suggest("pth", ["path", "mode"]), "did you mean `path`?");
+/// assert_eq!(suggest("zzz", ["path", "mode"]), "known: `mode`, `path`");
+/// ```
+#[must_use]
+pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let mut known: Vec<&str> = known.into_iter().collect();
     known.sort_unstable();
     known.dedup();

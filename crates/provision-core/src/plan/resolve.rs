@@ -124,12 +124,13 @@ impl Plan {
         let mut sound = true;
         for (reference, place) in &declared.references {
             let (Some(name), Some(attribute)) = (reference.part(1), reference.part(2)) else { continue };
-            let Some(of_kind) = reference.part(0).and_then(|kind| known.get(kind)) else { continue };
-            match of_kind.get(name) {
+            let Some(kind) = reference.part(0).filter(|kind| crate::resource::kind(kind).is_some()) else { continue };
+            let place = place.map(|place| self.place_of(&reference.0.join("."), place));
+            match known.get(kind).and_then(|of_kind| of_kind.get(name)) {
                 Some(Some(table)) if !table.entries.contains_key(attribute) => {
                     let help = suggest(attribute, table.entries.keys().map(String::as_str));
                     let message = format!("`{}` refers to something that is not there", reference.0.join("."));
-                    problems.borrow_mut().add_help(*place, message, help);
+                    problems.borrow_mut().add_help(place, message, help);
                     sound = false;
                 }
                 Some(None) => sound = false,
@@ -137,7 +138,7 @@ impl Plan {
                 None => {
                     if self.resources.iter().any(|r| r.address.name() == name && reference.is(r.address.kind())) {
                         let message = format!("`{}` is not for this host", reference.0.join("."));
-                        problems.borrow_mut().add_help(*place, message, "give both resources the same `hosts`");
+                        problems.borrow_mut().add_help(place, message, "give both resources the same `hosts`");
                     }
                     sound = false;
                 }
@@ -147,17 +148,12 @@ impl Plan {
         sound
     }
 
-    pub(super) fn render_table(
-        &self,
-        table: &Table,
-        known: &Known,
-        base: &[(String, Rendered)],
-        problems: &RefCell<Problems>,
-    ) -> Table {
+    /// Renders a table that may use nothing but inputs.
+    pub(super) fn render_table(&self, table: &Table, problems: &RefCell<Problems>) -> Option<Table> {
         let node = Node::new(Value::Table(table.clone()), None);
-        match self.render_node(&node, known, base, &[], problems).map(|node| node.value) {
-            Some(Value::Table(table)) => table,
-            _ => table.clone(),
+        match self.render_node(&node, &Known::new(), &[], &[], problems)?.value {
+            Value::Table(table) => Some(table),
+            _ => None,
         }
     }
 
@@ -194,6 +190,9 @@ impl Plan {
     fn render_in(&self, node: &Node, known: &Known, context: &Rendered, problems: &RefCell<Problems>) -> Option<Node> {
         let value = match &node.value {
             Value::Text(text) if is_template(text.expose()) => {
+                if self.lacks_input(text.expose()) {
+                    return None;
+                }
                 let secret = self.is_tainted(text.expose(), known);
                 let rendered = self.templates.render(text.expose(), context);
                 match rendered.and_then(|value| from_rendered(&value, secret)) {
@@ -226,6 +225,12 @@ impl Plan {
             other => other.clone(),
         };
         Some(Node { value, ..*node })
+    }
+
+    /// Whether a text uses an input that has no value, which has been reported where the input stands.
+    fn lacks_input(&self, text: &str) -> bool {
+        let references = self.templates.references(text).unwrap_or_default();
+        references.iter().any(|r| r.is("input") && r.part(1).is_some_and(|name| !self.values.contains_key(name)))
     }
 
     /// Whether a secret goes into a text. Told from what it refers to, so that no filter or loop can launder one.

@@ -353,7 +353,6 @@ const KUBE: &[Key] = &[
 ];
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
 

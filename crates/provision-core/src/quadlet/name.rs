@@ -106,7 +106,6 @@ impl fmt::Display for QuadletName {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
 

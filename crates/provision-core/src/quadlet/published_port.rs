@@ -231,7 +231,6 @@ impl fmt::Display for PortRange {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use proptest::prelude::*;
 

@@ -21,23 +21,48 @@ limited() {
   if command -v timeout >/dev/null 2>&1; then timeout "$@"; else shift; "$@"; fi
 }
 own() { # path user group
-  if [ -n "$2" ]; then chown -h -- "$2" "$1" || return; fi
-  if [ -n "$3" ]; then chgrp -h -- "$3" "$1" || return; fi
+  case $2:$3 in
+    :) ;;
+    *:) chown -h -- "$2" "$1" ;;
+    :*) chgrp -h -- "$3" "$1" ;;
+    *) chown -h -- "$2:$3" "$1" ;;
+  esac
 }
 directory() { # path mode user group
   mkdir -- "$1" || return
   own "$1" "$3" "$4" && chmod -- "$2" "$1" || { c=$?; rmdir -- "$1"; return $c; }
 }
+ensure() { # path
+  [ -d "$1" ] || mkdir -m 0755 -- "$1"
+}
 attributes() { # path mode user group
   own "$1" "$3" "$4" || return
   [ -z "$2" ] || chmod -- "$2" "$1"
 }
+fresh() { # path: an empty private file that nobody else can have made; `command` keeps a failure from ending the shell
+  if [ -e "$1" ] || [ -L "$1" ]; then rm -f -- "$1" || return; fi
+  set -C; command : >"$1"; c=$?; set +C; return $c
+}
+keep() { # length file: what comes next on standard input, on disk before it is renamed
+  case $1 in
+    0) ;;
+    # One block is taken whole before its first byte is written: a full disk leaves nothing of it on standard input.
+    ?|??|???|????|?????|??????) flush "$2" bs="$1" count=1 iflag=fullblock ;;
+    *) receive "$1" | { flush "$2" bs=1048576; c=$?; [ $c = 0 ] || cat >/dev/null; exit $c; } ;;
+  esac
+}
+flush() { # file dd-operands
+  f=$1; shift
+  e=$(dd of="$f" conv=fsync "$@" 2>&1) && return
+  # Its first line is the error; the others count records.
+  c=$?; printf '%s\n' "${e%%
+*}"; return $c
+}
 stage() { # path length digest: the blob as a private file beside the path
   t=${1%/*}/.${1##*/}.provision-new
-  rm -f -- "$t" || return
-  ( set -C; : >"$t" ) || return
+  fresh "$t" || return
   left=${left#* }
-  receive "$2" | { cat >"$t"; c=$?; [ $c = 0 ] || cat >/dev/null; exit $c; } || { rm -f -- "$t"; return 1; }
+  keep "$2" "$t" || { c=$?; rm -f -- "$t"; return $c; }
   d=$(sha256sum <"$t") || { rm -f -- "$t"; return 1; }
   [ "${d%% *}" = "$3" ] || { rm -f -- "$t"; echo "what arrived for $1 is not what was sent"; return 1; }
 }
@@ -66,6 +91,7 @@ units_read() {
   stale=
 }
 unit() { # limit verb name
+  units_read || return
   limited "$1" systemctl "$2" -- "$3" </dev/null && return
   c=$?
   case $2 in
@@ -160,19 +186,19 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
         }
         writeln!(script, "}}")?;
     }
-    let numbers = |wanted: fn(&Step) -> bool| -> String {
+    let numbers = |wanted: fn(&[Step]) -> bool| -> String {
         let numbers: Vec<String> = batch
             .tasks
             .iter()
             .enumerate()
-            .filter(|(_, task)| task.steps.iter().any(wanted))
+            .filter(|(_, task)| wanted(&task.steps))
             .map(|(index, _)| index.to_string())
             .collect();
         numbers.join(" ")
     };
     writeln!(script, "main() {{\nbad= stale=")?;
-    writeln!(script, "loads='{}'", numbers(|step| *step == Step::ReloadUnits))?;
-    writeln!(script, "acts='{}'", numbers(|step| matches!(step, Step::Unit { .. })))?;
+    writeln!(script, "loads='{}'", numbers(leaves_unread))?;
+    writeln!(script, "acts='{}'", numbers(|steps| steps.iter().any(is_unit)))?;
     writeln!(script, "state {}; owed=$state/owed", quote(&batch.plan))?;
     writeln!(script, "say begin")?;
     for (index, task) in batch.tasks.iter().enumerate() {
@@ -191,6 +217,16 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
     writeln!(script, "say end\n}}\nmain\n{WHOLE}")
 }
 
+fn is_unit(step: &Step) -> bool {
+    matches!(step, Step::Unit { .. })
+}
+
+/// Whether systemd has yet to read its units when the steps are done.
+fn leaves_unread(steps: &[Step]) -> bool {
+    let decides = |step: &&Step| **step == Step::ReloadUnits || is_unit(step);
+    steps.iter().rev().find(decides).is_some_and(|step| *step == Step::ReloadUnits)
+}
+
 fn lengths(task: &Task) -> Vec<u64> {
     task.steps.iter().filter_map(Step::blob).map(crate::blob::Blob::length).collect()
 }
@@ -207,6 +243,7 @@ fn command(step: &Step, batch: &Batch) -> String {
             let (user, group) = names(ownership);
             words(["directory", path.as_str(), &digits(*mode), &user, &group])
         }
+        Step::EnsureDirectory { path } => words(["ensure", path.as_str()]),
         Step::SetAttributes { path, mode, ownership } => {
             let (user, group) = names(ownership);
             let mode = mode.map(digits).unwrap_or_default();
@@ -221,8 +258,8 @@ fn command(step: &Step, batch: &Batch) -> String {
             words(fixed.into_iter().map(str::to_owned).chain(validate))
         }
         Step::PutLink { path, target } => words(["link", path.as_str(), target]),
-        // Taken together by `task`, which sees that it is owed.
-        Step::ReloadUnits => ":".to_owned(),
+        // Done before the next unit is acted upon: by `unit` in this task, by `task` in a later one.
+        Step::ReloadUnits => "stale=1".to_owned(),
         Step::Unit { name, action } => words(["unit", &limit, action.verb(), name]),
         Step::LoadImage { archive, id, name } => words(["load", &limit, &archive.length().to_string(), id, name]),
         Step::PullImage { reference } => {

@@ -236,3 +236,62 @@ fn what_is_owed_is_noted_before_and_paid_after() {
         assert_eq!(noted(), 1, "what may have changed half-way is owed, {shell:?}");
     }
 }
+
+#[test]
+fn every_step_says_how_it_is_taken_back() {
+    let path: AbsPath = "/f".parse().unwrap();
+    let command = Step::Run(Run {
+        argv: vec!["true".to_owned()],
+        directory: None,
+        input: None,
+        limit: Duration::from_secs(1),
+        guards: Vec::new(),
+    });
+    let unit = |action: UnitAction| Step::Unit { name: "a.service".to_owned(), action };
+    let made = Step::MakeDirectory { path: path.clone(), mode: Mode::new(0o755), ownership: Ownership::default() };
+    let cases = [
+        (made, Undo::Remove),
+        (put(&path, b"x"), Undo::Restore),
+        (unit(UnitAction::Stop), Undo::Restore),
+        (unit(UnitAction::Restart), Undo::Repeat),
+        (Step::ReloadUnits, Undo::Repeat),
+        (command, Undo::Impossible("what a command did is known to that command alone")),
+    ];
+    for (step, undo) in cases {
+        assert_eq!(step.undo(), undo, "{}", step.describe());
+    }
+}
+
+#[test]
+fn a_full_disk_is_named_and_leaves_the_old_file_and_the_next_task_its_data() {
+    let full = tempfile::tempdir().unwrap();
+    let small = full.path().to_str().unwrap();
+    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "none", small]).status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        // Only root can make a small disk; `tests/run` as root does.
+        return;
+    }
+    let result = std::panic::catch_unwind(|| {
+        for (shell, length) in shells().into_iter().flat_map(|shell| [(shell, 200_000), (shell, 3 << 20)]) {
+            let (_guard, root) = place();
+            let old: AbsPath = format!("{small}/f").parse().unwrap();
+            fs::write(old.as_str(), "old").unwrap();
+            let next = root.join("next").unwrap();
+            let tasks = vec![
+                task("full", &[], vec![put(&old, &vec![b'x'; length])]),
+                task("next", &[], vec![put(&next, b"its own data")]),
+            ];
+            let reply = attempt(shell, tasks, &root, None);
+            let Outcome::Failed { output, .. } = &reply.outcomes[0] else { panic!("{shell:?} {reply:?}") };
+            assert!(output.contains("No space left on device"), "{shell:?}: {output}");
+            assert_eq!(fs::read(old.as_str()).unwrap(), b"old");
+            assert_eq!(fs::read_dir(small).unwrap().count(), 1, "the staged file was left behind");
+            assert_eq!(
+                (reply.outcomes[1].clone(), fs::read(next.as_str()).unwrap()),
+                (done(), b"its own data".to_vec())
+            );
+        }
+    });
+    assert!(std::process::Command::new("umount").arg(small).status().unwrap().success());
+    result.unwrap();
+}

@@ -182,7 +182,6 @@ fn unescape(text: &str) -> Option<(Vec<u8>, usize)> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use proptest::prelude::*;
 

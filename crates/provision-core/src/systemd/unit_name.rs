@@ -248,7 +248,6 @@ impl AsRef<str> for UnitName {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
 

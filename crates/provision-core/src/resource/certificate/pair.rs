@@ -77,7 +77,8 @@ impl PairFiles {
         let certificate: Option<AbsPath> = fields.optional("certificate");
         let key: Option<AbsPath> = fields.optional("key");
         let ownership = ownership(fields);
-        if !fields.has("directory") && !(fields.has("certificate") && fields.has("key")) {
+        let named = fields.has("certificate") && fields.has("key");
+        if !named && !fields.has("directory") {
             fields.problem(
                 "",
                 format!("{} does not say where its files are", fields.label()),

@@ -1,0 +1,188 @@
+//! Everything that can go wrong, with its exit code and a way out. Only a view prints it.
+
+use std::io;
+
+use camino::Utf8PathBuf;
+use provision_core::address::Address;
+use provision_core::connection::ConnectionError;
+use provision_core::engine::EngineError;
+use provision_core::plan::problem::PlanError;
+use provision_core::probe::Undecided;
+use provision_core::transport::TransportError;
+
+use crate::advice;
+use crate::exit::Exit;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line asks for something that is not there or cannot be.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+    /// A file of the command line cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// Its path.
+        path: Utf8PathBuf,
+        /// Why.
+        source: io::Error,
+        /// What to do, where that is not plain.
+        help: Option<&'static str>,
+    },
+    /// The plan, or a variables file, has findings.
+    #[error("{} in {}", count(.0.problems.len(), "finding"), .0.source_text.name)]
+    Plan(PlanError),
+    /// A host could not be asked, or not changed at all.
+    #[error("host {host}: {error}")]
+    Host {
+        /// Its name in the plan.
+        host: String,
+        /// As whom one logs in there, for advice.
+        user: Option<String>,
+        /// What happened.
+        error: EngineError,
+    },
+    /// It cannot be said what to do about a resource.
+    #[error("{address} on host {host}: {}", .reason.message)]
+    Undecided {
+        /// The host's name in the plan.
+        host: String,
+        /// The resource.
+        address: Address,
+        /// Why.
+        reason: Undecided,
+    },
+    /// A resource failed during an apply.
+    #[error("{address} on host {host}: {message}")]
+    Resource {
+        /// The host's name in the plan.
+        host: String,
+        /// The resource.
+        address: Address,
+        /// What was tried and what the host said.
+        message: String,
+    },
+    /// An apply ended early on a host.
+    #[error("host {host}: {message}")]
+    Cut {
+        /// The host's name in the plan.
+        host: String,
+        /// Why.
+        message: String,
+    },
+    /// The last word about an apply that did not succeed.
+    #[error("{message}")]
+    Incomplete {
+        /// How far it got.
+        message: String,
+        /// What to do, where there is a choice.
+        help: Option<&'static str>,
+    },
+    /// The question was answered with no.
+    #[error("declined: nothing was changed")]
+    Declined,
+    /// Ctrl-C.
+    #[error("interrupted: {state}")]
+    Interrupted {
+        /// What is known.
+        state: String,
+    },
+    /// The machine this runs on does not work as it should.
+    #[error("cannot {what}")]
+    Here {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// A wrong command line.
+    pub fn usage(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), help: help.into() }
+    }
+
+    /// What the library says of a host.
+    pub fn host(host: &str, user: Option<&str>, error: EngineError) -> Self {
+        match error {
+            EngineError::Plan(error) => Self::Plan(error),
+            error => Self::Host { host: host.to_owned(), user: user.map(str::to_owned), error },
+        }
+    }
+
+    /// How the command ends because of it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage { .. } | Self::Read { .. } | Self::Plan(_) => Exit::Invalid,
+            Self::Host { error, .. } => match error {
+                // A file on this side: the host has nothing to do with it.
+                EngineError::Connection(ConnectionError::Transport(TransportError::Input { .. })) => Exit::Failed,
+                EngineError::Connection(_) => Exit::Unreachable,
+                EngineError::Plan(_) => Exit::Invalid,
+                _ => Exit::Failed,
+            },
+            Self::Undecided { .. }
+            | Self::Resource { .. }
+            | Self::Cut { .. }
+            | Self::Incomplete { .. }
+            | Self::Declined
+            | Self::Here { .. } => Exit::Failed,
+            Self::Interrupted { .. } => Exit::Interrupted,
+        }
+    }
+
+    /// Something that must not be overlooked.
+    pub fn warning(&self) -> Option<&'static str> {
+        match self {
+            Self::Host { error: EngineError::Connection(ConnectionError::Transport(error)), .. } => {
+                advice::warning(error)
+            }
+            _ => None,
+        }
+    }
+
+    /// What to do, in lines.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Usage { help, .. } => Some(help.clone()),
+
+            Self::Host { host, user, error: EngineError::Connection(error) } => {
+                advice::connection(error, host, user.as_deref())
+            }
+            Self::Host { error: EngineError::Unprepared { reason, .. }, .. } | Self::Undecided { reason, .. } => {
+                reason.help.clone()
+            }
+            Self::Read { help, .. } | Self::Incomplete { help, .. } => help.map(str::to_owned),
+            Self::Interrupted { .. } => {
+                Some("`provision diff` tells where the host stands; the next apply goes on from there".to_owned())
+            }
+            Self::Plan(_)
+            | Self::Host { .. }
+            | Self::Resource { .. }
+            | Self::Cut { .. }
+            | Self::Declined
+            | Self::Here { .. } => None,
+        }
+    }
+
+    /// The chain of causes, outermost first, without the error itself.
+    pub fn causes(&self) -> Vec<String> {
+        let first: Option<&dyn std::error::Error> = match self {
+            // Its display is already in ours.
+            Self::Host { error, .. } => std::error::Error::source(error),
+            other => std::error::Error::source(other),
+        };
+        std::iter::successors(first, |error| error.source()).map(ToString::to_string).collect()
+    }
+}
+
+/// `1 finding`, `2 findings`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

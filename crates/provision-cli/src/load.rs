@@ -1,0 +1,116 @@
+//! From the command line to a plan: the file, the values of its inputs, the hosts that are meant.
+
+use std::io;
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use provision_core::address::check_name;
+use provision_core::plan::Plan;
+use provision_core::plan::asset::Folder;
+use provision_core::plan::host::Host;
+use provision_core::plan::input::{Inputs, Origin};
+use provision_core::plan::problem::{PlanError, Problem, Source, suggest};
+
+use crate::args;
+use crate::error::Error;
+use crate::surroundings::Surroundings;
+
+/// What a directory's plan is called.
+const PLAN_FILE: &str = "plan.toml";
+
+/// A plan and where it came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The plan.
+    pub plan: Plan,
+    /// Its file, as it was named.
+    pub path: Utf8PathBuf,
+}
+
+/// Reads the plan that the command line names.
+///
+/// # Errors
+/// Everything that is wrong with the values given, or everything that is wrong with the plan.
+pub fn load(arguments: &args::Plan, surroundings: &Surroundings) -> Result<Loaded, Vec<Error>> {
+    let path = if arguments.path.is_dir() { tidy(&arguments.path).join(PLAN_FILE) } else { arguments.path.clone() };
+    let text = read(&path, Some("PLAN is a file, or a directory with a plan.toml in it")).map_err(|error| vec![error]);
+    let inputs = inputs(arguments, surroundings);
+    let (text, inputs) = match (text, inputs) {
+        (Ok(text), Ok(inputs)) => (text, inputs),
+        (text, inputs) => return Err(text.err().into_iter().chain(inputs.err()).flatten().collect()),
+    };
+    let folder = path.parent().map(Utf8Path::to_owned).unwrap_or_default();
+    let source = Source { name: path.to_string(), text };
+    let plan = Plan::parse(source, Arc::new(Folder(folder)), &inputs).map_err(|error| vec![Error::Plan(error)])?;
+    Ok(Loaded { plan, path })
+}
+
+/// The hosts of a plan that are meant: all, or those named, in the plan's order.
+///
+/// # Errors
+/// When the plan does not have one that was named.
+pub fn hosts<'a>(plan: &'a Plan, wanted: &[String]) -> Result<Vec<&'a Host>, Vec<Error>> {
+    let known = || plan.hosts().iter().map(|host| host.name.as_str());
+    let unknown: Vec<Error> = wanted
+        .iter()
+        .filter(|name| !known().any(|known| known == name.as_str()))
+        .map(|name| Error::usage(format!("the plan has no host `{name}`"), suggest(name, known())))
+        .collect();
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
+    Ok(plan.hosts().iter().filter(|host| wanted.is_empty() || wanted.contains(&host.name)).collect())
+}
+
+/// Without the `./` that would stand before every place in it.
+fn tidy(directory: &Utf8Path) -> Utf8PathBuf {
+    directory.components().filter(|part| part.as_str() != ".").collect()
+}
+
+fn read(path: &Utf8Path, help: Option<&'static str>) -> Result<String, Error> {
+    let failed = |source| Error::Read { path: path.to_owned(), source, help };
+    let bytes = std::fs::read(path).map_err(failed)?;
+    String::from_utf8(bytes).map_err(|_| Error::Read {
+        path: path.to_owned(),
+        source: io::Error::other("it is not UTF-8 text"),
+        help: None,
+    })
+}
+
+fn inputs(arguments: &args::Plan, surroundings: &Surroundings) -> Result<Inputs, Vec<Error>> {
+    let mut inputs = Inputs::new(surroundings.working_directory.clone());
+    let mut errors = Vec::new();
+    // Weakest first: what comes later replaces what was there.
+    for (name, value) in &surroundings.variables {
+        inputs.set(name, value, Origin::Environment);
+    }
+    for path in &arguments.variable_files {
+        match read(path, None) {
+            Ok(text) => errors.extend(set_file(&mut inputs, path, text).err()),
+            Err(error) => errors.push(error),
+        }
+    }
+    for (index, text) in arguments.variables.iter().enumerate() {
+        match text.split_once('=') {
+            Some((name, value)) if check_name(name).is_ok() => inputs.set(name, value, Origin::Argument),
+            // What was written is not repeated: it may be a secret.
+            _ => errors.push(Error::usage(
+                format!("--var number {} is not NAME=VALUE", index + 1),
+                "a name is a letter, then letters, digits or `_`; everything after the first `=` is the value",
+            )),
+        }
+    }
+    if errors.is_empty() { Ok(inputs) } else { Err(errors) }
+}
+
+fn set_file(inputs: &mut Inputs, path: &Utf8Path, text: String) -> Result<(), Error> {
+    inputs.set_file(path.as_str(), &text).map_err(|error| {
+        let problem = Problem {
+            span: error.span().map(Into::into),
+            message: format!("not valid TOML: {}", error.message()),
+            help: Some("a variables file has lines of `name = value`".to_owned()),
+        };
+        let source_text = Arc::new(Source { name: path.to_string(), text });
+        Error::Plan(PlanError { source_text, problems: vec![problem] })
+    })
+}

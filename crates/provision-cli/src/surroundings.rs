@@ -1,0 +1,59 @@
+//! The working directory, the home directory and the environment. They are read here and nowhere else.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use camino::Utf8PathBuf;
+
+use crate::error::Error;
+
+/// What variables of the environment give inputs are called: `PROVISION_VAR_name`.
+const PREFIX: &str = "PROVISION_VAR_";
+
+/// What the command finds around itself.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Where relative paths start.
+    pub working_directory: Utf8PathBuf,
+    /// The home directory of whoever runs the command.
+    pub home: Option<Utf8PathBuf>,
+    /// The login name of whoever runs the command.
+    pub user: Option<String>,
+    /// The socket of the SSH agent.
+    pub agent: Option<Utf8PathBuf>,
+    /// Where Windows keeps what is the same for all users.
+    pub program_data: Option<Utf8PathBuf>,
+    /// Values of inputs by name.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Surroundings {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When the working directory is gone or a value is not UTF-8.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads them")]
+    pub fn read() -> Result<Self, Error> {
+        let failed = |source| Error::Here { what: "tell the working directory", source };
+        let working_directory = std::env::current_dir().map_err(failed)?;
+        let working_directory = Utf8PathBuf::from_path_buf(working_directory)
+            .map_err(|path| failed(io::Error::other(format!("{} is not UTF-8", path.display()))))?;
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let mut variables = BTreeMap::new();
+        for (name, value) in std::env::vars_os() {
+            let Some(input) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+            let value = value.into_string().map_err(|_| {
+                Error::usage(format!("the environment variable {PREFIX}{input} is not UTF-8"), "unset it")
+            })?;
+            variables.insert(input.to_owned(), value);
+        }
+        Ok(Self {
+            working_directory,
+            home: std::env::home_dir().and_then(|path| Utf8PathBuf::from_path_buf(path).ok()),
+            user: ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(variable),
+            agent: variable("SSH_AUTH_SOCK").map(Utf8PathBuf::from),
+            program_data: variable("ProgramData").map(Utf8PathBuf::from),
+            variables,
+        })
+    }
+}

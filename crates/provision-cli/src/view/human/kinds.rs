@@ -1,0 +1,57 @@
+//! The reference of kinds, made of what the kinds say of themselves.
+
+use provision_core::resource::{Field, Kind};
+
+use super::super::page::{FAINT, PLACE, PLAIN, Page, STRONG};
+
+/// What every resource takes besides the fields of its kind.
+pub const COMMON: [Field; 2] = [
+    Field {
+        name: "after",
+        takes: "list of addresses",
+        required: false,
+        doc: "Resources that come before, where nothing else tells: [\"directory.root\"].",
+    },
+    Field {
+        name: "hosts",
+        takes: "list of text",
+        required: false,
+        doc: "Hosts of the plan that it is for; all of them without it.",
+    },
+];
+
+/// All kinds, one a line.
+pub fn list(kinds: &[&Kind], mut page: Page) -> Page {
+    let width = kinds.iter().map(|kind| kind.name.len()).max().unwrap_or_default();
+    for kind in kinds {
+        page.put(STRONG, &format!("{:width$}", kind.name)).put(PLAIN, "  ").prose(kind.summary, width + 2);
+    }
+    page.gap().line(FAINT, "`provision kinds KIND` shows what one takes, with an example.");
+    page
+}
+
+/// All about one kind.
+pub fn one(kind: &Kind, mut page: Page) -> Page {
+    page.put(STRONG, kind.name).put(PLAIN, " - ").prose(kind.summary, 0).gap();
+    for field in kind.fields {
+        describe(field, &mut page);
+    }
+    page.gap().line(PLAIN, "Like every resource it also takes").gap();
+    for field in &COMMON {
+        describe(field, &mut page);
+    }
+    page.gap().line(PLAIN, "Example").gap();
+    for line in kind.example.trim().lines() {
+        page.put(PLAIN, if line.is_empty() { "" } else { "    " }).content(PLAIN, line).end();
+    }
+    page
+}
+
+fn describe(field: &Field, page: &mut Page) {
+    let Field { name, takes, required, doc } = field;
+    page.put(PLAIN, "  ").put(STRONG, name).put(PLAIN, ": ").put(PLACE, takes);
+    if *required {
+        page.put(PLAIN, ", required");
+    }
+    page.end().put(PLAIN, "      ").prose(doc, 6);
+}

@@ -1,0 +1,126 @@
+//! What an apply came to.
+
+use provision_core::change::Action;
+use provision_core::report::{Outcome, Report};
+
+use super::super::page::{BAD, FAINT, GOOD, PLAIN, Page, STRONG};
+use super::changes::{ACTIONS, symbol};
+use crate::error::count;
+
+/// What was done, in the past tense.
+pub const fn done(action: Action) -> &'static str {
+    match action {
+        Action::Keep => "kept",
+        Action::Create => "created",
+        Action::Update => "updated",
+        Action::Replace => "replaced",
+        Action::Run => "ran",
+        Action::Start => "started",
+        Action::Stop => "stopped",
+        Action::Restart => "restarted",
+        Action::Reload => "reloaded",
+    }
+}
+
+/// One resource that has come to its end; nothing to say of one that stayed as it was.
+pub fn finished(page: &mut Page, host: Option<&str>, address: &str, outcome: &Outcome, verbose: bool) {
+    let (sign, style, word) = match outcome {
+        Outcome::Changed { action, .. } => {
+            let (sign, style) = symbol(*action);
+            (sign, style, done(*action))
+        }
+        Outcome::Answered { .. } => ("*", GOOD, "answered"),
+        Outcome::NotNeeded => ("=", FAINT, "not needed"),
+        Outcome::Failed { .. } => ("!", BAD, "failed"),
+        Outcome::NotConverged { .. } => ("!", BAD, "still differs"),
+        Outcome::Skipped { .. } => ("!", BAD, "skipped"),
+        _ => return,
+    };
+    page.put(style, &format!("{sign:>3} "));
+    if let Some(host) = host {
+        page.put(FAINT, &format!("{host}: "));
+    }
+    page.put(style, word).put(PLAIN, " ").put(STRONG, address);
+    match outcome {
+        Outcome::Answered { answer } => {
+            page.put(FAINT, &format!("  {answer}"));
+        }
+        Outcome::Skipped { because: Some(failed) } => {
+            page.put(PLAIN, &format!(", since {failed} failed"));
+        }
+        Outcome::Skipped { because: None } => {
+            page.put(PLAIN, ", since the apply ended early");
+        }
+        _ => {}
+    }
+    page.end();
+    if let Outcome::Changed { output, .. } = outcome
+        && verbose
+    {
+        for line in output.trim_end().lines() {
+            page.put(FAINT, "      | ").content(PLAIN, line).end();
+        }
+    }
+}
+
+/// One line: `Applied: 3 created, 1 updated; 12 unchanged`.
+pub fn summary(page: &mut Page, report: &Report, several: bool) {
+    let count_of = |wanted: &dyn Fn(&Outcome) -> bool| report.count(wanted);
+    let changed = |action: Action| {
+        count_of(&|outcome| matches!(outcome, Outcome::Changed { action: found, .. } if *found == action))
+    };
+    let mut parts: Vec<String> = Vec::new();
+    let mut add = |number: usize, word: &str| {
+        if number > 0 {
+            parts.push(format!("{number} {word}"));
+        }
+    };
+    for action in ACTIONS {
+        add(changed(action), done(action));
+    }
+    add(count_of(&|outcome| matches!(outcome, Outcome::NotNeeded)), "not needed");
+    let answered = count_of(&|outcome| matches!(outcome, Outcome::Answered { .. }));
+    add(count_of(&|outcome| matches!(outcome, Outcome::Failed { .. })), "failed");
+    add(count_of(&|outcome| matches!(outcome, Outcome::NotConverged { .. })), "still different");
+    add(count_of(&|outcome| matches!(outcome, Outcome::Skipped { .. })), "skipped");
+    let unchanged = count_of(&|outcome| matches!(outcome, Outcome::Unchanged));
+    let host = if several { format!(" on host {}", report.host) } else { String::new() };
+    if report.succeeded() && parts.is_empty() {
+        let (are, them) = if unchanged == 1 { ("is", "it") } else { ("are", "them") };
+        page.put(GOOD, "nothing to change");
+        page.put(PLAIN, &format!("{host}: {} {are} as the plan wants {them}", count(unchanged, "resource")));
+    } else {
+        let touched = report.count(|outcome| matches!(outcome, Outcome::Changed { .. })) > 0;
+        let (style, word) = match (report.succeeded(), touched) {
+            (true, _) => (GOOD, "applied"),
+            (false, true) => (BAD, "applied in part"),
+            (false, false) => (BAD, "not applied"),
+        };
+        page.put(style, word).put(PLAIN, &format!("{host}: {}", parts.join(", ")));
+        if unchanged > 0 {
+            page.put(PLAIN, &format!("{}{unchanged} unchanged", if parts.is_empty() { "" } else { "; " }));
+        }
+    }
+    if answered > 0 {
+        page.put(PLAIN, &format!("; {} answered", count(answered, "check")));
+    }
+    page.end();
+}
+
+/// What the plan wants to be said at the end.
+pub fn outputs(page: &mut Page, report: &Report, several: bool) {
+    if report.outputs.is_empty() {
+        return;
+    }
+    page.gap();
+    let title = if several { format!("Outputs of host {}", report.host) } else { "Outputs".to_owned() };
+    page.line(STRONG, &title);
+    let width = report.outputs.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    for (name, text) in &report.outputs {
+        let mut lines = text.trim_end().lines();
+        page.put(FAINT, &format!("  {name:width$}  ")).content(PLAIN, lines.next().unwrap_or_default()).end();
+        for line in lines {
+            page.put(PLAIN, &" ".repeat(width + 4)).content(PLAIN, line).end();
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Results as programs read them: one object on standard output, whatever happens.
+//!
+//! Its shape is a promise. Fields are added without a new number; anything else is a new [`VERSION`].
+//!
+//! ```text
+//! { "version": 1, "command": "diff", "exit_code": 0, "errors": [ERROR], ... }
+//!
+//! validate  plan, path, resources, hosts: [name]
+//! diff      plan, hosts: [{ name, address, changes: [CHANGE] }]
+//! apply     the same, and for each host: results: [RESULT], failures: [text], outputs: { name: text }
+//! graph     plan, hosts: [{ name, resources: [{ address, provides: [text], uses: [address], after: [address] }] }]
+//! kinds     kinds: [{ name, summary, fields: [{ name, takes, required, doc }], example }]
+//!
+//! CHANGE    { resource, action, attributes: [{ name, before: VALUE, after: VALUE }], reasons: [text] }; every resource
+//!           has one, those that stay have the action "keep", and those of which it cannot be said have the action null
+//! VALUE     { type: "absent" | "secret" | "unknown" }, { type: "text" | "content", text }, { type: "bytes", length,
+//!           sha256 }
+//! RESULT    { resource, outcome: "unchanged" | "changed" | "not_needed" | "answered" | "failed" | "skipped" |
+//!           "not_converged", action, output, message, because }; the last four only where they say something
+//! ERROR     { message, causes: [text], help, host, resource, findings: [{ message, help, file, line, column, end_line,
+//!           end_column, text }] }; the last three only where there are any
+//! ```
+
+use provision_core::change::{Attribute, Change, Shown};
+use provision_core::engine::Changes;
+use provision_core::graph::Graph;
+use provision_core::plan::Plan;
+use provision_core::plan::host::{Host, Reach};
+use provision_core::plan::problem::{PlanError, Problem, position};
+use provision_core::report::{Outcome, Report};
+use provision_core::resource::{Field, Kind, Relation};
+use serde_json::{Map, Value, json};
+
+use super::human::graph::{addresses, targets};
+use super::safe;
+use crate::error::Error;
+use crate::exit::Exit;
+
+/// Counts the shapes of the object.
+pub const VERSION: u32 = 1;
+
+/// The object: what every command says, and what this one says.
+pub fn object(command: &str, exit: Exit, body: Value, errors: &[Error]) -> Value {
+    let mut object = Map::new();
+    object.insert("version".to_owned(), VERSION.into());
+    object.insert("command".to_owned(), command.into());
+    object.insert("exit_code".to_owned(), exit.code().into());
+    if let Value::Object(body) = body {
+        object.extend(body);
+    }
+    object.insert("errors".to_owned(), errors.iter().map(error).collect());
+    Value::Object(object)
+}
+
+/// The object as it is printed. What could harm a terminal is escaped (RFC 8259, section 7); it means the same.
+pub fn text(object: &Value) -> String {
+    let mut text = String::new();
+    for c in format!("{object:#}\n").chars() {
+        if c == '\n' || !safe::is_hostile(c) {
+            text.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    text
+}
+
+/// A plan without mistakes.
+pub fn valid(plan: &Plan, path: &str, resources: usize) -> Value {
+    let hosts: Vec<&str> = plan.hosts().iter().map(|host| host.name.as_str()).collect();
+    json!({ "plan": plan.name(), "path": path, "resources": resources, "hosts": hosts })
+}
+
+/// Changes of several hosts.
+pub fn changes(plan: &Plan, hosts: &[&Changes]) -> Value {
+    let hosts: Vec<Value> = hosts.iter().map(|changes| Value::Object(of_host(changes))).collect();
+    json!({ "plan": plan.name(), "hosts": hosts })
+}
+
+/// Changes of several hosts and what became of them.
+pub fn applied(plan: &Plan, hosts: Vec<(Map<String, Value>, Option<&Report>)>) -> Value {
+    let hosts: Vec<Value> = hosts
+        .into_iter()
+        .map(|(mut host, report)| {
+            if let Some(Report { host: _, resources, failures, outputs }) = report {
+                let results: Vec<Value> =
+                    resources.iter().map(|(address, outcome)| result(&address.to_string(), outcome)).collect();
+                let outputs: Map<String, Value> =
+                    outputs.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
+                host.insert("results".to_owned(), results.into());
+                host.insert("failures".to_owned(), json!(failures));
+                host.insert("outputs".to_owned(), outputs.into());
+            }
+            Value::Object(host)
+        })
+        .collect();
+    json!({ "plan": plan.name(), "hosts": hosts })
+}
+
+/// The changes of one host.
+pub fn of_host(changes: &Changes) -> Map<String, Value> {
+    let items: Vec<Value> = changes
+        .iter()
+        .map(|(address, item)| match item {
+            Ok(found) => change(&address.to_string(), found),
+            Err(_) => json!({ "resource": address.to_string(), "action": null, "attributes": [], "reasons": [] }),
+        })
+        .collect();
+    let mut host = host(changes.host());
+    host.insert("changes".to_owned(), items.into());
+    host
+}
+
+fn host(host: &Host) -> Map<String, Value> {
+    let address = match &host.reach {
+        Reach::Local => "local",
+        Reach::Ssh(ssh) => &ssh.address,
+    };
+    let pairs = [("name", host.name.as_str()), ("address", address)];
+    pairs.into_iter().map(|(key, text)| (key.to_owned(), text.into())).collect()
+}
+
+fn change(address: &str, change: &Change) -> Value {
+    let Change { action, attributes, reasons, signal: _ } = change;
+    let attributes: Vec<Value> = attributes
+        .iter()
+        .map(
+            |Attribute { name, before, after }| json!({ "name": name, "before": shown(before), "after": shown(after) }),
+        )
+        .collect();
+    json!({ "resource": address, "action": action.word(), "attributes": attributes, "reasons": reasons })
+}
+
+fn shown(value: &Shown) -> Value {
+    match value {
+        Shown::Absent => json!({ "type": "absent" }),
+        Shown::Text(text) => json!({ "type": "text", "text": text }),
+        Shown::Content(text) => json!({ "type": "content", "text": text }),
+        Shown::Bytes { length, sha256 } => json!({ "type": "bytes", "length": length, "sha256": sha256 }),
+        Shown::Secret => json!({ "type": "secret" }),
+        Shown::Unknown => json!({ "type": "unknown" }),
+    }
+}
+
+fn result(address: &str, outcome: &Outcome) -> Value {
+    let mut result = json!({ "resource": address });
+    let (word, extra) = match outcome {
+        Outcome::Unchanged => ("unchanged", vec![]),
+        Outcome::Changed { action, output } => {
+            ("changed", vec![("action", action.word().to_owned()), ("output", output.clone())])
+        }
+        Outcome::NotNeeded => ("not_needed", vec![]),
+        Outcome::Answered { answer } => ("answered", vec![("message", answer.clone())]),
+        Outcome::Failed { message } => ("failed", vec![("message", message.clone())]),
+        Outcome::Skipped { because } => {
+            ("skipped", because.iter().map(|address| ("because", address.to_string())).collect())
+        }
+        Outcome::NotConverged { message } => ("not_converged", vec![("message", message.clone())]),
+        _ => ("unknown", vec![]),
+    };
+    if let Value::Object(result) = &mut result {
+        result.insert("outcome".to_owned(), word.into());
+        result.extend(
+            extra.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key.to_owned(), text.into())),
+        );
+    }
+    result
+}
+
+/// The order of resources on several hosts.
+pub fn graph(plan: &Plan, graphs: &[(&str, Graph)]) -> Value {
+    let hosts: Vec<Value> = graphs
+        .iter()
+        .map(|(host, graph)| {
+            let all = addresses(graph);
+            let resources: Vec<Value> = graph
+                .resources()
+                .enumerate()
+                .map(|(index, (address, resource))| {
+                    let provides: Vec<String> = resource.provides().iter().map(ToString::to_string).collect();
+                    json!({
+                        "address": address.to_string(),
+                        "provides": provides,
+                        "uses": targets(graph, &all, index, Relation::Uses),
+                        "after": targets(graph, &all, index, Relation::After),
+                    })
+                })
+                .collect();
+            json!({ "name": host, "resources": resources })
+        })
+        .collect();
+    json!({ "plan": plan.name(), "hosts": hosts })
+}
+
+/// The reference of kinds.
+pub fn kinds(kinds: &[&Kind]) -> Value {
+    let kinds: Vec<Value> = kinds
+        .iter()
+        .map(|kind| {
+            let fields: Vec<Value> = kind
+                .fields
+                .iter()
+                .map(|Field { name, takes, required, doc }| {
+                    json!({ "name": name, "takes": takes, "required": required, "doc": doc })
+                })
+                .collect();
+            json!({ "name": kind.name, "summary": kind.summary, "fields": fields, "example": kind.example.trim() })
+        })
+        .collect();
+    json!({ "kinds": kinds })
+}
+
+fn error(error: &Error) -> Value {
+    let mut object = Map::new();
+    object.insert("message".to_owned(), error.to_string().into());
+    object.insert("causes".to_owned(), json!(error.causes()));
+    object.insert("help".to_owned(), json!(error.help()));
+    match error {
+        Error::Host { host, .. } | Error::Cut { host, .. } => {
+            object.insert("host".to_owned(), host.as_str().into());
+        }
+        Error::Undecided { host, address, .. } | Error::Resource { host, address, .. } => {
+            object.insert("host".to_owned(), host.as_str().into());
+            object.insert("resource".to_owned(), address.to_string().into());
+        }
+        Error::Plan(error) => {
+            object.insert("findings".to_owned(), findings(error));
+        }
+        _ => {}
+    }
+    Value::Object(object)
+}
+
+fn findings(error: &PlanError) -> Value {
+    let PlanError { source_text, problems } = error;
+    let text = source_text.text.as_str();
+    problems
+        .iter()
+        .map(|Problem { span, message, help }| {
+            let mut finding = json!({ "message": message, "help": help, "file": source_text.name });
+            if let (Some(place), Value::Object(finding)) = (span, &mut finding) {
+                let (line, column) = position(text, place.start);
+                let (end_line, end_column) = position(text, place.end);
+                for (key, number) in
+                    [("line", line), ("column", column), ("end_line", end_line), ("end_column", end_column)]
+                {
+                    finding.insert(key.to_owned(), number.into());
+                }
+                finding.insert("text".to_owned(), text.get(place.start..place.end).unwrap_or_default().into());
+            }
+            finding
+        })
+        .collect()
+}

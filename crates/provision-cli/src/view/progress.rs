@@ -1,0 +1,92 @@
+//! How an apply goes on, while it does: one line for each resource that has come to its end, and on a terminal a line
+//! that says what is being done.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
+use std::sync::{Mutex, PoisonError};
+
+use provision_core::address::Address;
+use provision_core::event::Event;
+
+use super::View;
+use super::human::report;
+use super::page::{FAINT, Page};
+use super::safe;
+
+/// Back to the start of the line, and what stood there is gone (ECMA-48 EL).
+const CLEAR: &str = "\r\u{1b}[K";
+
+/// Takes the events of all hosts.
+pub struct Progress<'a> {
+    view: &'a View,
+    /// Several hosts: every line says of which it is.
+    several: bool,
+    /// Whether a line that is written over makes sense.
+    live: bool,
+    state: Mutex<BTreeMap<String, State>>,
+}
+
+/// What is known of one host.
+#[derive(Debug, Default, Clone)]
+pub struct State {
+    /// The resource that it began with last.
+    pub last: Option<Address>,
+    /// How many it has begun with.
+    pub begun: usize,
+    /// How many have come to their end.
+    pub finished: usize,
+}
+
+impl<'a> Progress<'a> {
+    /// For so many hosts.
+    pub fn new(view: &'a View, hosts: usize) -> Self {
+        // A pipe, a file or a terminal that cannot write over a line gets whole lines only.
+        let live =
+            io::stderr().is_terminal() && anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+        Self { view, several: hosts > 1, live, state: Mutex::default() }
+    }
+
+    /// Takes one event of one host.
+    pub fn take(&self, host: &str, event: Event) {
+        let mut hosts = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = hosts.entry(host.to_owned()).or_default();
+        let prefix = self.several.then_some(host);
+        match event {
+            Event::Begun { address } => {
+                state.begun += 1;
+                self.status(prefix, &address.to_string());
+                state.last = Some(address);
+            }
+            Event::Finished { address, outcome } => {
+                state.finished += 1;
+                let mut page = Page::new(None);
+                report::finished(&mut page, prefix, &address.to_string(), &outcome, self.view.is_verbose());
+                self.clear();
+                self.view.tell(&page);
+            }
+            Event::Verifying => self.status(prefix, "looking again"),
+            _ => {}
+        }
+    }
+
+    /// Takes the line away that says what is being done.
+    pub fn clear(&self) {
+        if self.live {
+            self.view.control(CLEAR);
+        }
+    }
+
+    /// What is known of each host.
+    pub fn states(&self) -> BTreeMap<String, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn status(&self, host: Option<&str>, text: &str) {
+        if self.live {
+            let host = host.map(|host| format!("{host}: ")).unwrap_or_default();
+            // Short enough for any terminal: what is broken over two lines cannot be taken away.
+            let text: String = safe::line(&format!("    {host}{text} ...")).chars().take(70).collect();
+            self.view.control(&format!("{CLEAR}{FAINT}{text}{FAINT:#}"));
+        }
+    }
+}
