@@ -21,22 +21,33 @@ use crate::step::{Await, Step};
 
 pub mod certificate;
 pub mod certificate_authority;
+pub mod container;
 pub(crate) mod definition;
 pub mod directory;
 pub mod file;
 pub mod haproxy;
 pub mod link;
+pub mod network;
+pub mod pod;
+pub(crate) mod quadlet;
+pub mod service;
 pub mod unit;
+pub mod volume;
 
 /// Every kind, in the order of the reference.
 pub static KINDS: &[&Kind] = &[
     &certificate::KIND,
     &certificate_authority::KIND,
+    &container::KIND,
     &directory::KIND,
     &file::KIND,
     &haproxy::KIND,
     &link::KIND,
+    &network::KIND,
+    &pod::KIND,
+    &service::KIND,
     &unit::KIND,
+    &volume::KIND,
 ];
 
 /// A kind of resource, as plans and the reference know it.

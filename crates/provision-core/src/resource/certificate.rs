@@ -302,16 +302,15 @@ impl Certificate {
     fn signer(&self, answers: &Answers, context: &Context<'_>) -> Result<Signer, Undecided> {
         let Some(Authority { certificate: path, key: _ }) = &self.authority else { return Ok(Signer::Itself) };
         let upstream = context.upstream(&Thing::Path(path.clone())).filter(|change| change.signal > Signal::None);
-        let renewed = match upstream {
+        let renewed = match upstream.map(|change| (change.action, end_of(change))) {
+            // What a command does to a file is known once it has run: until then what is there counts.
+            None | Some((Action::Run, _)) => None,
             // Only an authority says when its new certificate ends; whatever else changes a file may change it wholly.
-            Some(change) => match (change.action, end_of(change)) {
-                (Action::Update, Some(end)) => Some(end),
-                (_, end) => return Ok(Signer::Coming(end)),
-            },
-            None => None,
+            Some((Action::Update, Some(end))) => Some(end),
+            Some((_, end)) => return Ok(Signer::Coming(end)),
         };
         let FileState::Present { content: Some(pem), .. } = answers.file(path, &Wanted::Always)? else {
-            return Err(absent(path, answers.path(path)?));
+            return Err(if upstream.is_some() { too_early(path) } else { absent(path, answers.path(path)?) });
         };
         let mut certificate = inspect(pem).map_err(|error| {
             Undecided::new(format!("{path} is not the certificate of an authority: {}", chain(&error)))
@@ -429,6 +428,14 @@ const ABOUT_ITSELF: [&str; 6] = ["common_name", "is_ca", "key", "key_type", "nam
 
 fn listed<'a, T: ToString + 'a>(items: impl IntoIterator<Item = &'a T>) -> String {
     items.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The answer to an authority that a command makes.
+fn too_early(path: &AbsPath) -> Undecided {
+    Undecided::with_help(
+        format!("the authority's certificate {path} is only made by a command of this apply"),
+        "let a plan of its own make the authority, and apply that first",
+    )
 }
 
 /// The answer to an authority whose certificate cannot be had.

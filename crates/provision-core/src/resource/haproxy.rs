@@ -339,7 +339,7 @@ impl Resource for Haproxy {
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
         let change = self.file.diff(answers, context)?;
-        if let Some(guard) = self.presence().filter(|_| !change.is_none() && !context.anything_pending())
+        if let Some(guard) = self.presence().filter(|_| !change.is_none() && !context.command_pending())
             && *answers.guard(&guard)? == NOT_FOUND
         {
             return Err(Undecided::with_help(

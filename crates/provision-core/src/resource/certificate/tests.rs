@@ -14,7 +14,7 @@ use crate::plan::asset::NoAssets;
 use crate::plan::input::Inputs;
 use crate::plan::problem::Source;
 use crate::probe::Answers;
-use crate::resource::{Context, Materials};
+use crate::resource::{Context, Materials, Thing};
 use crate::step::Step;
 use crate::testing::{Case, FakeHost, NOW, State, case};
 use crate::x509::{self, AuthoritySpec, LeafSpec, Lifetime, Names, Pair, inspect, issued_by, key_matches};
@@ -262,6 +262,27 @@ fn an_authority_that_the_plan_does_not_manage_must_be_there_and_able() {
 }
 
 #[test]
+fn an_authority_that_a_command_is_going_to_make_cannot_sign_yet() {
+    let made = Change::new(Action::Run).signals(Signal::Content);
+    let diff = |host: &FakeHost| {
+        let source = Source { name: "plan.toml".to_owned(), text: format!("name = 'c'\n[certificate.x]\n{FOREIGN}") };
+        let plan = Plan::parse(source, std::sync::Arc::new(NoAssets), &Inputs::default()).unwrap();
+        let graph = plan.resolve(&plan.hosts()[0], &Facts::example()).unwrap();
+        let (_, resource) = graph.resources().next().unwrap();
+        let answers: Answers = wait(host.ask(&resource.asks().into_iter().collect())).unwrap();
+        let upstream = BTreeMap::from([(Thing::Path(path("/opt/ca.pem")), &made)]);
+        let (causes, owed) = (Vec::new(), &[]);
+        resource.diff(&answers, &Context { now: NOW, upstream: &upstream, provided: &[], command: true, causes, owed })
+    };
+    let host = FakeHost::new();
+    let refused = diff(&host).unwrap_err();
+    assert_eq!(refused.message, "the authority's certificate /opt/ca.pem is only made by a command of this apply");
+    // One that is there signs, whatever the command is for.
+    host.with(|state| put_foreign(state, &authority("Site CA", 3650)));
+    assert_eq!(diff(&host).unwrap().action, Action::Create);
+}
+
+#[test]
 fn a_leaf_of_a_stranger_is_issued_anew() {
     let (ours, other) = (authority("Site CA", 3650), authority("Site CA", 3650));
     let case = case("certificate", FOREIGN).given(|state| put_foreign(state, &other)).applied();
@@ -480,8 +501,9 @@ fn no_key_can_be_seen_in_changes_steps_or_materials() {
     for (_, resource) in graph.resources() {
         let answers: Answers = wait(host.ask(&resource.asks().into_iter().collect())).unwrap();
         let made = Change::new(Action::Create).signals(Signal::Content);
-        let upstream = BTreeMap::from([(crate::resource::Thing::Path(path("/etc/root.crt")), &made)]);
-        let context = Context { now: NOW, upstream: &upstream, causes: Vec::new(), owed: &[] };
+        let upstream = BTreeMap::from([(Thing::Path(path("/etc/root.crt")), &made)]);
+        let context =
+            Context { now: NOW, upstream: &upstream, provided: &[], command: false, causes: Vec::new(), owed: &[] };
         let change = resource.diff(&answers, &context).unwrap_or_else(|_| panic!("{resource:?}"));
         let steps = resource.steps(&change, &answers, &materials).unwrap();
         for step in &steps {

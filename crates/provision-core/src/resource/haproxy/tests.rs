@@ -1,8 +1,18 @@
 //! What is written for a plan, what is refused, and that haproxy itself takes it.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::change::Action;
+use crate::connection::Connection;
+use crate::facts::Facts;
 use crate::path::AbsPath;
-use crate::testing::{Case, case};
+use crate::plan::Plan;
+use crate::plan::asset::NoAssets;
+use crate::plan::input::Inputs;
+use crate::plan::problem::Source;
+use crate::resource::Context;
+use crate::testing::{Case, FakeHost, NOW, case};
 use crate::x509::{self, AuthoritySpec, LeafSpec, Names};
 
 const PATH: &str = "/etc/haproxy/haproxy.cfg";
@@ -194,9 +204,18 @@ fn a_host_without_haproxy_is_found_out_beforehand() {
     haproxy(IPV6).given(absent).undecided("haproxy is not installed on the host, so it cannot check its configuration");
     haproxy(IPV6).applied().given(absent).in_sync();
     haproxy(&format!("check = false\n{IPV6}")).given(absent).mended();
-    // What comes before it may bring it.
-    let after = format!("after = ['file.package']\n{IPV6}[file.package]\npath = '/srv/package'\ncontent = ''\n");
-    assert_eq!(haproxy(&after).given(absent).change().action, Action::Create);
+    // A command that comes before it may bring it.
+    let source = Source { name: "plan.toml".to_owned(), text: format!("name = 'c'\n[haproxy.x]\n{IPV6}") };
+    let plan = Plan::parse(source, Arc::new(NoAssets), &Inputs::default()).unwrap();
+    let graph = plan.resolve(&plan.hosts()[0], &Facts::example()).unwrap();
+    let (_, resource) = graph.resources().next().unwrap();
+    let host = FakeHost::new();
+    host.with(absent);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let answers = runtime.block_on(host.ask(&resource.asks().into_iter().collect())).unwrap();
+    let (upstream, causes) = (BTreeMap::new(), Vec::new());
+    let context = Context { now: NOW, upstream: &upstream, provided: &[], command: true, causes, owed: &[] };
+    assert_eq!(resource.diff(&answers, &context).unwrap().action, Action::Create);
 }
 
 #[test]
@@ -355,9 +374,9 @@ fn what_haproxy_would_take_amiss_is_refused() {
 fn haproxy_itself_takes_what_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().to_str().unwrap();
-    let authority = x509::generate_authority(&AuthoritySpec::new("CA".parse().unwrap()), crate::testing::NOW).unwrap();
+    let authority = x509::generate_authority(&AuthoritySpec::new("CA".parse().unwrap()), NOW).unwrap();
     let names = Names::new(["registry.example.com".parse().unwrap()]).unwrap();
-    let leaf = x509::issue_leaf(&LeafSpec::new(names), &authority.issuer(), crate::testing::NOW).unwrap();
+    let leaf = x509::issue_leaf(&LeafSpec::new(names), &authority.issuer(), NOW).unwrap();
     std::fs::write(directory.path().join("root.crt"), &authority.certificate_pem).unwrap();
     std::fs::write(directory.path().join("it's.crt"), &leaf.certificate_pem).unwrap();
     std::fs::write(directory.path().join("it's.key"), leaf.key_pem.as_bytes()).unwrap();
