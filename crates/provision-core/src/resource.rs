@@ -19,11 +19,14 @@ use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
 
+pub mod certificate;
+pub mod certificate_authority;
 pub mod check;
 pub mod container;
 pub(crate) mod definition;
 pub mod directory;
 pub mod file;
+pub mod haproxy;
 pub mod link;
 pub mod network;
 pub mod pod;
@@ -37,12 +40,15 @@ pub static KINDS: &[&Kind] = &[
     &directory::KIND,
     &file::KIND,
     &link::KIND,
+    &certificate_authority::KIND,
+    &certificate::KIND,
     &container::KIND,
     &pod::KIND,
     &volume::KIND,
     &network::KIND,
     &unit::KIND,
     &service::KIND,
+    &haproxy::KIND,
     &check::KIND,
 ];
 
