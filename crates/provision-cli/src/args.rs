@@ -76,8 +76,8 @@ Examples:
   provision apply plan.toml --yes --var-file site.toml
   PROVISION_VAR_password=... provision apply plan.toml
 
-Without a terminal to ask on, --yes is needed. Ctrl-C stops it: what was done stays done, and the next apply goes on from
-there.";
+Without a terminal to ask on, --yes is needed.
+Ctrl-C stops it: what was done stays done, and the next apply goes on from there.";
 
 /// A plan and what it leaves open.
 #[derive(Debug, Args)]
@@ -187,11 +187,9 @@ pub struct Output {
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Colour {
-    /// On a terminal
+    // No docs: clap would make a table of what is plain.
     Auto,
-    /// Always
     Always,
-    /// Never
     Never,
 }
 

@@ -1,8 +1,8 @@
 //! Connects to the hosts of a plan the way OpenSSH would: same keys, same agent, same known hosts.
 
-use camino::{Utf8Path, Utf8PathBuf};
 use std::sync::Arc;
 
+use camino::{Utf8Path, Utf8PathBuf};
 use provision_core::connection::{Connection, ConnectionError, ShellConnection};
 use provision_core::engine::EngineError;
 use provision_core::plan::host::{Host, Reach, SshAddress};
@@ -66,7 +66,7 @@ impl Connector {
         let named = reach.identity.iter().chain(&reach.known_hosts);
         let missing = |path: &Utf8PathBuf| {
             let source = std::fs::metadata(path).err()?;
-            Some(Error::Read { path: path.clone(), source })
+            Some(Error::Read { path: path.clone(), source, help: None })
         };
         let missing: Vec<Error> = named.filter_map(missing).collect();
         if !missing.is_empty() {

@@ -31,6 +31,8 @@ pub enum Error {
         path: Utf8PathBuf,
         /// Why.
         source: io::Error,
+        /// What to do, where that is not plain.
+        help: Option<&'static str>,
     },
     /// The plan, or a variables file, has findings.
     #[error("{} in {}", count(.0.problems.len(), "finding"), .0.source_text.name)]
@@ -78,8 +80,8 @@ pub enum Error {
     Incomplete {
         /// How far it got.
         message: String,
-        /// What to do.
-        help: &'static str,
+        /// What to do, where there is a choice.
+        help: Option<&'static str>,
     },
     /// The question was answered with no.
     #[error("declined: nothing was changed")]
@@ -148,19 +150,19 @@ impl Error {
     /// What to do, in lines.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::Usage { help, .. } => Some(help.clone()).filter(|help| !help.is_empty()),
+            Self::Usage { help, .. } => Some(help.clone()),
+
             Self::Host { host, user, error: EngineError::Connection(error) } => {
                 advice::connection(error, host, user.as_deref())
             }
             Self::Host { error: EngineError::Unprepared { reason, .. }, .. } | Self::Undecided { reason, .. } => {
                 reason.help.clone()
             }
-            Self::Incomplete { help, .. } => Some((*help).to_owned()),
+            Self::Read { help, .. } | Self::Incomplete { help, .. } => help.map(str::to_owned),
             Self::Interrupted { .. } => {
                 Some("`provision diff` tells where the host stands; the next apply goes on from there".to_owned())
             }
-            Self::Read { .. }
-            | Self::Plan(_)
+            Self::Plan(_)
             | Self::Host { .. }
             | Self::Resource { .. }
             | Self::Cut { .. }

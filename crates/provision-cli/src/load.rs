@@ -1,5 +1,6 @@
 //! From the command line to a plan: the file, the values of its inputs, the hosts that are meant.
 
+use std::io;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -32,7 +33,7 @@ pub struct Loaded {
 /// Everything that is wrong with the values given, or everything that is wrong with the plan.
 pub fn load(arguments: &args::Plan, surroundings: &Surroundings) -> Result<Loaded, Vec<Error>> {
     let path = if arguments.path.is_dir() { tidy(&arguments.path).join(PLAN_FILE) } else { arguments.path.clone() };
-    let text = read(&path).map_err(|error| vec![error]);
+    let text = read(&path, Some("PLAN is a file, or a directory with a plan.toml in it")).map_err(|error| vec![error]);
     let inputs = inputs(arguments, surroundings);
     let (text, inputs) = match (text, inputs) {
         (Ok(text), Ok(inputs)) => (text, inputs),
@@ -66,8 +67,14 @@ fn tidy(directory: &Utf8Path) -> Utf8PathBuf {
     directory.components().filter(|part| part.as_str() != ".").collect()
 }
 
-fn read(path: &Utf8Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+fn read(path: &Utf8Path, help: Option<&'static str>) -> Result<String, Error> {
+    let failed = |source| Error::Read { path: path.to_owned(), source, help };
+    let bytes = std::fs::read(path).map_err(failed)?;
+    String::from_utf8(bytes).map_err(|_| Error::Read {
+        path: path.to_owned(),
+        source: io::Error::other("it is not UTF-8 text"),
+        help: None,
+    })
 }
 
 fn inputs(arguments: &args::Plan, surroundings: &Surroundings) -> Result<Inputs, Vec<Error>> {
@@ -78,7 +85,7 @@ fn inputs(arguments: &args::Plan, surroundings: &Surroundings) -> Result<Inputs,
         inputs.set(name, value, Origin::Environment);
     }
     for path in &arguments.variable_files {
-        match read(path) {
+        match read(path, None) {
             Ok(text) => errors.extend(set_file(&mut inputs, path, text).err()),
             Err(error) => errors.push(error),
         }

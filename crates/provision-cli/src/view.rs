@@ -97,7 +97,7 @@ impl View {
         self.write(Stream::Error, page.as_str());
         if self.json {
             let object = json::object(self.command, exit, body, &errors);
-            self.write(Stream::Output, &format!("{object:#}\n"));
+            self.write(Stream::Output, &json::text(&object));
         }
         if self.broken.load(Ordering::Relaxed) { exit.max(Exit::Failed) } else { exit }
     }
@@ -152,7 +152,7 @@ pub fn refusal(refusal: &clap::Error) -> Exit {
         let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         let errors = [Error::usage(message, "`provision --help` shows what there is")];
         let object = json::object("", Exit::Invalid, Value::Null, &errors);
-        let _nowhere_to_say_it = put(io::stdout().lock(), &format!("{object:#}\n"));
+        let _nowhere_to_say_it = put(io::stdout().lock(), &json::text(&object));
     }
     Exit::Invalid
 }

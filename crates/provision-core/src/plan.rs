@@ -206,6 +206,7 @@ impl Plan {
             let Value::Table(body) = &entry.node.value else {
                 let message = format!("host.{name} is {}", entry.node.type_name());
                 problems.borrow_mut().add_help(entry.node.place, message, format!("a host is a table: [host.{name}]"));
+                self.hosts.push(Host::local(name));
                 continue;
             };
             // A host's own fields may use inputs, and nothing else: nothing else is known before it is reached.
@@ -215,20 +216,16 @@ impl Plan {
                     problems.borrow_mut().add_help(place, message, "only inputs are known before a host is reached");
                 }
             }
-            let Some(rendered) = self.render_table(body, problems) else { continue };
-            let fields = Fields::new(format!("host.{name}"), &rendered, entry.key.or(entry.node.place), problems);
-            if let Some(host) = Host::read(name, &fields) {
-                self.hosts.push(host);
-            }
+            let host = self.render_table(body, problems).and_then(|rendered| {
+                let place = entry.key.or(entry.node.place);
+                Host::read(name, &Fields::new(format!("host.{name}"), &rendered, place, problems))
+            });
+            // A wrong host keeps its place, so that what else is wrong with the plan is found too.
+            self.hosts.push(host.unwrap_or_else(|| Host::local(name)));
         }
     }
 
     fn read_resources(&mut self, root: &Table, problems: &RefCell<Problems>) {
-        // Those that are written, whether or not they could be read.
-        let host_names: Vec<&str> = match root.entries.get("host").map(|entry| &entry.node.value) {
-            Some(Value::Table(table)) => table.entries.keys().map(String::as_str).collect(),
-            _ => vec!["local"],
-        };
         for (key, entry) in root.entries.iter().filter(|(key, _)| !TOP.contains(&key.as_str())) {
             let Some(kind) = kind(key) else {
                 let known = KINDS.iter().map(|kind| kind.name).chain(TOP.iter().copied());
@@ -245,19 +242,12 @@ impl Plan {
                 continue;
             };
             for (name, entry) in &resources.entries {
-                self.read_resource(kind, name, entry, &host_names, problems);
+                self.read_resource(kind, name, entry, problems);
             }
         }
     }
 
-    fn read_resource(
-        &mut self,
-        kind: &'static Kind,
-        name: &str,
-        entry: &Entry,
-        host_names: &[&str],
-        problems: &RefCell<Problems>,
-    ) {
+    fn read_resource(&mut self, kind: &'static Kind, name: &str, entry: &Entry, problems: &RefCell<Problems>) {
         let address = match Address::new(kind.name, name) {
             Ok(address) => address,
             Err(reason) => {
@@ -281,8 +271,8 @@ impl Plan {
         let fields = Fields::new(address.to_string(), &table, place, problems);
         let hosts: Vec<String> = fields.list("hosts");
         for host in &hosts {
-            if !host_names.contains(&host.as_str()) {
-                let known = host_names.iter().copied();
+            if !self.hosts.iter().any(|known| known.name == *host) {
+                let known = self.hosts.iter().map(|host| host.name.as_str());
                 fields.problem("hosts", format!("the plan has no host `{host}`"), suggest(host, known));
             }
         }
@@ -344,6 +334,7 @@ impl Plan {
     /// Whether a reference leads somewhere, as far as can be said before anything is rendered.
     fn check_reference(&self, reference: &Reference, place: Option<Place>, problems: &RefCell<Problems>) {
         let text = reference.0.join(".");
+        let place = place.map(|place| self.place_of(&text, place));
         let (first, second) = (reference.part(0).unwrap_or_default(), reference.part(1));
         let missing = |help: String| {
             problems.borrow_mut().add_help(place, format!("`{text}` refers to something that is not there"), help);
@@ -371,6 +362,21 @@ impl Plan {
                     missing(suggest(name, of_kind.map(|resource| resource.address.name())));
                 }
             }
+        }
+    }
+
+    /// Where a reference stands in a text; the whole text when it is spelled in another way there.
+    fn place_of(&self, reference: &str, place: Place) -> Place {
+        let text = self.source.text.get(place.start..place.end).unwrap_or_default();
+        let of_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+        let alone = |at: &usize| {
+            let (before, rest) = text.split_at(*at);
+            let after = rest.get(reference.len()..).unwrap_or_default();
+            !before.ends_with(of_a_name) && !after.starts_with(of_a_name)
+        };
+        match text.match_indices(reference).map(|(at, _)| at).find(alone) {
+            Some(at) => Place { start: place.start + at, end: place.start + at + reference.len() },
+            None => place,
         }
     }
 
@@ -477,7 +483,8 @@ fn read_name(root: &Table, problems: &RefCell<Problems>) -> String {
             String::new()
         }
         None => {
-            problems.borrow_mut().add_help(None, "the plan lacks `name`", help);
+            let top = Place { start: 0, end: 0 };
+            problems.borrow_mut().add_help(Some(top), "the plan lacks `name`", help);
             String::new()
         }
     }

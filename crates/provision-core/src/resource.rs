@@ -19,6 +19,7 @@ use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
 
+pub mod check;
 pub mod container;
 pub(crate) mod definition;
 pub mod directory;
@@ -33,15 +34,16 @@ pub mod volume;
 
 /// Every kind, in the order of the reference.
 pub static KINDS: &[&Kind] = &[
-    &container::KIND,
     &directory::KIND,
     &file::KIND,
     &link::KIND,
-    &network::KIND,
+    &container::KIND,
     &pod::KIND,
-    &service::KIND,
-    &unit::KIND,
     &volume::KIND,
+    &network::KIND,
+    &unit::KIND,
+    &service::KIND,
+    &check::KIND,
 ];
 
 /// A kind of resource, as plans and the reference know it.

@@ -46,7 +46,7 @@ pub async fn run(arguments: args::Apply, surroundings: &Surroundings, view: &Vie
         return Err(vec![Error::Declined]);
     }
     if differs {
-        view.tell(&human::sentence("", view.blank()));
+        view.show(&human::sentence("", view.blank()));
     }
     Ok(work(&loaded, ready, &connector, view).await)
 }
@@ -63,7 +63,7 @@ fn refuse_without_terminal(view: &View) -> Result<(), Vec<Error>> {
 }
 
 fn nothing_done(hosts: usize) -> Error {
-    let help = if hosts > 1 { "--host NAME applies to that host alone" } else { "" };
+    let help = (hosts > 1).then_some("--host NAME applies to that host alone");
     Error::Incomplete { message: "nothing was changed".to_owned(), help }
 }
 
@@ -154,7 +154,7 @@ fn failures(report: &Report) -> Vec<Error> {
         let message =
             format!("{failed} of {} on host {host} failed or were skipped", count(report.resources.len(), "resource"));
         let help = "what was done stays; mend the cause and apply again, and it goes on from there";
-        errors.push(Error::Incomplete { message, help });
+        errors.push(Error::Incomplete { message, help: Some(help) });
     }
     errors
 }

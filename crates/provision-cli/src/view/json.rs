@@ -32,6 +32,7 @@ use provision_core::resource::{Field, Kind, Relation};
 use serde_json::{Map, Value, json};
 
 use super::human::graph::{addresses, targets};
+use super::safe;
 use crate::error::Error;
 use crate::exit::Exit;
 
@@ -49,6 +50,21 @@ pub fn object(command: &str, exit: Exit, body: Value, errors: &[Error]) -> Value
     }
     object.insert("errors".to_owned(), errors.iter().map(error).collect());
     Value::Object(object)
+}
+
+/// The object as it is printed. What could harm a terminal is escaped (RFC 8259, section 7); it means the same.
+pub fn text(object: &Value) -> String {
+    let mut text = String::new();
+    for c in format!("{object:#}\n").chars() {
+        if c == '\n' || !safe::is_hostile(c) {
+            text.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    text
 }
 
 /// A plan without mistakes.

@@ -46,7 +46,7 @@ fn escape(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// Characters that a terminal acts upon, and those that Unicode gives no shape: general categories Cc and Cf, and the
 /// line and paragraph separators. The two joiners stay: words in several scripts need them.
-fn is_hostile(c: char) -> bool {
+pub fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -301,7 +301,8 @@ impl Run<'_> {
         match outcome {
             step::Outcome::Done { output } => match self.change(at) {
                 Some(change) => Outcome::Changed { action: change.action, output: mask(output) },
-                None => Outcome::Answered { answer: "answered as it should".to_owned() },
+                None if output.is_empty() => Outcome::Answered { answer: "answered as it should".to_owned() },
+                None => Outcome::Answered { answer: mask(output) },
             },
             step::Outcome::NotNeeded => Outcome::NotNeeded,
             step::Outcome::Failed { step, status, output } => {

@@ -125,11 +125,12 @@ impl Plan {
         for (reference, place) in &declared.references {
             let (Some(name), Some(attribute)) = (reference.part(1), reference.part(2)) else { continue };
             let Some(kind) = reference.part(0).filter(|kind| crate::resource::kind(kind).is_some()) else { continue };
+            let place = place.map(|place| self.place_of(&reference.0.join("."), place));
             match known.get(kind).and_then(|of_kind| of_kind.get(name)) {
                 Some(Some(table)) if !table.entries.contains_key(attribute) => {
                     let help = suggest(attribute, table.entries.keys().map(String::as_str));
                     let message = format!("`{}` refers to something that is not there", reference.0.join("."));
-                    problems.borrow_mut().add_help(*place, message, help);
+                    problems.borrow_mut().add_help(place, message, help);
                     sound = false;
                 }
                 Some(None) => sound = false,
@@ -137,7 +138,7 @@ impl Plan {
                 None => {
                     if self.resources.iter().any(|r| r.address.name() == name && reference.is(r.address.kind())) {
                         let message = format!("`{}` is not for this host", reference.0.join("."));
-                        problems.borrow_mut().add_help(*place, message, "give both resources the same `hosts`");
+                        problems.borrow_mut().add_help(place, message, "give both resources the same `hosts`");
                     }
                     sound = false;
                 }

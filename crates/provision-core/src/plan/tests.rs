@@ -36,7 +36,7 @@ fn every_finding_comes_in_one_run_with_its_place_and_a_way_out() {
     refused(
         "nam = \"x\"\n[directroy.a]\npath = \"/a\"\n[directory.b]\npath = \"relative\"\nmode = \"0999\"\nonwer = \"core\"\n[file.c]\ncontent = 5\n",
         &[
-            "p: the plan lacks `name` (write `name = \"registry\"` at the top: small letters, digits and `-`, at most 48)",
+            "p:1:1: the plan lacks `name` (write `name = \"registry\"` at the top: small letters, digits and `-`, at most 48)",
             "p:1:1: unknown kind `nam` (did you mean `name`?)",
             "p:2:2: unknown kind `directroy` (did you mean `directory`?)",
             "p:5:8: \"relative\" does not fit `path` of directory.b (a path on a host starts with `/`)",
@@ -53,12 +53,12 @@ fn references_that_lead_nowhere_are_found_before_anything_is_rendered() {
     refused(
         "name = \"x\"\n[input.port]\ndefault = 1\n[directory.root]\npath = \"/a\"\n[file.f]\npath = \"{{ directory.roof.path }}/f\"\ncontent = \"{{ input.prot }} {{ directory.root.pth }} {{ fact.os }} {{ host.adress }} {{ inptu }}\"\n",
         &[
-            "p:7:8: `directory.roof.path` refers to something that is not there (did you mean `root`?)",
-            "p:8:11: `directory.root.pth` refers to something that is not there (did you mean `path`?)",
-            "p:8:11: `fact.os` refers to something that is not there (did you mean `os_id`?)",
-            "p:8:11: `host.adress` refers to something that is not there (did you mean `address`?)",
-            "p:8:11: `inptu` refers to something that is not there (did you mean `input`?)",
-            "p:8:11: `input.prot` refers to something that is not there (did you mean `port`?)",
+            "p:7:12: `directory.roof.path` refers to something that is not there (did you mean `root`?)",
+            "p:8:15: `input.prot` refers to something that is not there (did you mean `port`?)",
+            "p:8:32: `directory.root.pth` refers to something that is not there (did you mean `path`?)",
+            "p:8:57: `fact.os` refers to something that is not there (did you mean `os_id`?)",
+            "p:8:71: `host.adress` refers to something that is not there (did you mean `address`?)",
+            "p:8:89: `inptu` refers to something that is not there (did you mean `input`?)",
         ],
     );
 }
@@ -172,7 +172,7 @@ fn hosts_are_read_and_resources_choose_among_them() {
 fn what_is_not_for_a_host_cannot_be_referred_to_there() {
     refused(
         "name = \"x\"\n[host.a]\naddress = \"a\"\n[host.b]\naddress = \"b\"\n[directory.d]\npath = \"/d\"\nhosts = [\"a\"]\n[file.f]\npath = \"{{ directory.d.path }}/f\"\ncontent = \"\"\n",
-        &["p:10:8: `directory.d.path` is not for this host (give both resources the same `hosts`)"],
+        &["p:10:12: `directory.d.path` is not for this host (give both resources the same `hosts`)"],
     );
 }
 

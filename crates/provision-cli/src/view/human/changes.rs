@@ -22,7 +22,10 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_millis(300);
 /// Everything that is about to change on some hosts.
 pub fn changes(all: &[&Changes], view: &View) -> Page {
     let mut page = view.blank();
-    for changes in all {
+    for (at, changes) in all.iter().enumerate() {
+        if at > 0 {
+            page.gap();
+        }
         if all.len() > 1 {
             page.line(STRONG, &format!("Host {}", changes.host().name)).gap();
         }
@@ -44,9 +47,6 @@ pub fn changes(all: &[&Changes], view: &View) -> Page {
             page.gap();
         }
         summary(&mut page, changes, all.len() > 1);
-        if all.len() > 1 {
-            page.gap();
-        }
     }
     page
 }
@@ -202,7 +202,7 @@ fn in_sync(changes: &Changes) -> String {
     let are = |number: usize| if number == 1 { "is" } else { "are" };
     let wants = format!("{} {} as the plan wants {}", count(resources, "resource"), are(resources), them(resources));
     let watched = changes.watched();
-    let mut text = format!("Nothing to change: {wants}");
+    let mut text = format!("nothing to change: {wants}");
     if watched > 0 {
         text.push_str(&format!("; {} {} made at each apply", count(watched, "check"), are(watched)));
     }

@@ -7,7 +7,10 @@ use crate::error::Error;
 /// All errors, one after the other.
 pub fn errors(errors: &[Error], width: Option<usize>) -> Page {
     let mut page = Page::new(width);
-    for error in errors {
+    for (at, error) in errors.iter().enumerate() {
+        if at > 0 {
+            page.gap();
+        }
         if let Error::Plan(problems) = error {
             page.page(&findings(problems, width));
         }

@@ -3,7 +3,7 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use provision_core::plan::problem::{PlanError, Problem};
 
-use super::super::page::Page;
+use super::super::page::{ALARM, PLACE, Page};
 use super::super::safe;
 
 /// All findings, one after the other.
@@ -15,16 +15,19 @@ pub fn findings(error: &PlanError, width: Option<usize>) -> Page {
     let renderer = Renderer::styled().term_width(width.unwrap_or(140));
     for problem in &error.problems {
         let Problem { span, message, help } = problem;
+        let Some(place) = span.filter(|_| !text.is_empty()) else {
+            page.labelled(ALARM, "error", message);
+            if let Some(help) = help {
+                page.labelled(PLACE, "help", help);
+            }
+            page.gap();
+            continue;
+        };
         let message = safe::line(message);
+        let (shown, range) = placed(text, place.start, place.end);
         let mut group = Group::with_title(Level::ERROR.primary_title(message.as_ref()));
-        let shown;
-        if let Some(place) = span.filter(|_| !text.is_empty()) {
-            let (safe_text, range) = placed(text, place.start, place.end);
-            shown = safe_text;
-            group = group.element(
-                Snippet::source(shown.as_str()).path(name.as_ref()).annotation(AnnotationKind::Primary.span(range)),
-            );
-        }
+        let annotation = AnnotationKind::Primary.span(range);
+        group = group.element(Snippet::source(shown.as_str()).path(name.as_ref()).annotation(annotation));
         if let Some(help) = help {
             group = group.element(Level::HELP.message(safe::line(help).into_owned()));
         }

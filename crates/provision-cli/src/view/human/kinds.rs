@@ -49,9 +49,9 @@ pub fn one(kind: &Kind, mut page: Page) -> Page {
 
 fn describe(field: &Field, page: &mut Page) {
     let Field { name, takes, required, doc } = field;
-    page.put(PLAIN, "  ").put(STRONG, name).put(PLAIN, "  ").put(PLACE, takes);
+    page.put(PLAIN, "  ").put(STRONG, name).put(PLAIN, ": ").put(PLACE, takes);
     if *required {
-        page.put(STRONG, "  required");
+        page.put(PLAIN, ", required");
     }
     page.end().put(PLAIN, "      ").prose(doc, 6);
 }

@@ -84,13 +84,18 @@ pub fn summary(page: &mut Page, report: &Report, several: bool) {
     add(count_of(&|outcome| matches!(outcome, Outcome::NotConverged { .. })), "still different");
     add(count_of(&|outcome| matches!(outcome, Outcome::Skipped { .. })), "skipped");
     let unchanged = count_of(&|outcome| matches!(outcome, Outcome::Unchanged));
-    let host = if several { format!(" on {}", report.host) } else { String::new() };
+    let host = if several { format!(" on host {}", report.host) } else { String::new() };
     if report.succeeded() && parts.is_empty() {
         let (are, them) = if unchanged == 1 { ("is", "it") } else { ("are", "them") };
-        page.put(GOOD, "Nothing to change");
+        page.put(GOOD, "nothing to change");
         page.put(PLAIN, &format!("{host}: {} {are} as the plan wants {them}", count(unchanged, "resource")));
     } else {
-        let (style, word) = if report.succeeded() { (GOOD, "Applied") } else { (BAD, "Not applied") };
+        let touched = report.count(|outcome| matches!(outcome, Outcome::Changed { .. })) > 0;
+        let (style, word) = match (report.succeeded(), touched) {
+            (true, _) => (GOOD, "applied"),
+            (false, true) => (BAD, "applied in part"),
+            (false, false) => (BAD, "not applied"),
+        };
         page.put(style, word).put(PLAIN, &format!("{host}: {}", parts.join(", ")));
         if unchanged > 0 {
             page.put(PLAIN, &format!("{}{unchanged} unchanged", if parts.is_empty() { "" } else { "; " }));
@@ -108,7 +113,7 @@ pub fn outputs(page: &mut Page, report: &Report, several: bool) {
         return;
     }
     page.gap();
-    let title = if several { format!("Outputs of {}", report.host) } else { "Outputs".to_owned() };
+    let title = if several { format!("Outputs of host {}", report.host) } else { "Outputs".to_owned() };
     page.line(STRONG, &title);
     let width = report.outputs.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     for (name, text) in &report.outputs {
