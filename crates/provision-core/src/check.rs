@@ -50,8 +50,8 @@ pub struct Http {
     pub status: Vec<u16>,
     /// Text that the body must contain.
     pub contains: Option<String>,
-    /// A value that the JSON body must have.
-    pub json: Option<JsonValue>,
+    /// Values that the JSON body must have.
+    pub json: Vec<JsonValue>,
 }
 
 /// A place in a JSON document and the value it must have.

@@ -12,7 +12,7 @@ use crate::facts::{self, Facts};
 use crate::path::AbsPath;
 use crate::probe::reply::ReplyError;
 use crate::probe::{self, Answers, Ask};
-use crate::shell::{Become, bootstrap, nonce, preamble, quote, sections};
+use crate::shell::{Become, WHOLE, bootstrap, nonce, preamble, quote, sections};
 use crate::step::reply::{BatchReply, Heard, Progress};
 use crate::step::{self, Batch};
 use crate::transport::{Exit, Request, Stream, Transport, TransportError};
@@ -159,7 +159,7 @@ impl<T: Transport> Connection for ShellConnection<T> {
             let _infallible =
                 writeln!(program, "if [ -f {path} ] && [ -r {path} ]; then say file {path}; cat -- {path}; fi");
         }
-        program.push_str("say end\n}\nmain </dev/null\n");
+        let _infallible = writeln!(program, "say end\n}}\nmain </dev/null\n{WHOLE}");
         let (reply, exit) = self.exchange(program).await?;
         let reply = Zeroizing::new(reply);
         let sections = sections(&reply, &nonce);

@@ -3,6 +3,7 @@
 //! Nothing here prints, reads a clock, an environment or a home directory, and every `await` may be the last.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use time::OffsetDateTime;
 
@@ -88,6 +89,8 @@ pub struct Changes {
     answers: Answers,
     secrets: Secrets,
     now: OffsetDateTime,
+    /// When that was, for whoever needs the time later: a plan may be looked at for long before it is applied.
+    since: Instant,
     items: Vec<Result<Change, Undecided>>,
 }
 
@@ -97,43 +100,65 @@ impl Observed {
     pub fn diff(self, now: OffsetDateTime) -> Changes {
         let Self { host, graph, answers, secrets } = self;
         let items = diff(&graph, &answers, now);
-        Changes { host, graph, answers, secrets, now, items }
+        Changes { host, graph, answers, secrets, now, since: Instant::now(), items }
     }
 }
 
 fn diff(graph: &Graph, answers: &Answers, now: OffsetDateTime) -> Vec<Result<Change, Undecided>> {
     let empty = Vec::new();
     let owed = answers.owed(graph.plan()).unwrap_or(&empty);
+    let provided: Vec<Vec<Thing>> = graph.resources().map(|(_, resource)| resource.provides()).collect();
     let mut items: Vec<Result<Change, Undecided>> = Vec::with_capacity(graph.len());
     for (at, (_, resource)) in graph.resources().enumerate() {
-        let changed = |index: &usize| items.get(*index).and_then(|item| item.as_ref().ok()).filter(|c| !c.is_none());
-        let mut pending: BTreeMap<Thing, Action> = BTreeMap::new();
-        for index in graph.closure(at, Relation::After) {
-            if let (Some(change), Some(vertex)) = (changed(&index), graph.vertex(index)) {
-                pending.extend(vertex.resource.provides().into_iter().map(|thing| (thing, change.action)));
-            }
-        }
-        let causes = causes(graph, at, &items);
-        let context = Context { now, pending: &pending, causes, owed };
-        let item = resource.diff(answers, &context);
+        let item = {
+            let upstream = upstream(graph, at, &items);
+            let closure = graph.closure(at, Relation::After);
+            let provided: Vec<&Thing> = closure.iter().filter_map(|index| provided.get(*index)).flatten().collect();
+            let command = closure.iter().any(|index| {
+                items.get(*index).and_then(|item| item.as_ref().ok()).is_some_and(|change| change.action == Action::Run)
+            });
+            let causes = causes(graph, at, &items);
+            resource.diff(answers, &Context { now, upstream: &upstream, provided: &provided, command, causes, owed })
+        };
         items.push(item);
     }
     items
 }
 
+/// What changes of the things that a resource wants, directly or not.
+fn upstream<'a>(graph: &Graph, at: usize, items: &'a [Result<Change, Undecided>]) -> BTreeMap<Thing, &'a Change> {
+    let mut upstream = BTreeMap::new();
+    for index in graph.closure(at, Relation::After) {
+        let change = items.get(index).and_then(|item| item.as_ref().ok()).filter(|change| !change.is_none());
+        if let (Some(change), Some(vertex)) = (change, graph.vertex(index)) {
+            upstream.extend(vertex.resource.provides().into_iter().map(|thing| (thing, change)));
+        }
+    }
+    upstream
+}
+
 /// The changes that reach a resource through what it uses, by address.
 fn causes(graph: &Graph, at: usize, items: &[Result<Change, Undecided>]) -> Vec<Cause> {
-    let mut causes: Vec<Cause> = graph
-        .closure(at, Relation::Uses)
-        .into_iter()
-        .filter_map(|index| {
-            let change = items.get(index)?.as_ref().ok()?;
-            let vertex = graph.vertex(index)?;
-            (change.signal > Signal::None).then(|| Cause { address: vertex.address.clone(), signal: change.signal })
-        })
-        .collect();
-    causes.sort();
+    let mut causes: BTreeMap<&Address, Cause> = BTreeMap::new();
+    for (used, _) in graph.dependencies(at).filter(|(_, relation)| *relation == Relation::Uses) {
+        let Some(through) = graph.vertex(used) else { continue };
+        for index in graph.closure(used, Relation::Uses).into_iter().chain([used]) {
+            let Some((vertex, Ok(change))) = graph.vertex(index).zip(items.get(index)) else { continue };
+            if change.signal == Signal::None {
+                continue;
+            }
+            let (address, signal) = (vertex.address.clone(), change.signal);
+            let cause = causes.entry(&vertex.address).or_insert(Cause { address, signal, through: Vec::new() });
+            cause.through.push(through.address.clone());
+        }
+    }
     causes
+        .into_values()
+        .map(|mut cause| {
+            cause.through.sort();
+            cause
+        })
+        .collect()
 }
 
 impl Changes {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::shell::{preamble, sections};
+use crate::shell::{WHOLE, preamble, sections};
 
 /// The names of all facts, each with what it is.
 pub const NAMES: &[(&str, &str)] = &[
@@ -67,6 +67,8 @@ say end
 main </dev/null
 "#,
     );
+    script.push_str(WHOLE);
+    script.push('\n');
     script
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::address::Address;
+use crate::address::{Address, check_name};
 use crate::path::AbsPath;
 use crate::plan::problem::{Place, Problems};
 use crate::resource::{Relation, Resource, Target, Thing};
@@ -140,6 +140,8 @@ impl Graph {
 struct Index {
     addresses: BTreeMap<Address, usize>,
     things: BTreeMap<Thing, Vec<usize>>,
+    /// Those that define a unit.
+    definitions: BTreeSet<usize>,
 }
 
 impl Index {
@@ -152,7 +154,7 @@ impl Index {
                 let label = match &thing {
                     Thing::Directory(path) | Thing::Path(path) => Some(path.to_string()),
                     // Several resources may shape one unit: its file, its drop-ins, its configuration.
-                    Thing::Unit(_) => None,
+                    Thing::Unit(_) | Thing::Install(_) => None,
                     Thing::Running(_) | Thing::Quadlet(_) | Thing::Image(_) | Thing::Port { .. } => {
                         Some(thing.to_string())
                     }
@@ -173,21 +175,30 @@ impl Index {
             }
         }
         let addresses = vertices.iter().enumerate().map(|(at, vertex)| (vertex.address.clone(), at)).collect();
-        Self { addresses, things }
+        let defines = |thing: &Thing| matches!(thing, Thing::Unit(_) | Thing::Quadlet(_));
+        let definitions =
+            things.iter().filter(|(thing, _)| defines(thing)).flat_map(|(_, at)| at.iter().copied()).collect();
+        Self { addresses, things, definitions }
     }
 
     fn find(&self, target: &Target) -> Vec<usize> {
         match target {
             Target::Parent(path) => self.nearest_directory(path),
             Target::Tree(path) => {
-                let within = |thing: &Thing| match thing {
-                    Thing::Directory(found) | Thing::Path(found) => found.is_within(path),
-                    _ => false,
-                };
-                let mut found: Vec<usize> =
-                    self.things.iter().filter(|(thing, _)| within(thing)).flat_map(|(_, at)| at).copied().collect();
+                let mut found = BTreeSet::new();
+                for (thing, at) in &self.things {
+                    match thing {
+                        Thing::Directory(there) | Thing::Path(there) if there == path => found.extend(at),
+                        // What defines a unit is systemd's, not content of the tree that it happens to stand in: two
+                        // containers that look at all of /etc do not wait for each other's definition.
+                        Thing::Directory(there) | Thing::Path(there) if there.is_within(path) => {
+                            found.extend(at.iter().filter(|at| !self.definitions.contains(at)));
+                        }
+                        _ => {}
+                    }
+                }
                 found.extend(self.nearest_directory(path));
-                found
+                found.into_iter().collect()
             }
             Target::Thing(thing) => self.things.get(thing).cloned().unwrap_or_default(),
             Target::Port(port) => {
@@ -215,7 +226,11 @@ fn missing(vertex: &Vertex, target: &Target, problems: &mut Problems) {
     let (what, help) = match target {
         Target::Thing(Thing::Quadlet(name)) => {
             let (stem, kind) = name.rsplit_once('.').unwrap_or((name, "container"));
-            (format!("the Quadlet unit {name}"), format!("add [{kind}.{stem}]"))
+            let help = match check_name(stem) {
+                Ok(()) => format!("add [{kind}.{stem}]"),
+                Err(_) => format!("add a resource [{kind}.NAME] with file_name = \"{stem}\""),
+            };
+            (format!("the Quadlet unit {name}"), help)
         }
         Target::Thing(thing) => (thing.to_string(), "add a resource that provides it".to_owned()),
         Target::Resource(address) => (address.to_string(), "add it, or take the name out".to_owned()),
@@ -225,8 +240,9 @@ fn missing(vertex: &Vertex, target: &Target, problems: &mut Problems) {
     problems.add_help(vertex.place, format!("{} wants {what}, which the plan does not have", vertex.address), help);
 }
 
-/// Kahn's algorithm. Of those that are free, the one written first goes first, and what waits for an answer from this
-/// side goes last, so that as much as possible fits into one exchange.
+/// Kahn's algorithm. Of those that are free, the one written first goes first. What runs comes after all else, so that
+/// units that name each other are all there, and read at once, before the first is started; what waits for an answer
+/// from this side goes last, so that as much as possible fits into one exchange.
 fn order(vertices: &[Vertex], edges: &[BTreeMap<usize, Relation>]) -> Result<Vec<usize>, Vec<usize>> {
     let mut waiting: Vec<usize> = edges.iter().map(BTreeMap::len).collect();
     let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); vertices.len()];
@@ -237,10 +253,10 @@ fn order(vertices: &[Vertex], edges: &[BTreeMap<usize, Relation>]) -> Result<Vec
             }
         }
     }
-    let late: Vec<bool> = vertices.iter().map(|vertex| vertex.resource.watch().is_some()).collect();
-    let is_late = |at: usize| late.get(at).copied().unwrap_or(false);
-    let mut free: BTreeSet<(bool, usize)> =
-        waiting.iter().enumerate().filter(|(_, count)| **count == 0).map(|(at, _)| (is_late(at), at)).collect();
+    let stages: Vec<Stage> = vertices.iter().map(|vertex| Stage::of(vertex.resource.as_ref())).collect();
+    let stage = |at: usize| stages.get(at).copied().unwrap_or(Stage::Make);
+    let mut free: BTreeSet<(Stage, usize)> =
+        waiting.iter().enumerate().filter(|(_, count)| **count == 0).map(|(at, _)| (stage(at), at)).collect();
     let mut order = Vec::with_capacity(vertices.len());
     while let Some((_, at)) = free.pop_first() {
         order.push(at);
@@ -248,12 +264,33 @@ fn order(vertices: &[Vertex], edges: &[BTreeMap<usize, Relation>]) -> Result<Vec
             if let Some(count) = waiting.get_mut(*dependant) {
                 *count -= 1;
                 if *count == 0 {
-                    free.insert((is_late(*dependant), *dependant));
+                    free.insert((stage(*dependant), *dependant));
                 }
             }
         }
     }
     if order.len() == vertices.len() { Ok(order) } else { Err(cycle(edges, &order)) }
+}
+
+/// What a resource is put behind where no edge says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Make,
+    Run,
+    Watch,
+}
+
+impl Stage {
+    fn of(resource: &dyn Resource) -> Self {
+        if resource.watch().is_some() {
+            return Self::Watch;
+        }
+        let acts = |thing: &Thing| matches!(thing, Thing::Running(_));
+        let defines = |thing: &Thing| matches!(thing, Thing::Unit(_));
+        let things = resource.provides();
+        // The container of a pod is running with its pod, and yet only its definition.
+        if things.iter().any(acts) && !things.iter().any(defines) { Self::Run } else { Self::Make }
+    }
 }
 
 /// Walks from any resource that was never free along its dependencies until one comes again.

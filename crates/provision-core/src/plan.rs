@@ -2,7 +2,7 @@
 //! that the plan names beside it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -16,6 +16,8 @@ pub(crate) mod node;
 pub mod problem;
 mod resolve;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use crate::address::{Address, check_name};
 use crate::facts::Facts;
@@ -125,9 +127,9 @@ impl Plan {
         plan.read_resources(&root, &problems);
         plan.read_outputs(&root, &problems);
         plan.check_references(&problems);
-        plan.order(&problems);
+        let ordered = plan.order(&problems);
         let hosts: Vec<Host> = plan.hosts.clone();
-        for host in &hosts {
+        for host in hosts.iter().filter(|_| ordered) {
             if let Err(found) = plan.resolve_for(host, &Facts::example()) {
                 problems.borrow_mut().extend(found);
             }
@@ -214,10 +216,12 @@ impl Plan {
                     problems.borrow_mut().add_help(place, message, "only inputs are known before a host is reached");
                 }
             }
-            let rendered = self.render_table(body, &BTreeMap::new(), &[], problems);
-            let fields = Fields::new(format!("host.{name}"), &rendered, entry.key.or(entry.node.place), problems);
+            let host = self.render_table(body, problems).and_then(|rendered| {
+                let place = entry.key.or(entry.node.place);
+                Host::read(name, &Fields::new(format!("host.{name}"), &rendered, place, problems))
+            });
             // A wrong host keeps its place, so that what else is wrong with the plan is found too.
-            self.hosts.push(Host::read(name, &fields).unwrap_or_else(|| Host::local(name)));
+            self.hosts.push(host.unwrap_or_else(|| Host::local(name)));
         }
     }
 
@@ -376,14 +380,18 @@ impl Plan {
         }
     }
 
-    /// Puts the resources in an order in which each comes after those it refers to.
-    fn order(&mut self, problems: &RefCell<Problems>) {
+    /// Puts the resources in an order in which each comes after those it refers to; says whether there is one.
+    fn order(&mut self, problems: &RefCell<Problems>) -> bool {
         let mut order = Vec::new();
         let mut state = vec![Visit::Fresh; self.resources.len()];
+        let mut circles = Problems::default();
         for index in 0..self.resources.len() {
-            self.visit(index, &mut state, &mut order, &mut Vec::new(), problems);
+            self.visit(index, &mut state, &mut order, &mut Vec::new(), &mut circles);
         }
+        let ordered = circles.is_empty();
+        problems.borrow_mut().extend(circles);
         self.resources = order.into_iter().filter_map(|index| self.resources.get(index).cloned()).collect();
+        ordered
     }
 
     fn visit(
@@ -392,7 +400,7 @@ impl Plan {
         state: &mut Vec<Visit>,
         order: &mut Vec<usize>,
         trail: &mut Vec<usize>,
-        problems: &RefCell<Problems>,
+        circles: &mut Problems,
     ) {
         let Some(resource) = self.resources.get(index) else { return };
         match state.get(index) {
@@ -402,7 +410,7 @@ impl Plan {
                 let names = trail.iter().skip(from).chain(std::iter::once(&index));
                 let names: Vec<String> =
                     names.filter_map(|at| self.resources.get(*at)).map(|r| r.address.to_string()).collect();
-                problems.borrow_mut().add_help(
+                circles.add_help(
                     resource.place,
                     format!("these refer to each other in a circle: {}", names.join(" -> ")),
                     "take one of the references out, for instance by an input that both use",
@@ -417,7 +425,7 @@ impl Plan {
         trail.push(index);
         for address in resource.references.iter().flat_map(|(reference, _)| self.targets(reference)) {
             if let Some(target) = self.resources.iter().position(|r| r.address == address) {
-                self.visit(target, state, order, trail, problems);
+                self.visit(target, state, order, trail, circles);
             }
         }
         trail.pop();

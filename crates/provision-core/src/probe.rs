@@ -10,6 +10,8 @@ use crate::path::AbsPath;
 
 pub(crate) mod reply;
 pub(crate) mod script;
+#[cfg(test)]
+mod tests;
 
 /// One question. Equal questions are asked once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +25,8 @@ pub enum Ask {
         /// When its content is wanted.
         content: Wanted,
     },
+    /// The public half of the private key in a file; the key itself stays on the host.
+    PublicKey(AbsPath),
     /// A systemd unit of the system's manager, by its full name.
     Unit(String),
     /// The images in podman's store.
@@ -67,13 +71,16 @@ pub enum Answer {
     Path(PathState),
     /// To [`Ask::File`].
     File(FileState),
+    /// To [`Ask::PublicKey`].
+    PublicKey(PublicKeyState),
     /// To [`Ask::Unit`].
     Unit(UnitState),
     /// To [`Ask::Images`].
     Images(Vec<ImageState>),
     /// To [`Ask::Zone`].
     Zone(ZoneState),
-    /// To [`Ask::Guard`]: its exit status; 124 when the time was up, as `timeout` has it.
+    /// To [`Ask::Guard`]: its exit status; 124 when the time was up, as `timeout` has it, 127 when there is no such
+    /// program, 126 when it cannot be run or not where it should.
     Guard(i32),
     /// To [`Ask::Owed`].
     Owed(Vec<String>),
@@ -182,6 +189,19 @@ pub enum FileState {
     },
 }
 
+/// What is known of a private key without taking it from its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicKeyState {
+    /// Nothing there, or something that is not a regular file.
+    Absent,
+    /// Nobody could look: the host has no openssl, or the file is not ours to read.
+    Unseen,
+    /// A file without a private key that can be used without a passphrase.
+    Unreadable,
+    /// The SHA-256 (lower-case hex) of the public half, as [`crate::x509::public_key_sha256`] has it.
+    Present(String),
+}
+
 /// A unit, in the words of systemctl(1) and `org.freedesktop.systemd1(5)`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UnitState {
@@ -198,19 +218,35 @@ pub struct UnitState {
 }
 
 /// An image in podman's store.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct ImageState {
     /// Its ID, which is the SHA-256 of its configuration, in hex.
     pub id: String,
-    /// Its manifest's digest: `sha256:...`.
-    pub digest: String,
-    /// `repository:tag`; absent for an image without a name.
-    pub name: Option<String>,
+    /// Digests of its manifests, of a list of platforms too when it came by one: `sha256:...`.
+    pub digests: Vec<String>,
+    /// Its names: `repository:tag`, or `repository@sha256:...` for one that was pulled by digest.
+    pub names: Vec<String>,
 }
 
-/// Ports of a firewalld zone, each as `8443/tcp`.
+/// A firewalld zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZoneState {
+    /// firewalld does not run; it may not even be there.
+    Stopped,
+    /// There is no such zone in one of the two configurations, which have these.
+    Unknown {
+        /// Names of zones that are in force.
+        running: Vec<String>,
+        /// Names of zones after the next reload or boot.
+        permanent: Vec<String>,
+    },
+    /// A zone with its ports.
+    Present(ZonePorts),
+}
+
+/// Ports of a firewalld zone, each as `8443/tcp` or `5000-5010/udp`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ZoneState {
+pub struct ZonePorts {
     /// The zone's name; tells which one the default is.
     pub name: String,
     /// Open now.
@@ -281,6 +317,8 @@ impl Answers {
         path(path: &AbsPath) Ask::Path(path.clone()) => Path(PathState);
         /// A file asked for with the same wish for its content.
         file(path: &AbsPath, content: &Wanted) Ask::File { path: path.clone(), content: content.clone() } => File(FileState);
+        /// The public half of a private key.
+        public_key(path: &AbsPath) Ask::PublicKey(path.clone()) => PublicKey(PublicKeyState);
         /// A unit.
         unit(name: &str) Ask::Unit(name.to_owned()) => Unit(UnitState);
         /// The images.

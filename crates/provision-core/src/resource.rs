@@ -19,12 +19,32 @@ use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
 
+pub mod check;
+pub mod container;
+pub(crate) mod definition;
 pub mod directory;
 pub mod file;
 pub mod link;
+pub mod network;
+pub mod pod;
+pub(crate) mod quadlet;
+pub mod service;
+pub mod unit;
+pub mod volume;
 
 /// Every kind, in the order of the reference.
-pub static KINDS: &[&Kind] = &[&directory::KIND, &file::KIND, &link::KIND];
+pub static KINDS: &[&Kind] = &[
+    &directory::KIND,
+    &file::KIND,
+    &link::KIND,
+    &container::KIND,
+    &pod::KIND,
+    &volume::KIND,
+    &network::KIND,
+    &unit::KIND,
+    &service::KIND,
+    &check::KIND,
+];
 
 /// A kind of resource, as plans and the reference know it.
 pub struct Kind {
@@ -102,8 +122,9 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// When what the steps need, such as key material, cannot be made.
     fn steps(&self, change: &Change, answers: &Answers, materials: &Materials) -> Result<Vec<Step>, Undecided>;
 
-    /// Files whose bytes [`Resource::steps`] needs, or the check of [`Resource::watch`], such as an authority's key.
-    fn reads(&self) -> Vec<AbsPath> {
+    /// Files whose bytes [`Resource::steps`] needs for a change, or the check of [`Resource::watch`], such as an
+    /// authority's key. The change is none where only that check is to come: a key must not travel for anything else.
+    fn reads(&self, _change: &Change) -> Vec<AbsPath> {
         Vec::new()
     }
 
@@ -127,6 +148,8 @@ pub enum Thing {
     Path(AbsPath),
     /// What defines a systemd unit or configures it.
     Unit(String),
+    /// The `[Install]` of a unit: what it takes to enable it.
+    Install(String),
     /// A systemd unit that is running, or as its service resource wants it.
     Running(String),
     /// A unit of podman's, by its file name: `data.volume`.
@@ -148,6 +171,7 @@ impl fmt::Display for Thing {
             Self::Directory(path) => write!(f, "the directory {path}"),
             Self::Path(path) => write!(f, "the file {path}"),
             Self::Unit(name) => write!(f, "the unit {name}"),
+            Self::Install(name) => write!(f, "the [Install] of {name}"),
             Self::Running(name) => write!(f, "the running unit {name}"),
             Self::Quadlet(name) => write!(f, "the Quadlet unit {name}"),
             Self::Image(name) => write!(f, "the image {name}"),
@@ -216,7 +240,11 @@ pub struct Context<'a> {
     /// The time, given by whoever embeds the library.
     pub now: OffsetDateTime,
     /// What changes upstream, of the things that this resource wants directly or not.
-    pub(crate) pending: &'a BTreeMap<Thing, Action>,
+    pub(crate) upstream: &'a BTreeMap<Thing, &'a Change>,
+    /// What resources upstream provide, changed or not.
+    pub(crate) provided: &'a [&'a Thing],
+    /// Whether a command upstream is going to run.
+    pub(crate) command: bool,
     /// The changes that reach this resource through what it uses.
     pub causes: Vec<Cause>,
     /// Units that are owed a restart since an earlier apply.
@@ -227,13 +255,31 @@ impl Context<'_> {
     /// What an earlier resource of the same apply is going to do to a thing; nothing when it stays.
     #[must_use]
     pub fn pending(&self, thing: &Thing) -> Option<Action> {
-        self.pending.get(thing).copied()
+        self.upstream(thing).map(|change| change.action)
+    }
+
+    /// The whole change that an earlier resource of the same apply makes to a thing.
+    #[must_use]
+    pub fn upstream(&self, thing: &Thing) -> Option<&Change> {
+        self.upstream.get(thing).copied()
     }
 
     /// Whether anything upstream changes at all.
     #[must_use]
     pub fn anything_pending(&self) -> bool {
-        !self.pending.is_empty()
+        !self.upstream.is_empty()
+    }
+
+    /// Whether a resource upstream provides a thing, changed or not.
+    #[must_use]
+    pub fn provided(&self, thing: &Thing) -> bool {
+        self.provided.contains(&thing)
+    }
+
+    /// Whether a command upstream is going to run: what it brings cannot be known before.
+    #[must_use]
+    pub fn command_pending(&self) -> bool {
+        self.command
     }
 
     /// Makes sure that the directory of a path is there or comes: without it the change would fail half-way.

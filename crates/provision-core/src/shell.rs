@@ -38,20 +38,27 @@ pub enum Become {
     Root,
 }
 
+/// The last line of every program: a comment, and the proof that nothing of it is missing.
+pub(crate) const WHOLE: &str = "#whole";
+
 /// The command line that makes the login shell run a program that comes on standard input.
 ///
 /// It must mean the same to sh, bash, fish and csh, so it has single quotes and no `!`, `\` or newline inside them.
 /// The program is taken from standard input by its exact length; what follows it there is left for the program to read.
 /// `dd` is the one POSIX tool that can promise that: shells and `head` may read ahead. `iflag=fullblock` (GNU, BusyBox
-/// and toybox) makes it wait for the whole program when the network delivers it in pieces.
+/// and toybox) makes it wait for the whole program when the network delivers it in pieces. Of a program that was cut on
+/// its way nothing runs: [`WHOLE`] is its last line.
 #[must_use]
 pub fn bootstrap(program: &str, become_: Become) -> String {
     let mut line = String::from("exec ");
     if become_ == Become::Root {
         line.push_str("sudo -n -- ");
     }
-    let _infallible =
-        write!(line, "/bin/sh -c 'eval \"$(dd bs={} count=1 iflag=fullblock 2>/dev/null)\"'", program.len().max(1));
+    let _infallible = write!(
+        line,
+        "/bin/sh -c 'p=\"$(dd bs={} count=1 iflag=fullblock 2>/dev/null)\"; case \"$p\" in *\"{WHOLE}\") eval \"$p\" ;; esac'",
+        program.len()
+    );
     line
 }
 
@@ -72,6 +79,17 @@ pub(crate) fn preamble(nonce: &str) -> String {
 pub(crate) const STATE: &str = r#"
 state() {
   if [ "$(id -u)" = 0 ]; then state=/var/lib/provision/$1; else state=${XDG_STATE_HOME:-$HOME/.local/state}/provision/$1; fi
+}
+"#;
+
+/// Shell functions that run a command no longer than it may take. `asked` does it for its exit status alone, which is 126
+/// when the command cannot even be tried.
+pub(crate) const LIMITED: &str = r#"
+limited() { # limit command
+  if command -v timeout >/dev/null 2>&1; then timeout "$@"; else shift; "$@"; fi
+}
+asked() { # limit directory command
+  ( l=$1; if [ -n "$2" ]; then cd "$2" || exit 126; fi; shift 2; limited "$l" "$@" ) </dev/null >/dev/null 2>&1
 }
 "#;
 
@@ -128,39 +146,47 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     }
 }
 
+/// Real shells, for tests of the programs that are sent to hosts.
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
+pub(crate) mod trial {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
 
-    /// The shells of this machine that a host may have; `tests/run` installs all of them.
-    fn shells() -> Vec<Vec<&'static str>> {
-        [vec!["dash"], vec!["bash", "--posix"], vec!["bash"], vec!["busybox", "ash"]]
-            .into_iter()
-            .filter(|shell| Command::new(shell[0]).arg("--help").output().is_ok())
-            .collect()
+    /// The shells that a host may have. `tests/run` installs them all; a missing one fails the test that wants it.
+    pub(crate) fn shells() -> [&'static [&'static str]; 3] {
+        [&["dash"], &["bash", "--posix"], &["busybox", "ash"]]
     }
 
-    fn run(shell: &[&str], arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    /// Runs a shell with some arguments and input, and gives its standard output.
+    pub(crate) fn run(shell: &[&str], arguments: &[&str], input: &[u8]) -> Vec<u8> {
         let mut child = Command::new(shell[0])
             .args(&shell[1..])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        child.wait_with_output().unwrap().stdout
+            .unwrap_or_else(|error| panic!("{} is needed for this test: {error}", shell[0]));
+        let mut stdin = child.stdin.take().unwrap();
+        std::thread::scope(|scope| {
+            // A program may end before it has read everything.
+            scope.spawn(move || drop(stdin.write_all(input)));
+            child.wait_with_output().unwrap().stdout
+        })
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trial::{run, shells};
+    use super::*;
+    use proptest::prelude::*;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn a_quoted_word_is_the_same_word_to_every_shell(text in "[^\0]{0,40}") {
             for shell in shells() {
-                let out = run(&shell, &["-c", &format!("printf %s {}", quote(&text))], b"");
+                let out = run(shell, &["-c", &format!("printf %s {}", quote(&text))], b"");
                 prop_assert_eq!(String::from_utf8_lossy(&out), text.as_str(), "{:?}", shell);
             }
         }
@@ -168,14 +194,27 @@ mod tests {
 
     #[test]
     fn a_program_leaves_the_data_behind_it_untouched() {
-        let program = format!("printf '%s|' first\ncat\n#{}\n", "x".repeat(100_000));
+        let program = format!("printf '%s|' first\ncat\n#{}\n{WHOLE}\n", "x".repeat(100_000));
         let mut input = program.clone().into_bytes();
         input.extend(0..=255_u8);
         let line = bootstrap(&program, Become::No);
         for shell in shells() {
             let mut expected = b"first|".to_vec();
             expected.extend(0..=255_u8);
-            assert_eq!(run(&shell, &["-c", &line], &input), expected, "{shell:?}");
+            assert_eq!(run(shell, &["-c", &line], &input), expected, "{shell:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_program_that_was_cut_nothing_runs() {
+        let program = format!("echo ran\n{WHOLE}\n");
+        let line = bootstrap(&program, Become::No);
+        for shell in shells() {
+            assert_eq!(run(shell, &["-c", &line], program.as_bytes()), b"ran\n", "{shell:?}");
+            // Without its last newline it is whole all the same: the shell takes that away itself.
+            for length in 0..program.len() - 1 {
+                assert_eq!(run(shell, &["-c", &line], &program.as_bytes()[..length]), b"", "{length} bytes, {shell:?}");
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use crate::attribute::{Account, Mode};
@@ -15,16 +16,19 @@ use crate::connection::{Connection, ConnectionError};
 use crate::facts::Facts;
 use crate::path::AbsPath;
 use crate::probe::{
-    Answer, Answers, Ask, CONTENT_LIMIT, Entry, FileState, Guard, ImageState, Owner, PathState, Sort, UnitState,
-    Wanted, ZoneState,
+    Answer, Answers, Ask, CONTENT_LIMIT, Entry, FileState, Guard, ImageState, Owner, PathState, PublicKeyState, Sort,
+    UnitState, Wanted, ZonePorts, ZoneState,
 };
+use crate::quadlet::QuadletName;
 use crate::step::reply::{BatchReply, Heard};
 use crate::step::{Batch, Layer, Need, Outcome, Ownership, Run, Step, UnitAction};
+use crate::systemd::UnitFile;
 use crate::transport::{Stream, TransportError};
+use crate::x509::public_key_sha256;
 
 mod case;
 
-pub use case::{Case, case, contract};
+pub use case::{Case, NOW, case, contract};
 
 /// A host that exists in memory only.
 #[derive(Debug, Default)]
@@ -41,14 +45,20 @@ pub struct State {
     pub units: BTreeMap<String, UnitState>,
     /// Units that have a file which systemd has not read: they appear with the next reload.
     pub unread: BTreeSet<String>,
+    /// Whether systemd is to read its units before the next one is acted upon.
+    reload: bool,
     /// podman's images.
     pub images: Vec<ImageState>,
     /// Firewall zones by name; the one named `public` is the default. None: firewalld does not run.
-    pub zones: Option<BTreeMap<String, ZoneState>>,
+    pub zones: Option<BTreeMap<String, ZonePorts>>,
     /// Exit status of commands by argument list; others succeed.
     pub statuses: BTreeMap<Vec<String>, i32>,
     /// Files that a command makes, by argument list.
     pub makes: BTreeMap<Vec<String>, AbsPath>,
+    /// Ports that something listens on, of any address, and what it says to whoever sent an HTTP request.
+    pub listening: BTreeMap<u16, Vec<u8>>,
+    /// Whether there is no openssl, so that nobody can look at a key.
+    pub lacks_openssl: bool,
     /// Units that are owed a restart.
     pub owed: BTreeSet<String>,
     /// Every step that was done, in order, as [`Step::describe`] has it.
@@ -60,7 +70,8 @@ pub struct State {
 }
 
 impl FakeHost {
-    /// A host with an ordinary tree of directories and a running firewall.
+    /// A host with an ordinary tree of directories, a running firewall, and an HTTP server on port 8080 whose status is
+    /// `ok`.
     #[must_use]
     pub fn new() -> Self {
         let host = Self::default();
@@ -81,8 +92,10 @@ impl FakeHost {
             host.with(|state| state.put_directory(path, "0755"));
         }
         host.with(|state| {
-            let public = ZoneState { name: "public".to_owned(), ..ZoneState::default() };
+            let public = ZonePorts { name: "public".to_owned(), ..ZonePorts::default() };
             state.zones = Some(BTreeMap::from([("public".to_owned(), public)]));
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"ok\"}";
+            state.listening.insert(8080, answer.to_vec());
         });
         host
     }
@@ -145,6 +158,13 @@ impl State {
                 }
                 _ => FileState::Absent,
             }),
+            Ask::PublicKey(path) => Answer::PublicKey(match self.entries.get(path) {
+                Some((entry, _)) if entry.sort == Sort::File && self.lacks_openssl => PublicKeyState::Unseen,
+                Some((entry, content)) if entry.sort == Sort::File => {
+                    public_key_sha256(content).map_or(PublicKeyState::Unreadable, PublicKeyState::Present)
+                }
+                _ => PublicKeyState::Absent,
+            }),
             Ask::Unit(name) => Answer::Unit(self.units.get(name).cloned().unwrap_or_else(|| UnitState {
                 load: "not-found".to_owned(),
                 active: "inactive".to_owned(),
@@ -152,12 +172,16 @@ impl State {
                 ..UnitState::default()
             })),
             Ask::Images => Answer::Images(self.images.clone()),
-            Ask::Zone(name) => match &self.zones {
-                None => Answer::Unknown("firewalld cannot be asked: it does not run".to_owned()),
-                Some(zones) => zones
-                    .get(name.as_deref().unwrap_or("public"))
-                    .map_or_else(|| Answer::Unknown("no such zone".to_owned()), |zone| Answer::Zone(zone.clone())),
-            },
+            Ask::Zone(name) => Answer::Zone(match &self.zones {
+                None => ZoneState::Stopped,
+                Some(zones) => match zones.get(name.as_deref().unwrap_or("public")) {
+                    Some(zone) => ZoneState::Present(zone.clone()),
+                    None => {
+                        let names: Vec<String> = zones.keys().cloned().collect();
+                        ZoneState::Unknown { running: names.clone(), permanent: names }
+                    }
+                },
+            }),
             Ask::Guard(guard) => Answer::Guard(self.status(&guard.argv)),
             Ask::Owed(_) => Answer::Owed(self.owed.iter().cloned().collect()),
         }
@@ -181,6 +205,12 @@ impl State {
                 }
                 self.set(path, Sort::Directory, Vec::new(), *mode, ownership);
             }
+            Step::EnsureDirectory { path } => {
+                self.require_directory(path)?;
+                if !self.entries.contains_key(path) {
+                    self.set(path, Sort::Directory, Vec::new(), Mode::new(0o755), &Ownership::default());
+                }
+            }
             Step::SetAttributes { path, mode, ownership } => {
                 let (entry, _) = self.entries.get_mut(path).ok_or_else(|| format!("{path} is not there"))?;
                 if let Some(mode) = mode {
@@ -198,17 +228,26 @@ impl State {
                 if self.status(validate) != 0 {
                     return Err("refused by its validation".to_owned());
                 }
-                self.set(path, Sort::File, bytes(content)?, *mode, ownership);
-                self.note_unit(path);
+                let content = bytes(content)?;
+                self.note_unit(path, &content);
+                self.set(path, Sort::File, content, *mode, ownership);
             }
             Step::PutLink { path, target } => {
                 self.require_directory(path)?;
                 self.set(path, Sort::Link(target.clone()), Vec::new(), Mode::new(0o777), &Ownership::default());
             }
-            Step::ReloadUnits => self.read_units(),
+            Step::ReloadUnits => self.reload = true,
             Step::Unit { name, action } => self.act(name, *action)?,
-            Step::LoadImage { id, name, .. } => self.add_image(id.clone(), name),
-            Step::PullImage { reference } => self.add_image(sha256_hex(reference.as_bytes()), reference),
+            Step::LoadImage { id, name, .. } => {
+                self.add_image(id);
+                self.name_image(id, name)?;
+            }
+            Step::TagImage { id, name } => self.name_image(id, name)?,
+            Step::PullImage { reference, .. } => {
+                let id = sha256_hex(reference.as_bytes());
+                self.add_image(&id);
+                self.name_image(&id, reference)?;
+            }
             Step::OpenPort { zone, port, protocol, layer } => {
                 let zones = self.zones.as_mut().ok_or("firewalld does not run")?;
                 let zone = zones.get_mut(zone.as_deref().unwrap_or("public")).ok_or("no such zone")?;
@@ -238,58 +277,98 @@ impl State {
         self.entries.insert(path.clone(), (entry, content));
     }
 
-    /// A file in one of systemd's directories is a unit that has yet to be read.
-    fn note_unit(&mut self, path: &AbsPath) {
-        if path.as_str().starts_with("/etc/systemd/system/") && !path.as_str().contains(".d/") {
-            self.unread.insert(path.name().to_owned());
-        }
-        if let Some((stem, extension)) = path.name().rsplit_once('.')
-            && path.as_str().starts_with("/etc/containers/systemd/")
-        {
-            self.unread.insert(match extension {
-                "container" | "kube" => format!("{stem}.service"),
-                other => format!("{stem}-{other}.service"),
-            });
+    /// What systemd has yet to read: a unit's file, a drop-in of one, or what Quadlet makes a unit of.
+    fn note_unit(&mut self, path: &AbsPath, content: &[u8]) {
+        let text = |key: &str| {
+            let file: UnitFile = std::str::from_utf8(content).ok()?.parse().ok()?;
+            file.sections().iter().find_map(|section| file.value(section.name(), key)).map(str::to_owned)
+        };
+        let own = path.as_str().strip_prefix("/etc/systemd/system/");
+        let unit = if let Some((directory, _)) = own.and_then(|below| below.split_once('/')) {
+            // A drop-in makes no unit.
+            directory.strip_suffix(".d").filter(|unit| self.units.contains_key(*unit)).map(str::to_owned)
+        } else if let Some(name) = own {
+            Some(name.to_owned())
+        } else if path.as_str().starts_with("/etc/containers/systemd/") {
+            let service = path.name().parse().ok().map(|name: QuadletName| name.service().to_string());
+            text("ServiceName").map(|name| format!("{name}.service")).or(service)
+        } else {
+            None
+        };
+        if let Some(unit) = unit {
+            if let Some(known) = self.units.get_mut(&unit) {
+                known.stale = true;
+            }
+            self.unread.insert(unit);
         }
     }
 
     fn read_units(&mut self) {
         for name in std::mem::take(&mut self.unread) {
-            let generated = self.entries.keys().all(|path| path.as_str() != format!("/etc/systemd/system/{name}"));
+            let own = format!("/etc/systemd/system/{name}");
+            let own = self.entries.iter().find(|(path, _)| path.as_str() == own).map(|(_, (_, content))| content);
+            let file = match own {
+                None => "generated",
+                Some(content) if String::from_utf8_lossy(content).contains("[Install]") => "disabled",
+                Some(_) => "static",
+            };
             let unit = self.units.entry(name).or_insert_with(|| UnitState {
                 active: "inactive".to_owned(),
                 sub: "dead".to_owned(),
-                file: if generated { "generated" } else { "disabled" }.to_owned(),
                 ..UnitState::default()
             });
             unit.load = "loaded".to_owned();
             unit.stale = false;
+            if unit.file.is_empty() || (unit.file == "static" && file == "disabled") {
+                unit.file = file.to_owned();
+            }
         }
+        self.units.values_mut().for_each(|unit| unit.stale = false);
+        self.reload = false;
     }
 
     fn act(&mut self, name: &str, action: UnitAction) -> Result<(), String> {
+        if self.reload {
+            self.read_units();
+        }
         let unit = self.units.get_mut(name).ok_or_else(|| format!("unit {name} not found"))?;
         match action {
+            UnitAction::Enable | UnitAction::Disable if unit.file == "generated" => {
+                return Err(format!("unit {name} is generated"));
+            }
+            // systemctl says so and leaves it at that.
+            UnitAction::Enable | UnitAction::Disable if unit.file == "static" => {}
             UnitAction::Enable => unit.file = "enabled".to_owned(),
             UnitAction::Disable => unit.file = "disabled".to_owned(),
             UnitAction::Start | UnitAction::Restart => {
                 unit.active = "active".to_owned();
                 unit.sub = "running".to_owned();
             }
-            UnitAction::Stop => {
+            UnitAction::Stop | UnitAction::ResetFailed => {
                 unit.active = "inactive".to_owned();
                 unit.sub = "dead".to_owned();
             }
+            UnitAction::Reload if unit.active != "active" => return Err(format!("unit {name} is not active")),
             UnitAction::Reload => {}
         }
         Ok(())
     }
 
-    fn add_image(&mut self, id: String, name: &str) {
-        let digest = format!("sha256:{}", sha256_hex(name.as_bytes()));
-        self.images.retain(|image| image.name.as_deref() != Some(name));
-        self.images.push(ImageState { id, digest, name: Some(name.to_owned()) });
-        self.images.sort();
+    /// Names an image, which takes the name from any other.
+    fn name_image(&mut self, id: &str, name: &str) -> Result<(), String> {
+        for image in &mut self.images {
+            image.names.retain(|known| known != name);
+        }
+        let image = self.images.iter_mut().find(|image| image.id == id).ok_or("no such image")?;
+        image.names.push(name.to_owned());
+        image.names.sort();
+        Ok(())
+    }
+
+    fn add_image(&mut self, id: &str) {
+        if self.images.iter().all(|image| image.id != id) {
+            self.images.push(ImageState { id: id.to_owned(), ..ImageState::default() });
+        }
     }
 
     fn run(&mut self, run: &Run) -> Result<bool, String> {
@@ -373,9 +452,6 @@ impl Connection for FakeHost {
                 }
                 tell(Heard::Begun(index));
                 state.owed.extend(task.owes.iter().cloned());
-                if task.steps.iter().any(|step| matches!(step, Step::Unit { .. })) {
-                    state.read_units();
-                }
                 let mut outcome = Outcome::Done { output: String::new() };
                 for (at, step) in task.steps.iter().enumerate() {
                     match state.do_step(step) {
@@ -395,13 +471,32 @@ impl Connection for FakeHost {
                 tell(Heard::Ended(index, outcome.clone()));
                 outcomes.push(outcome);
             }
+            if state.reload {
+                state.read_units();
+            }
             outcomes
         });
         Ok(BatchReply { outcomes, reload_failed: None, ended: true, lost: None })
     }
 
     async fn connect_tcp(&self, host: &str, port: u16, _limit: Duration) -> Result<Box<dyn Stream>, TransportError> {
-        let reason = "a made-up host listens nowhere".to_owned();
-        Err(TransportError::Tunnel { host: "fake".to_owned(), target: format!("{host}:{port}"), reason })
+        let Some(answer) = self.with(|state| state.listening.get(&port).cloned()) else {
+            let reason = "nothing accepts a connection there".to_owned();
+            return Err(TransportError::Tunnel { host: "fake".to_owned(), target: format!("{host}:{port}"), reason });
+        };
+        let (near, mut far) = tokio::io::duplex(1 << 16);
+        tokio::spawn(async move {
+            let mut request = Vec::new();
+            let mut buffer = [0_u8; 1024];
+            while let Ok(count @ 1..) = far.read(&mut buffer).await {
+                request.extend(buffer.iter().take(count));
+                if request.ends_with(b"\r\n\r\n") {
+                    // Whoever has gone away by now does not want it.
+                    let _ = far.write_all(&answer).await;
+                    break;
+                }
+            }
+        });
+        Ok(Box::new(near))
     }
 }

@@ -20,13 +20,15 @@ pub trait Transport: Send + Sync {
     ///
     /// # Errors
     /// When the host could not be reached any more, was silent for longer than [`Request::silence`],
-    /// or a file of the input could not be read. A command that fails is not an error: see [`Exit`]. Nor is one that ends
-    /// before it has read all of its input. What it leaves running in the background with its output still open is waited for.
+    /// or a file of the input could not be read. A command that fails is not an error: see [`Exit`]. Nor is one that
+    /// ends before it has read all of its input. What it leaves running in the background with its output still open is
+    /// waited for.
     async fn exchange(&self, request: Request, sink: &mut (dyn Sink + '_)) -> Result<Exit, TransportError>;
 
     /// Opens a TCP connection as seen from the host (through the tunnel, for SSH).
     ///
-    /// Over SSH a stream that is held without being read can hold up the whole connection once some megabytes have piled up.
+    /// Over SSH a stream that is held without being read can hold up the whole connection once some megabytes have
+    /// piled up.
     ///
     /// # Errors
     /// When the host refuses, cannot reach the address, or `limit` passes.
@@ -194,6 +196,12 @@ pub enum TransportError {
         target: String,
         /// What the host said.
         reason: String,
+    },
+    /// The host opens no tunnelled connections at all.
+    #[error("{host} forbids tunnels")]
+    TunnelForbidden {
+        /// The host.
+        host: String,
     },
     /// A file on this side could not be read while it was sent.
     #[error("cannot read {path}")]

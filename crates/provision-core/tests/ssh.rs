@@ -312,6 +312,22 @@ async fn lost_connection_is_told() {
 
 #[tokio::test]
 #[ignore = "needs sshd; tests/run runs it"]
+async fn host_that_stops_answering_is_given_up() {
+    let server = Sshd::start();
+    let mut options = server.options("id_ed25519");
+    options.keepalive = Duration::from_millis(200);
+    let host = Ssh::connect(&options).await.unwrap();
+    let (_, process) = exchange::run(&host, "echo $PPID", vec![], Duration::from_secs(5)).await.unwrap();
+    let process = String::from_utf8(process).unwrap();
+    let frozen = format!("kill -STOP {}; exec sleep 30", process.trim());
+    let lost = exchange::run(&host, &frozen, vec![], Duration::from_secs(20)).await;
+    let killed = std::process::Command::new("kill").args(["-KILL", process.trim()]).status().unwrap();
+    assert!(killed.success());
+    assert!(matches!(lost, Err(TransportError::Lost { .. })), "{lost:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs sshd; tests/run runs it"]
 async fn connection_ends_with_its_owner() {
     let server = Sshd::start();
     let options = server.options("id_ed25519");

@@ -7,12 +7,15 @@ use zeroize::Zeroizing;
 use super::watch::{self, Trust};
 use super::{Changes, EngineError, asks, diff};
 use crate::address::Address;
+use crate::blob::sha256_hex;
 use crate::change::{Action, Change};
+use crate::check::Check;
 use crate::connection::Connection;
 use crate::event::{Event, Events};
+use crate::path::AbsPath;
 use crate::probe::{FileState, Wanted};
 use crate::report::{Outcome, Report};
-use crate::resource::{Materials, Relation, Watch};
+use crate::resource::{Materials, Relation, Thing, Watch};
 use crate::step::reply::Heard;
 use crate::step::{self, Batch, Step, Task, UnitAction};
 
@@ -69,16 +72,22 @@ enum Part {
 async fn gather(changes: &Changes, connection: &dyn Connection) -> Result<Materials, EngineError> {
     let mut materials = Materials::new(changes.now);
     let mut wanted = BTreeSet::new();
+    // What is made anew comes from the steps that make it: what is there now is of no use to anybody.
+    let made = made(changes);
+    let unchanged = Change::none();
     for ((_, resource), item) in changes.graph.resources().zip(&changes.items) {
-        let needed = item.as_ref().is_ok_and(|change| !change.is_none()) || resource.watch().is_some();
-        for path in resource.reads().into_iter().filter(|_| needed) {
-            let known = changes.answers.file(&path, &Wanted::Always).ok();
-            match known {
-                Some(FileState::Present { content: Some(content), .. }) => {
+        let change = item.as_ref().unwrap_or(&unchanged);
+        if change.is_none() && resource.watch().is_none() {
+            continue;
+        }
+        for path in resource.reads(change).into_iter().filter(|path| !made.contains(path)) {
+            match changes.answers.file(&path, &Wanted::Always) {
+                // Only when it is all of it: a longer one comes back cut.
+                Ok(FileState::Present { content: Some(content), sha256 }) if sha256_hex(content) == *sha256 => {
                     materials.insert(path, Zeroizing::new(content.clone()));
                 }
-                Some(FileState::Absent) => {}
                 _ => {
+                    // Something there that is no regular file may be a link to one.
                     let there = changes.answers.path(&path).map_or(true, |state| state.entry().is_some());
                     if there {
                         wanted.insert(path);
@@ -91,6 +100,18 @@ async fn gather(changes: &Changes, connection: &dyn Connection) -> Result<Materi
         materials.insert(path, content);
     }
     Ok(materials)
+}
+
+/// The files that this apply makes anew.
+fn made(changes: &Changes) -> BTreeSet<AbsPath> {
+    changes
+        .graph
+        .resources()
+        .zip(&changes.items)
+        .filter(|(_, item)| item.as_ref().is_ok_and(|change| matches!(change.action, Action::Create | Action::Replace)))
+        .flat_map(|((_, resource), _)| resource.provides())
+        .filter_map(|thing| if let Thing::Path(path) = thing { Some(path) } else { None })
+        .collect()
 }
 
 /// Makes all steps, in order: what one resource is about to write, a later one may build upon.
@@ -277,7 +298,7 @@ impl Run<'_> {
                 owes.sort();
                 owes.dedup();
                 let address = self.address(*at)?;
-                Some(Task { address, after: after.collect(), steps: steps.clone(), owes, pays: restarted(steps) })
+                Some(Task { address, after: after.collect(), steps: steps.clone(), owes, pays: settled(steps) })
             })
             .collect();
         let (plan, step_limit) = (self.changes.graph.plan().to_owned(), self.changes.host.step_limit);
@@ -289,7 +310,8 @@ impl Run<'_> {
         match outcome {
             step::Outcome::Done { output } => match self.change(at) {
                 Some(change) => Outcome::Changed { action: change.action, output: mask(output) },
-                None => Outcome::Answered { answer: "answered as it should".to_owned() },
+                None if output.is_empty() => Outcome::Answered { answer: "answered as it should".to_owned() },
+                None => Outcome::Answered { answer: mask(output) },
             },
             step::Outcome::NotNeeded => Outcome::NotNeeded,
             step::Outcome::Failed { step, status, output } => {
@@ -314,14 +336,28 @@ impl Run<'_> {
         let Some(vertex) = self.changes.graph.vertex(at).filter(|_| !possible.is_empty()) else { return };
         let Some(Watch::Here(check)) = vertex.resource.watch() else { return };
         (self.events)(Event::Begun { address: vertex.address.clone() });
-        let outcome = match Trust::new(check.tls.as_ref(), self.materials) {
-            Ok(trust) => match watch::until(&check, &trust, connection).await {
-                Ok(answer) => Outcome::Answered { answer },
-                Err(message) => Outcome::Failed { message: self.changes.secrets.mask(&message) },
-            },
-            Err(message) => Outcome::Failed { message },
+        let outcome = match self.ask_from_here(&check, connection).await {
+            Ok(answer) => Outcome::Answered { answer },
+            Err(message) => Outcome::Failed { message: self.changes.secrets.mask(&message) },
         };
         self.finish(at, outcome);
+    }
+
+    async fn ask_from_here(&self, check: &Check, connection: &dyn Connection) -> Result<String, String> {
+        let now = watch::moved_on(self.changes.now, self.changes.since);
+        let trust = match &check.tls {
+            // Made by a command or a service of this very apply: no step of ours has its bytes.
+            Some(tls) if !self.materials.has(&tls.authority) => {
+                let found = connection.read(&BTreeSet::from([tls.authority.clone()])).await;
+                let mut late = Materials::default();
+                for (path, content) in found.map_err(|error| error.to_string())? {
+                    late.insert(path, content);
+                }
+                Trust::new(Some(tls), &late, now)?
+            }
+            tls => Trust::new(tls.as_ref(), self.materials, now)?,
+        };
+        watch::until(check, &trust, connection).await
     }
 
     /// Asks everything again: no change may be left where one was made.
@@ -377,6 +413,20 @@ fn restarted(steps: &[Step]) -> Vec<String> {
             _ => None,
         })
         .collect()
+}
+
+/// The units that some steps leave as new as a restart would: those they start or stop, too.
+fn settled(steps: &[Step]) -> Vec<String> {
+    let settles = |action: UnitAction| !matches!(action, UnitAction::Enable | UnitAction::Disable);
+    let mut units: Vec<String> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Unit { name, action } if settles(*action) => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    units.dedup();
+    units
 }
 
 /// What still differs, on one line.

@@ -51,6 +51,12 @@ impl<'a> Fields<'a> {
         self.table.entries.contains_key(name)
     }
 
+    /// Whether the field was made by a template.
+    #[must_use]
+    pub(crate) fn is_rendered(&self, name: &str) -> bool {
+        self.table.entries.get(name).is_some_and(|entry| entry.node.rendered)
+    }
+
     /// A field that must be there.
     pub fn required<T: FromStr<Err: Display>>(&self, name: &'static str) -> Option<T> {
         self.must_have(name);
@@ -87,23 +93,18 @@ impl<'a> Fields<'a> {
     /// A whole number in a range.
     pub fn integer(&self, name: &'static str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
         let node = self.take(name)?;
-        let number = match &node.value {
-            Value::Integer(number) => *number,
-            Value::Text(text) if node.rendered && text.expose().parse::<i64>().is_ok() => text.expose().parse().ok()?,
+        self.node_integer(name, node, &range)
+    }
+
+    /// A list of whole numbers in a range; empty when the field is absent. A wrong item is a finding and left out.
+    pub fn integers(&self, name: &'static str, range: std::ops::RangeInclusive<i64>) -> Vec<i64> {
+        let Some(node) = self.take(name) else { return Vec::new() };
+        match &node.value {
+            Value::Array(items) => items.iter().filter_map(|item| self.node_integer(name, item, &range)).collect(),
             _ => {
-                self.wrong_type(name, node, "an integer");
-                return None;
+                self.wrong_type(name, node, "a list of integers");
+                Vec::new()
             }
-        };
-        if range.contains(&number) {
-            Some(number)
-        } else {
-            self.problems.borrow_mut().add_help(
-                node.place,
-                format!("{} is out of range for `{name}` of {}", number, self.label),
-                format!("it goes from {} to {}", range.start(), range.end()),
-            );
-            None
         }
     }
 
@@ -138,7 +139,24 @@ impl<'a> Fields<'a> {
     /// A table whose keys are not known beforehand: each with its values, a lone value being a list of one.
     /// Booleans and numbers come as their text. Secrets are refused.
     pub fn settings(&self, name: &'static str) -> Vec<Setting> {
+        self.take(name).map(|node| self.node_settings(name, node)).unwrap_or_default()
+    }
+
+    /// A table of such tables, in the order in which they are written; empty when absent.
+    pub fn sections(&self, name: &'static str) -> Vec<Section> {
         let Some(node) = self.take(name) else { return Vec::new() };
+        let Value::Table(table) = &node.value else {
+            self.wrong_type(name, node, "a table of tables");
+            return Vec::new();
+        };
+        let section = |(key, Entry { key: place, node }): (&String, &Entry)| Section {
+            header: Setting { key: key.clone(), values: Vec::new(), place: place.or(node.place) },
+            settings: self.node_settings(name, node),
+        };
+        table.entries.iter().map(section).collect()
+    }
+
+    fn node_settings(&self, name: &str, node: &Node) -> Vec<Setting> {
         let Value::Table(table) = &node.value else {
             self.wrong_type(name, node, "a table");
             return Vec::new();
@@ -260,6 +278,26 @@ impl<'a> Fields<'a> {
         }
     }
 
+    fn node_integer(&self, name: &str, node: &Node, range: &std::ops::RangeInclusive<i64>) -> Option<i64> {
+        let number = match &node.value {
+            Value::Integer(number) => *number,
+            Value::Text(text) if node.rendered && text.expose().parse::<i64>().is_ok() => text.expose().parse().ok()?,
+            _ => {
+                self.wrong_type(name, node, "an integer");
+                return None;
+            }
+        };
+        if range.contains(&number) {
+            return Some(number);
+        }
+        self.problems.borrow_mut().add_help(
+            node.place,
+            format!("{} is out of range for `{name}` of {}", number, self.label),
+            format!("it goes from {} to {}", range.start(), range.end()),
+        );
+        None
+    }
+
     fn parse<T: FromStr<Err: Display>>(&self, name: &str, node: &Node) -> Option<T> {
         let text = self.node_text(name, node)?;
         if text.is_secret() {
@@ -307,4 +345,13 @@ pub struct Setting {
     /// Its values in order.
     pub values: Vec<String>,
     place: Option<Place>,
+}
+
+/// One entry of [`Fields::sections`].
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// Its name as the key, without values.
+    pub header: Setting,
+    /// What it says.
+    pub settings: Vec<Setting>,
 }

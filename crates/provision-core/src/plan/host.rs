@@ -86,8 +86,9 @@ impl Host {
             return None;
         }
         let reach = if address == "local" {
+            // A plan that leaves its address open by an input says how to log in for when it is another machine.
             for key in ["port", "user", "identity", "connect_timeout"] {
-                if fields.has(key) {
+                if fields.has(key) && !fields.is_rendered("address") {
                     fields.problem(key, format!("`{key}` has no meaning for address = \"local\""), "leave it out");
                 }
             }

@@ -126,6 +126,9 @@ impl Plan {
             else {
                 continue;
             };
+            if crate::resource::kind(kind).is_none() {
+                continue;
+            }
             let text = reference.0.join(".");
             let place = place.map(|place| self.place_of(&text, place));
             match known.get(kind).and_then(|of_kind| of_kind.get(name)) {
@@ -171,17 +174,12 @@ impl Plan {
         references.iter().any(is_missing)
     }
 
-    pub(super) fn render_table(
-        &self,
-        table: &Table,
-        known: &Known,
-        base: &[(String, Rendered)],
-        problems: &RefCell<Problems>,
-    ) -> Table {
+    /// Renders a table that may use nothing but inputs.
+    pub(super) fn render_table(&self, table: &Table, problems: &RefCell<Problems>) -> Option<Table> {
         let node = Node::new(Value::Table(table.clone()), None);
-        match self.render_node(&node, known, base, &[], problems).value {
-            Value::Table(table) => table,
-            _ => table.clone(),
+        match self.render_node(&node, &Known::new(), &[], &[], problems).value {
+            Value::Table(table) => Some(table),
+            _ => None,
         }
     }
 

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::script::guards;
-use super::{Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, Sort, UnitState, Wanted, ZoneState};
+use super::{
+    Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, PublicKeyState, Sort, UnitState, Wanted,
+    ZonePorts, ZoneState,
+};
 use crate::attribute::Mode;
+use crate::blob::sha256_hex;
 use crate::path::AbsPath;
 use crate::shell::{Section, sections};
 
@@ -27,6 +31,7 @@ struct Reply<'a> {
     path_errors: Vec<String>,
     sums: BTreeMap<&'a str, &'a str>,
     contents: BTreeMap<&'a str, &'a [u8]>,
+    keys: BTreeMap<&'a str, &'a str>,
     units: Vec<UnitState>,
     unit_ids: Vec<String>,
     units_failed: Option<String>,
@@ -63,6 +68,7 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
         let answer = match ask {
             Ask::Path(path) => found.path(path).map(Answer::Path),
             Ask::File { path, content } => found.file(path, content).map(Answer::File),
+            Ask::PublicKey(path) => found.public_key(path).map(Answer::PublicKey),
             Ask::Unit(name) => found.unit(name, &units).map(Answer::Unit),
             Ask::Images => found.images_failed.clone().map_or_else(|| Ok(Answer::Images(found.images.clone())), Err),
             Ask::Zone(zone) => found
@@ -103,24 +109,26 @@ impl<'a> Reply<'a> {
                     found.links.insert(rest, target.strip_suffix('\n').map_or(target.clone(), str::to_owned));
                 }
                 "sum" => {
-                    if let Some((digest, path)) = rest.split_once(' ')
-                        && digest.len() == 64
-                        && digest.bytes().all(|b| b.is_ascii_hexdigit())
-                    {
+                    if let Some((digest, path)) = digest_and_path(rest) {
                         found.sums.insert(path, digest);
+                    }
+                }
+                "key" => {
+                    if let Some((digest, path)) = digest_and_path(rest) {
+                        found.keys.insert(path, digest);
                     }
                 }
                 "content" => {
                     found.contents.insert(rest, section.body);
                 }
                 "units" => found.unit_blocks(&body()),
-                "images" => found.image_lines(&body()),
+                "image-store" => found.image_store(rest, section.body),
                 "zone" => {
                     let name = rest.strip_prefix("named ").map(str::to_owned);
                     found.zones.insert(name.clone(), Err("the host did not answer for the firewall zone".to_owned()));
                     zone = Some(name);
                 }
-                "zone-name" | "zone-running" | "zone-permanent" => found.zone_part(zone.as_ref(), word, rest, &body()),
+                _ if word.starts_with("zone") => found.zone_part(zone.as_ref(), word, rest, &body()),
                 "guard" => {
                     if let Some((index, status)) = rest.split_once(' ')
                         && let (Ok(index), Ok(status)) = (index.parse(), status.parse())
@@ -197,6 +205,20 @@ impl<'a> Reply<'a> {
         Ok(FileState::Present { sha256: (*sha256).to_owned(), content })
     }
 
+    /// A host without openssl, and a key that only others may read, say nothing: that is no error.
+    fn public_key(&self, path: &AbsPath) -> Result<PublicKeyState, String> {
+        let state = self.path(path)?;
+        if !state.entry().is_some_and(|entry| entry.sort == Sort::File) {
+            return Ok(PublicKeyState::Absent);
+        }
+        Ok(match self.keys.get(path.as_str()) {
+            None => PublicKeyState::Unseen,
+            // The digest of nothing: openssl printed no key.
+            Some(digest) if *digest == sha256_hex(b"") => PublicKeyState::Unreadable,
+            Some(digest) => PublicKeyState::Present((*digest).to_owned()),
+        })
+    }
+
     /// Blocks of `systemctl show`, parted by empty lines, one a unit in the order asked.
     fn unit_blocks(&mut self, body: &str) {
         for block in body.split("\n\n") {
@@ -239,35 +261,32 @@ impl<'a> Reply<'a> {
             .ok_or_else(|| format!("systemctl did not answer for {name}"))
     }
 
-    /// Lines of `podman images`: ID, digest, name.
-    fn image_lines(&mut self, body: &str) {
-        for line in body.lines().filter(|line| !line.is_empty()) {
-            let mut parts = line.splitn(3, ' ');
-            let (Some(id), Some(digest), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
-                self.images_failed = Some(format!("podman answered: {line}"));
-                continue;
-            };
-            let id = id.strip_prefix("sha256:").unwrap_or(id);
-            if id.len() != 64 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
-                self.images_failed = Some(format!("podman answered: {line}"));
-                continue;
+    /// A store's `images.json`.
+    fn image_store(&mut self, path: &str, body: &[u8]) {
+        match serde_json::from_slice::<Vec<StoredImage>>(body) {
+            Ok(stored) => self.images.extend(stored.into_iter().map(StoredImage::state)),
+            Err(error) => {
+                self.images_failed.get_or_insert(format!("cannot read podman's images in {path}: {error}"));
             }
-            let name = (!name.starts_with("<none>")).then(|| name.to_owned());
-            self.images.push(ImageState { id: id.to_owned(), digest: digest.to_owned(), name });
         }
         self.images.sort();
     }
 
     fn zone_part(&mut self, zone: Option<&Option<String>>, part: &str, rest: &str, body: &str) {
         let Some(slot) = zone.and_then(|zone| self.zones.get_mut(zone)) else { return };
-        match part {
-            "zone-name" => *slot = Ok(ZoneState { name: rest.to_owned(), ..ZoneState::default() }),
-            _ => {
-                if let Ok(state) = slot {
-                    let ports = ports(body);
-                    if part == "zone-running" { state.running = ports } else { state.permanent = ports }
-                }
+        match (part, slot) {
+            ("zone-stopped", slot) => *slot = Ok(ZoneState::Stopped),
+            ("zone-unknown", slot) => {
+                *slot = Ok(ZoneState::Unknown { running: Vec::new(), permanent: Vec::new() });
             }
+            ("zone-name", slot) => {
+                *slot = Ok(ZoneState::Present(ZonePorts { name: rest.to_owned(), ..ZonePorts::default() }));
+            }
+            ("zones-running", Ok(ZoneState::Unknown { running, .. })) => *running = words(body),
+            ("zones-permanent", Ok(ZoneState::Unknown { permanent, .. })) => *permanent = words(body),
+            ("zone-running", Ok(ZoneState::Present(zone))) => zone.running = ports(body),
+            ("zone-permanent", Ok(ZoneState::Present(zone))) => zone.permanent = ports(body),
+            _ => {}
         }
     }
 
@@ -292,6 +311,11 @@ impl<'a> Reply<'a> {
     }
 }
 
+/// `digest path`, as `sha256sum` prints a digest.
+fn digest_and_path(rest: &str) -> Option<(&str, &str)> {
+    rest.split_once(' ').filter(|(digest, _)| digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 fn entry(mode: &str, uid: &str, gid: &str, size: &str, user: &str, group: &str) -> Result<Entry, String> {
     let number = |text: &str| text.parse::<u32>().map_err(|_| format!("stat answered {text:?} for an id"));
     let bits = u32::from_str_radix(mode, 16).map_err(|_| format!("stat answered {mode:?} for a mode"))?;
@@ -310,6 +334,42 @@ fn entry(mode: &str, uid: &str, gid: &str, size: &str, user: &str, group: &str) 
         group: Owner { id: number(gid)?, name: named(group) },
         size: size.parse().map_err(|_| format!("stat answered {size:?} for a size"))?,
     })
+}
+
+/// One entry of the `images.json` of containers/storage (`Image` in its `images.go`): the list that podman works with,
+/// written anew as a whole at each change. `podman images` tells the same, and more than a reader may: it makes what is
+/// not there yet (directories, a database, the state after a boot, without root a process that stays).
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct StoredImage {
+    id: String,
+    #[serde(default)]
+    digest: Option<String>,
+    #[serde(default)]
+    names: Option<Vec<String>>,
+    #[serde(default)]
+    big_data_digests: Option<BTreeMap<String, String>>,
+}
+
+impl StoredImage {
+    fn state(self) -> ImageState {
+        let Self { id, digest, names, big_data_digests } = self;
+        // What is kept of an image under a name that starts like this is a manifest.
+        let manifests = big_data_digests.into_iter().flatten().filter(|(name, _)| name.starts_with("manifest"));
+        let mut digests: Vec<String> = manifests.map(|(_, digest)| digest).chain(digest).collect();
+        digests.sort();
+        digests.dedup();
+        let mut names = names.unwrap_or_default();
+        names.sort();
+        ImageState { id, digests, names }
+    }
+}
+
+/// The texts of a D-Bus reply as busctl prints it: `as 2 "home" "public"`.
+fn words(body: &str) -> Vec<String> {
+    let mut words: Vec<String> = body.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    words.sort();
+    words
 }
 
 /// Ports in a D-Bus reply as busctl prints it: `aas 1 2 "8443" "tcp"` (running) or `a(ss) 1 "8443" "tcp"` (permanent).

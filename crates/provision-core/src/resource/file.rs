@@ -168,12 +168,19 @@ impl FileSpec {
         asks
     }
 
-    /// The difference, without a signal.
+    /// The difference, without a signal. A file that is not there needs its directory.
     pub(crate) fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
+        if answers.path(&self.path)?.entry().is_none() {
+            context.require_parent(&self.path, answers)?;
+        }
+        self.difference(answers)
+    }
+
+    /// The difference alone, whether or not the file's directory is there.
+    pub(crate) fn difference(&self, answers: &Answers) -> Result<Change, Undecided> {
         let Self { path, content, secret, mode, ownership, validate: _ } = self;
         match answers.path(path)? {
             PathState::Absent => {
-                context.require_parent(path, answers)?;
                 let mut change = Change::new(Action::Create);
                 change.differs("content", Shown::Absent, shown(content, *secret));
                 change.compare("mode", Shown::Absent, mode.to_string());

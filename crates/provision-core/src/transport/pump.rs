@@ -1,6 +1,7 @@
 //! Feeding a command its input while its output is read: what every transport does the same way.
 //!
-//! Both directions always move at once, so that a host that prints a lot before it reads cannot bring both sides to a stop.
+//! Both directions always move at once, so that a host that prints a lot before it reads cannot bring both sides to a
+//! stop.
 
 use std::future::Future;
 use std::io;
@@ -19,11 +20,12 @@ use zeroize::Zeroizing;
 use super::{Exit, STDERR_LIMIT, TransportError};
 use crate::blob::{Blob, BlobSource};
 
-/// How much goes out before the next look at the clock: one SSH packet. Larger pieces were no faster, and on a slow line
-/// one of them could outlast the silence limit.
+/// How much goes out before the next look at the clock: one SSH packet. Larger pieces were no faster, and on a slow
+/// line one of them could outlast the silence limit.
 const PIECE: usize = 32 * 1024;
 
-/// How much of a file is read at once: several pieces, so that the thread pool behind `tokio::fs` is not asked for each.
+/// How much of a file is read at once: several pieces, so that the thread pool behind `tokio::fs` is not asked for
+/// each.
 const CHUNK: usize = 512 * 1024;
 
 /// Standard input of a command.

@@ -1,7 +1,7 @@
 //! A host over SSH: one connection, host key checked, logged in by key, one channel an exchange.
 //!
-//! The only module that names the SSH library. Reads no environment, home or `~/.ssh/config`, and writes no known_hosts:
-//! everything it goes by is in [`SshOptions`].
+//! The only module that names the SSH library. Reads no environment, home or `~/.ssh/config`, and writes no
+//! known_hosts: everything it goes by is in [`SshOptions`].
 
 use std::borrow::Cow;
 use std::io;
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use self::authenticate::Login;
 use self::channel::{Opening, Purpose, Session, Tunnel};
-use self::handler::{Ending, Handler, HandlerError, Severable};
+use self::handler::{Ending, Handler, HandlerError, Socket};
 pub use self::key_file::Passphrases;
 use self::known_hosts::KnownHost;
 use super::{Exit, Request, Sink, Stream, Transport, TransportError, host_and_port};
@@ -34,11 +34,13 @@ mod known_hosts;
 /// # OpenSSH's defaults
 /// A command that wants to behave like `ssh` fills this in so, `~` being the home directory of the user's account:
 /// - `user`: the local login name; `port`: 22.
-/// - `known_hosts`: `~/.ssh/known_hosts`, `~/.ssh/known_hosts2`, `/etc/ssh/ssh_known_hosts`, `/etc/ssh/ssh_known_hosts2`, in this
-///   order. On Windows the last two are in `%ProgramData%\ssh`. Files that do not exist are fine.
-/// - `identity_files`: `~/.ssh/id_rsa`, `~/.ssh/id_ecdsa`, `~/.ssh/id_ed25519`, those that exist; only the ones the user names, if
-///   there are any.
-/// - `agent`: what `SSH_AUTH_SOCK` says, unless it is empty; on Windows `\\.\pipe\openssh-ssh-agent` when it says nothing.
+/// - `known_hosts`: `~/.ssh/known_hosts`, `~/.ssh/known_hosts2`, `/etc/ssh/ssh_known_hosts`,
+///   `/etc/ssh/ssh_known_hosts2`, in this order. On Windows the last two are in `%ProgramData%\ssh`. Files that do not
+///   exist are fine.
+/// - `identity_files`: `~/.ssh/id_rsa`, `~/.ssh/id_ecdsa`, `~/.ssh/id_ed25519`, those that exist; only the ones the
+///   user names, if there are any.
+/// - `agent`: what `SSH_AUTH_SOCK` says, unless it is empty; on Windows `\\.\pipe\openssh-ssh-agent` when it says
+///   nothing.
 /// - `identities_only`: false, like `IdentitiesOnly`.
 /// - `passphrases`: asks on the terminal, if there is one.
 ///
@@ -64,7 +66,8 @@ pub struct SshOptions {
     pub passphrases: Option<Arc<dyn Passphrases>>,
     /// How long each of these may take: a TCP connection to one address, the key exchange, an answer to an offered key.
     pub connect_timeout: Duration,
-    /// How long the host may be silent before it is asked whether it is still there; three unanswered times end the connection.
+    /// How long the host may be silent before it is asked whether it is still there; three unanswered times end the
+    /// connection.
     pub keepalive: Duration,
 }
 
@@ -90,13 +93,15 @@ impl SshOptions {
 /// How many keepalives may go unanswered: OpenSSH's `ServerAliveCountMax`.
 const KEEPALIVES: usize = 3;
 
-/// What the host may send before we take it. Four times what OpenSSH grants, for fast lines that are long.
+/// What the host may send before we take it: four times what OpenSSH grants, for fast lines that are long. It makes no
+/// difference on loopback, and none to uploads, where the host's window counts.
 const WINDOW: u32 = 8 * 1024 * 1024;
 
 /// OpenSSH sends at most this much in a packet whatever is granted.
 const PACKET: u32 = 32 * 1024;
 
-/// How long to wait after each refusal of a session: a host with `MaxSessions 1` counts the last one for a moment after its end.
+/// How long to wait after each refusal of a session: a host with `MaxSessions 1` counts the last one for a moment after
+/// its end.
 const PAUSES: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400)];
 
 /// How long a graceful end may take.
@@ -130,7 +135,7 @@ impl Ssh {
         let known = KnownHost::read(&options.known_hosts, name, options.port).await?;
         let config = Arc::new(config(options, &known));
         let stream = connect(name, options).await.map_err(failed)?.ok_or_else(timeout)?;
-        let (stream, held) = Severable::new(stream);
+        let (stream, held) = Socket::new(stream);
         let ending = Ending::default();
         let handler = Handler { known, ending: ending.clone() };
         let handshake = client::connect_stream(config, stream, handler);
@@ -210,7 +215,9 @@ impl Transport for Ssh {
         let reason = match tokio::time::timeout(limit, opening).await {
             Ok(Ok(Ok(channel))) => return Ok(Box::new(Tunnel::new(channel))),
             Ok(Ok(Err(russh::Error::ChannelOpenFailure(failure)))) => match failure {
-                ChannelOpenFailure::AdministrativelyProhibited => "the host forbids tunnels".to_owned(),
+                ChannelOpenFailure::AdministrativelyProhibited => {
+                    return Err(TransportError::TunnelForbidden { host: self.host.clone() });
+                }
                 ChannelOpenFailure::ConnectFailed => "nothing accepts a connection there".to_owned(),
                 failure => failure.description().to_owned(),
             },
@@ -243,6 +250,9 @@ fn config(options: &SshOptions, known: &KnownHost) -> client::Config {
     }
 }
 
+/// AES in hardware first. Uploads with the first of them went twice as fast as OpenSSH's client in the same minute,
+/// with the second 1.5 times, with the third as fast, with the others at 0.6 (`examples/ssh_speed.rs`). No one of them
+/// is weak.
 const CIPHERS: [cipher::Name; 6] = [
     cipher::AES_128_GCM,
     cipher::AES_256_GCM,

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -79,7 +78,7 @@ impl Sshd {
         let patience = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             assert!(Instant::now() < patience, "sshd does not listen:\n{}", server.log());
-            sleep(Duration::from_millis(20));
+            pause();
         }
         server
     }
@@ -159,7 +158,7 @@ impl Agent {
         let patience = Instant::now() + Duration::from_secs(10);
         while !socket.exists() {
             assert!(Instant::now() < patience, "ssh-agent does not listen");
-            sleep(Duration::from_millis(20));
+            pause();
         }
         for key in keys {
             let status = Command::new("ssh-add")
@@ -200,4 +199,9 @@ fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[expect(clippy::disallowed_methods, reason = "it waits for another process, and nothing else runs here")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
 }

@@ -76,7 +76,9 @@ fn heading(page: &mut Page, action: Action, address: &str, resource: &dyn Resour
 fn short(thing: &Thing) -> String {
     match thing {
         Thing::Directory(path) | Thing::Path(path) => path.to_string(),
-        Thing::Unit(name) | Thing::Running(name) | Thing::Quadlet(name) | Thing::Image(name) => name.clone(),
+        Thing::Unit(name) | Thing::Install(name) | Thing::Running(name) | Thing::Quadlet(name) | Thing::Image(name) => {
+            name.clone()
+        }
         Thing::Port { .. } => thing.to_string(),
     }
 }

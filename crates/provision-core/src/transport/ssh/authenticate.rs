@@ -213,8 +213,8 @@ impl Candidate {
     }
 }
 
-/// OpenSSH's order: agent keys that are also named as files, the agent's other keys, then the files the agent does not have.
-/// A host gives up after six offers, so the keys that were named come early.
+/// OpenSSH's order: agent keys that are also named as files, the agent's other keys, then the files the agent does not
+/// have. A host gives up after six offers, so the keys that were named come early.
 fn order(identities: Vec<AgentIdentity>, mut files: Vec<KeyFile>, identities_only: bool) -> Vec<Candidate> {
     let mut named = Vec::new();
     let mut other = Vec::new();

@@ -28,8 +28,8 @@ pub(super) enum Purpose {
     Tcp { host: String, port: u16 },
 }
 
-/// Opens a channel in a task of its own, so that it can be asked for before it is needed, and so that one whose opener has gone
-/// is closed when the host has opened it after all.
+/// Opens a channel in a task of its own, so that it can be asked for before it is needed, and so that one whose opener
+/// has gone is closed when the host has opened it after all.
 pub(super) fn open(handle: &Arc<Handle<Handler>>, purpose: Purpose) -> Opening {
     let handle = Arc::clone(handle);
     let (sender, opening) = oneshot::channel();
@@ -104,8 +104,8 @@ async fn drain(reader: &mut ChannelReadHalf, pulse: &Pulse, sink: &mut (dyn Sink
     let mut stderr = Tail::default();
     let mut status = None;
     let mut is_over = false;
-    // The status may come before the last of the output (RFC 4254, section 6.10). By the close that follows both, the library has
-    // answered it, so the host's session is free for the next exchange.
+    // The status may come before the last of the output (RFC 4254, section 6.10). By the close that follows both, the
+    // library has answered it, so the host's session is free for the next exchange.
     loop {
         let message = reader.wait().await;
         pulse.beat();
@@ -146,8 +146,8 @@ impl Drop for Closing {
 
 /// A tunnelled TCP connection.
 ///
-/// The library spawns a task when such a stream is dropped, which panics outside a runtime; so it is dropped within the one it
-/// was made in.
+/// The library spawns a task when such a stream is dropped, which panics outside a runtime; so it is dropped within the
+/// one it was made in.
 pub(super) struct Tunnel {
     stream: Option<ChannelStream<Msg>>,
     runtime: Option<runtime::Handle>,

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use russh::client;
 use russh::keys::PublicKeyOrCertificate;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::known_hosts::KnownHost;
@@ -81,18 +82,18 @@ impl Ending {
     }
 }
 
-/// A socket that fails at once when its [`oneshot::Sender`] is dropped.
+/// A socket that fails at once when its [`oneshot::Sender`] is dropped, and that acknowledges at once what is short.
 ///
-/// The library runs a connection in a task of its own, which during the key exchange listens to nothing but the socket: without
-/// this, giving up on a host that never answers would leave the task and the socket behind.
-pub(super) struct Severable<S> {
-    stream: S,
+/// The library runs a connection in a task of its own, which during the key exchange listens to nothing but the socket:
+/// without this, giving up on a host that never answers would leave the task and the socket behind.
+pub(super) struct Socket {
+    stream: TcpStream,
     cut: oneshot::Receiver<()>,
     is_cut: bool,
 }
 
-impl<S> Severable<S> {
-    pub(super) fn new(stream: S) -> (Self, oneshot::Sender<()>) {
+impl Socket {
+    pub(super) fn new(stream: TcpStream) -> (Self, oneshot::Sender<()>) {
         let (held, cut) = oneshot::channel();
         (Self { stream, cut, is_cut: false }, held)
     }
@@ -104,20 +105,42 @@ impl<S> Severable<S> {
         }
         if self.is_cut { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
+
+    /// Acknowledges what has just been read.
+    ///
+    /// OpenSSH's server leaves Nagle's algorithm on: after the login it announces its host keys, and holds back its
+    /// answer to the first channel until that is acknowledged. The 40 ms of a delayed acknowledgement are half of a
+    /// short exchange on a LAN. Linux forgets the setting, so it is made every time.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn acknowledge(&self) {
+        // It saves time and nothing else, so it may fail.
+        let _ = self.stream.set_quickack(true);
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn acknowledge(&self) {}
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Severable<S> {
+/// Longer reads are part of a stream that the kernel acknowledges often enough.
+const SHORT: usize = 4096;
+
+impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check(context)?;
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_ready() && buffer.filled().len().saturating_sub(before) < SHORT {
+            self.acknowledge();
+        }
+        read
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Severable<S> {
+impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.check(context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)

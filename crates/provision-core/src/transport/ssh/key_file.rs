@@ -18,7 +18,8 @@ const ATTEMPTS: u32 = 3;
 pub trait Passphrases: fmt::Debug + Send + Sync {
     /// Gives the passphrase of a key file, or none to leave that key out.
     ///
-    /// `attempt` counts from 1; from 2 on the last answer was wrong. A prompt that blocks belongs in a thread of its own.
+    /// `attempt` counts from 1; from 2 on the last answer was wrong. A prompt that blocks belongs in a thread of its
+    /// own.
     async fn passphrase(&self, key_file: &Utf8Path, attempt: u32) -> Option<Zeroizing<String>>;
 }
 

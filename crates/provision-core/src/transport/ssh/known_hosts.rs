@@ -1,7 +1,7 @@
 //! What the known_hosts files say of one host, and whether a key it presents is among them.
 //!
-//! The format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"; which line wins is what OpenSSH does (hostfile.c, sshconnect.c).
-//! Never writes a file: accepting a key is the user's own act.
+//! The format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"; which line wins is what OpenSSH does (hostfile.c,
+//! sshconnect.c). Never writes a file: accepting a key is the user's own act.
 
 use std::net::IpAddr;
 
@@ -143,7 +143,8 @@ fn same_kind(key: &Algorithm, offered: &Algorithm) -> bool {
     key == offered || matches!((key, offered), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }))
 }
 
-/// The names a host may be listed under, the best first: an address also in its canonical spelling, a name in lower case.
+/// The names a host may be listed under, the best first: an address also in its canonical spelling, a name in lower
+/// case.
 fn spellings(host: &str) -> Vec<String> {
     let typed = host.to_lowercase();
     match typed.parse::<IpAddr>().map(|address| address.to_string()) {
@@ -166,7 +167,8 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     /// Splits a line; none for a comment and for what OpenSSH skips as malformed.
     ///
-    /// The library's own `KnownHosts` takes single spaces only and does not count lines, so it is used for the fields alone.
+    /// The library's own `KnownHosts` takes single spaces only and does not count lines, so it is used for the fields
+    /// alone.
     fn parse(text: &'a str) -> Option<Self> {
         let mut fields = text.split_ascii_whitespace();
         let first = fields.next().filter(|field| !field.starts_with('#'))?;

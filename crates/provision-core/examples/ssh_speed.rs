@@ -1,11 +1,11 @@
 //! Figures, not verdicts: what connecting, a round trip and an upload cost against a private sshd on loopback.
 //!
-//! `cargo test --release -p provision-core --test ssh_speed -- --ignored --nocapture`
+//! `cargo run --release -p provision-core --example ssh_speed`. Measures OpenSSH's client beside it. Needs
+//! openssh-server.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "it measures and prints")]
 
 use std::time::{Duration, Instant};
 
-use camino::Utf8Path;
 use provision_core::blob::Blob;
 use provision_core::transport::ssh::Ssh;
 use provision_core::transport::{Request, Transport};
@@ -13,8 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant as Moment;
 
-#[expect(dead_code, reason = "shared with the other tests")]
-#[path = "ssh/sshd.rs"]
+#[expect(dead_code, reason = "shared with the tests")]
+#[path = "../tests/ssh/sshd.rs"]
 mod sshd;
 
 use self::sshd::{Sshd, file_of};
@@ -70,10 +70,15 @@ fn rate(took: Duration) -> f64 {
     f64::from(u32::try_from(LENGTH / 1024).unwrap()) / 1024.0 / took.as_secs_f64()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures; needs sshd"]
+#[tokio::main]
+async fn main() {
+    round_trips().await;
+    upload().await;
+}
+
 async fn round_trips() {
-    let server = Sshd::start();
+    // Without the start-up files of whoever runs this, which may cost more than all the rest.
+    let server = Sshd::start_with("SetEnv HOME=/nonexistent");
     for trip in [0_u32, 50] {
         let mut options = server.options("id_ed25519");
         if trip > 0 {
@@ -81,7 +86,7 @@ async fn round_trips() {
             let line = format!("[127.0.0.1]:{} {}\n", options.port, server.public("host_ed25519"));
             options.known_hosts = vec![server.known_hosts(&line)];
         }
-        for _ in 0..3 {
+        for _ in 0..5 {
             let start = Instant::now();
             let host = Ssh::connect(&options).await.unwrap();
             let connected = start.elapsed();
@@ -89,11 +94,11 @@ async fn round_trips() {
             let second = run(&host, "true", vec![]).await;
             println!("{trip} ms: connect {connected:.0?}, first exchange {first:.0?}, second {second:.0?}");
         }
+        let took = openssh(&server, options.port, "true", std::process::Stdio::null());
+        println!("{trip} ms: ssh {took:.0?}");
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures; needs sshd"]
 async fn upload() {
     let server = Sshd::start();
     let path = server.path("blob");
@@ -114,19 +119,19 @@ async fn upload() {
             rate(memory),
             rate(file),
             rate(down),
-            rate(openssh(&server, &path)),
+            rate(openssh(&server, server.port, "cat >/dev/null", std::fs::File::open(&path).unwrap())),
         );
     }
 }
 
-/// The same upload by OpenSSH's client.
-fn openssh(server: &Sshd, path: &Utf8Path) -> Duration {
+/// The same by OpenSSH's client.
+fn openssh(server: &Sshd, port: u16, command: &str, input: impl Into<std::process::Stdio>) -> Duration {
     let start = Instant::now();
     let status = std::process::Command::new("ssh")
-        .args(["-F", "none", "-p", &server.port.to_string(), "-i", server.path("id_ed25519").as_str()])
+        .args(["-F", "none", "-p", &port.to_string(), "-i", server.path("id_ed25519").as_str()])
         .arg(format!("-oUserKnownHostsFile={}", server.path("known_hosts")))
-        .args(["-oIdentityAgent=none", &format!("{}@127.0.0.1", server.user), "cat >/dev/null"])
-        .stdin(std::fs::File::open(path).unwrap())
+        .args(["-oIdentityAgent=none", &format!("{}@127.0.0.1", server.user), command])
+        .stdin(input)
         .status()
         .unwrap();
     assert!(status.success());

@@ -1,0 +1,53 @@
+//! Owns the reading of a docker archive: `manifest.json` of `docker save` and `podman save`, as in moby's
+//! `image/tarexport` and go.podman.io/image `docker/internal/tarfile`.
+
+use serde::Deserialize;
+
+use super::oci::{Config, check_digest, is_sha256_hex, json};
+use super::stream::Contents;
+use super::{ArchivedImage, ImageArchiveError};
+use crate::blob::sha256_hex;
+
+const MANIFEST: &str = "manifest.json";
+
+/// One image of `manifest.json`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Item {
+    config: String,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    #[serde(default)]
+    layers: Option<Vec<String>>,
+}
+
+/// Reads `manifest.json`; absent when there is none.
+pub(super) fn manifest(contents: &Contents) -> Result<Option<Vec<Item>>, ImageArchiveError> {
+    contents.document(MANIFEST).map(|bytes| json(MANIFEST, bytes)).transpose()
+}
+
+/// Every image of the manifest.
+pub(super) fn images(contents: &Contents, items: &[Item]) -> Result<Vec<ArchivedImage>, ImageArchiveError> {
+    items.iter().map(|item| image(contents, item)).collect()
+}
+
+fn image(contents: &Contents, item: &Item) -> Result<ArchivedImage, ImageArchiveError> {
+    let Item { config: path, repo_tags, layers } = item;
+    let missing = |path: &str| ImageArchiveError::MissingBlob { path: path.to_owned() };
+    let bytes = contents.document(path).ok_or_else(|| missing(path))?;
+    // The config is named by its digest: `HEX.json`, or `blobs/sha256/HEX` since Docker 25.
+    let name = path.rsplit_once('/').map_or(path.as_str(), |(_, name)| name);
+    if let Some(hex) = Some(name.strip_suffix(".json").unwrap_or(name)).filter(|hex| is_sha256_hex(hex)) {
+        check_digest(path, hex, bytes)?;
+    }
+    let platform = json::<Config>(path, bytes)?.platform();
+    if let Some(layer) = layers.iter().flatten().find(|layer| contents.length(layer).is_none()) {
+        return Err(missing(layer));
+    }
+    Ok(ArchivedImage {
+        names: repo_tags.clone().unwrap_or_default(),
+        image_id: sha256_hex(bytes),
+        manifest_digest: None,
+        platform,
+    })
+}

@@ -1,0 +1,129 @@
+//! A file from which systemd learns of units, alone or through a generator such as Quadlet. Not a kind: what the kinds
+//! that come down to such a file share. It never says what is in the file.
+
+use crate::change::{Change, Signal};
+use crate::path::AbsPath;
+use crate::probe::{Answers, Ask, PathState, Sort, Undecided};
+use crate::resource::directory::{in_the_way, with_parent};
+use crate::resource::file::FileSpec;
+use crate::resource::{Context, Target, Thing, Want};
+use crate::step::Step;
+use crate::systemd::{Section, split_words};
+
+/// The file, who reads it and where its directory comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Definition {
+    pub(crate) file: FileSpec,
+    pub(crate) reader: Reader,
+    pub(crate) home: Home,
+}
+
+/// Who reads a definition where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// systemd, at its next reload.
+    Systemd,
+    /// Nobody yet: it stands in some other directory.
+    Nobody,
+}
+
+impl Reader {
+    /// systemd reads what stands in one of these directories, or below.
+    pub(crate) fn of(directory: &AbsPath, read: &[&str]) -> Self {
+        let within = |known: &&str| known.parse().is_ok_and(|known| directory.is_within(&known));
+        if read.iter().any(within) { Self::Systemd } else { Self::Nobody }
+    }
+}
+
+/// Where the directory of a definition comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// It is there, or another resource makes it.
+    Expected,
+    /// It is made with the file when it is not there: nobody would think of it as something of its own.
+    Made,
+}
+
+impl Definition {
+    pub(crate) fn asks(&self) -> Vec<Ask> {
+        let mut asks = self.file.asks();
+        if let Some(directory) = self.made() {
+            asks.extend(with_parent(&directory));
+        }
+        asks
+    }
+
+    /// The difference. What runs by the definition starts anew with another content, and takes no notice of a mode.
+    pub(crate) fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
+        let Self { file, reader, home: _ } = self;
+        let change = match self.made() {
+            None => file.diff(answers, context)?,
+            Some(directory) => {
+                match answers.path(&directory)? {
+                    PathState::Absent => context.require_parent(&directory, answers)?,
+                    PathState::Present(entry) => match &entry.sort {
+                        Sort::Directory | Sort::Link(_) => {}
+                        other => return Err(in_the_way(&directory, other, "directory")),
+                    },
+                }
+                file.difference(answers)?
+            }
+        };
+        let signal = match (changes_content(&change), reader) {
+            (false, _) => Signal::None,
+            (true, Reader::Systemd) => Signal::Unit,
+            (true, Reader::Nobody) => Signal::Content,
+        };
+        Ok(change.signals(signal))
+    }
+
+    pub(crate) fn steps(&self, change: &Change, answers: &Answers) -> Result<Vec<Step>, Undecided> {
+        let mut steps = Vec::new();
+        if let Some(path) = self.made()
+            && answers.path(&path)?.entry().is_none()
+        {
+            steps.push(Step::EnsureDirectory { path });
+        }
+        steps.push(self.file.step(change, answers)?);
+        if self.reader == Reader::Systemd && changes_content(change) {
+            steps.push(Step::ReloadUnits);
+        }
+        Ok(steps)
+    }
+
+    fn made(&self) -> Option<AbsPath> {
+        self.file.path.parent().filter(|_| self.home == Home::Made)
+    }
+}
+
+fn changes_content(change: &Change) -> bool {
+    change.attributes.iter().any(|attribute| attribute.name == "content")
+}
+
+/// What the commands and environment files in a unit's settings use on the host: the very paths that they name, since
+/// what else stands below one is not for this unit to know. A path with a specifier or a variable is left out.
+pub(crate) fn used_paths<'a>(sections: impl IntoIterator<Item = &'a Section>) -> Vec<Want> {
+    let mut wants = Vec::new();
+    let mut uses = |text: &str| {
+        if let Ok(path) = text.parse::<AbsPath>() {
+            wants.push(Want::uses(Target::Thing(Thing::Path(path.clone()))));
+            wants.push(Want::uses(Target::Thing(Thing::Directory(path))));
+        }
+    };
+    for entry in sections.into_iter().flat_map(Section::entries) {
+        let (key, value) = (entry.key(), entry.value());
+        if value.contains('$') || value.replace("%%", "").contains('%') {
+            continue;
+        }
+        if key == "EnvironmentFile" {
+            uses(value.trim_start_matches('-'));
+        } else if key.starts_with("Exec") {
+            // The prefixes of systemd.service(5), "Command lines".
+            let command = value.trim_start_matches(['@', '-', ':', '+', '!', '|']);
+            for word in split_words(command).unwrap_or_default() {
+                uses(word.split_once('=').map_or(word.as_str(), |(_, value)| value));
+            }
+        }
+    }
+    wants
+}

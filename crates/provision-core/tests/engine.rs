@@ -1,0 +1,245 @@
+//! The invariants of ARCHITECTURE.md, through the library's public face: on a made-up host and on this machine.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at its first surprise")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use provision_core::change::Action;
+use provision_core::connection::{Connection, ShellConnection};
+use provision_core::engine::{Changes, apply, observe};
+use provision_core::event::{Event, ignore};
+use provision_core::plan::Plan;
+use provision_core::plan::build::PlanBuilder;
+use provision_core::report::{Outcome, Report};
+use provision_core::shell::Become;
+use provision_core::testing::{FakeHost, NOW};
+use provision_core::transport::local::Local;
+use provision_core::transport::{Exit, Request, Sink, Stream, Transport, TransportError};
+
+/// This machine, with every exchange counted.
+#[derive(Default)]
+struct Counted {
+    inner: Local,
+    exchanges: AtomicUsize,
+}
+
+#[async_trait]
+impl Transport for &Counted {
+    async fn exchange(&self, request: Request, sink: &mut (dyn Sink + '_)) -> Result<Exit, TransportError> {
+        self.exchanges.fetch_add(1, Ordering::SeqCst);
+        self.inner.exchange(request, sink).await
+    }
+
+    async fn connect_tcp(&self, host: &str, port: u16, limit: Duration) -> Result<Box<dyn Stream>, TransportError> {
+        self.inner.connect_tcp(host, port, limit).await
+    }
+
+    fn label(&self) -> &str {
+        "counted"
+    }
+}
+
+fn here() -> ShellConnection<Local> {
+    ShellConnection::new(Local, Become::No, Duration::from_secs(30))
+}
+
+/// `count` files in one directory.
+fn files(root: &Path, count: usize) -> Plan {
+    let root = root.to_str().unwrap();
+    let mut plan =
+        PlanBuilder::new("files").resource("directory", "root", toml::toml! { path = (format!("{root}/d")) });
+    for index in 0..count {
+        let fields = toml::toml! {
+            path = (format!("{{{{ directory.root.path }}}}/f{index}"))
+            content = (format!("content {index}\n"))
+        };
+        plan = plan.resource("file", &format!("f{index}"), fields);
+    }
+    plan.build().unwrap()
+}
+
+async fn changes(plan: &Plan, connection: &dyn Connection) -> Changes {
+    observe(plan, &plan.hosts()[0], connection).await.unwrap().diff(NOW)
+}
+
+async fn applied(plan: &Plan, connection: &dyn Connection) -> Report {
+    let report = apply(changes(plan, connection).await, connection, &ignore).await.unwrap();
+    assert!(report.succeeded(), "{report:#?}");
+    report
+}
+
+/// Every path below a directory with its type, mode, size and content.
+fn recorded(root: &Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+    let mut found = Vec::new();
+    let mut stack = vec![root.to_path_buf()];
+    while let Some(path) = stack.pop() {
+        let meta = fs::symlink_metadata(&path).unwrap();
+        let content = if meta.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
+        found.push(format!(
+            "{path:?} {:o} {} {} {:?} {content:?}",
+            meta.mode(),
+            meta.uid(),
+            meta.ino(),
+            meta.mtime_nsec()
+        ));
+        if meta.is_dir() {
+            stack.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn exchanges_do_not_grow_with_the_number_of_resources() {
+    let mut counts = Vec::new();
+    for count in [10, 1_000] {
+        let root = tempfile::tempdir().unwrap();
+        let plan = files(root.path(), count);
+        let counted = Counted::default();
+        let connection = ShellConnection::new(&counted, Become::No, Duration::from_secs(60));
+        applied(&plan, &connection).await;
+        let first = counted.exchanges.swap(0, Ordering::SeqCst);
+        let report = applied(&plan, &connection).await;
+        assert_eq!(report.count(|outcome| *outcome == Outcome::Unchanged), count + 1);
+        counts.push((first, counted.exchanges.load(Ordering::SeqCst)));
+    }
+    // Observe, steps, verify; and a repeat only observes.
+    assert_eq!(counts, [(3, 1), (3, 1)]);
+}
+
+#[tokio::test]
+async fn a_dry_run_writes_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let plan = files(root.path(), 20);
+    let before = recorded(root.path());
+    assert_eq!(changes(&plan, &here()).await.changed().count(), 21);
+    assert_eq!(recorded(root.path()), before, "before there was anything");
+    applied(&plan, &here()).await;
+    fs::write(root.path().join("d/f3"), "edited").unwrap();
+    let before = recorded(root.path());
+    assert_eq!(changes(&plan, &here()).await.changed().count(), 1);
+    assert_eq!(recorded(root.path()), before, "with something to mend");
+}
+
+#[tokio::test]
+async fn the_second_apply_changes_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let plan = files(root.path(), 20);
+    applied(&plan, &here()).await;
+    let before = recorded(root.path());
+    let report = applied(&plan, &here()).await;
+    assert!(report.resources.iter().all(|(_, outcome)| *outcome == Outcome::Unchanged), "{report:#?}");
+    assert_eq!(recorded(root.path()), before);
+}
+
+#[tokio::test]
+async fn an_apply_does_what_the_dry_run_said_and_no_more() {
+    let root = tempfile::tempdir().unwrap();
+    let plan = files(root.path(), 5);
+    applied(&plan, &here()).await;
+    fs::write(root.path().join("d/f1"), "edited").unwrap();
+    fs::remove_file(root.path().join("d/f2")).unwrap();
+    let changes = changes(&plan, &here()).await;
+    let said: Vec<(String, Action)> =
+        changes.changed().map(|(address, change)| (address.to_string(), change.action)).collect();
+    assert_eq!(said, [("file.f1".to_owned(), Action::Update), ("file.f2".to_owned(), Action::Create)]);
+    let report = apply(changes, &here(), &ignore).await.unwrap();
+    let done: Vec<(String, Action)> = report
+        .resources
+        .iter()
+        .filter_map(|(address, outcome)| match outcome {
+            Outcome::Changed { action, .. } => Some((address.to_string(), *action)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(done, said);
+}
+
+#[tokio::test]
+async fn what_fails_stops_its_dependants_and_nothing_else() {
+    let plan = PlanBuilder::new("failing")
+        .resource("directory", "a", toml::toml! { path = "/srv/a" })
+        .resource("file", "inside", toml::toml! { path = "/srv/a/f" content = "x" })
+        .resource("file", "beside", toml::toml! { path = "/srv/f" content = "x" })
+        .resource("file", "later", toml::toml! { path = "/srv/g" content = "x" after = ["file.inside"] })
+        .build()
+        .unwrap();
+    let host = FakeHost::new();
+    host.with(|state| state.fail_at = Some(0));
+    let changes = observe(&plan, &plan.hosts()[0], &host).await.unwrap().diff(NOW);
+    let report = apply(changes, &host, &ignore).await.unwrap();
+    let outcome = |name: &str| {
+        report
+            .resources
+            .iter()
+            .find(|(address, _)| address.to_string() == name)
+            .map(|(_, outcome)| outcome.clone())
+            .unwrap()
+    };
+    let because = || Outcome::Skipped { because: Some("directory.a".parse().unwrap()) };
+    assert_eq!(
+        outcome("directory.a"),
+        Outcome::Failed { message: "cannot make the directory /srv/a: told to fail".into() }
+    );
+    assert_eq!(outcome("file.inside"), because());
+    assert_eq!(outcome("file.later"), because());
+    assert_eq!(outcome("file.beside"), Outcome::Changed { action: Action::Create, output: String::new() });
+    assert!(!report.succeeded());
+    // The next apply takes it from there.
+    host.with(|state| state.fail_at = None);
+    let report = applied(&plan, &host).await;
+    assert_eq!(report.count(|outcome| matches!(outcome, Outcome::Changed { .. })), 3);
+}
+
+#[tokio::test]
+async fn a_secret_reaches_no_change_no_event_and_no_report() {
+    const SECRET: &str = "s3cr3t-of-the-plan";
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("f");
+    let plan = PlanBuilder::new("secret")
+        .secret("password", SECRET)
+        .resource(
+            "file",
+            "f",
+            toml::toml! { path = (path.to_str().unwrap()) content = "p={{ input.password | upper | lower }}" validate = ["sh", "-c", "cat $0; exit 1", "%s"] },
+        )
+        .output("login", "use {{ input.password }}")
+        .build()
+        .unwrap();
+    let changes = changes(&plan, &here()).await;
+    let mut seen = format!("{plan:?} {changes:?}");
+    let events = Mutex::new(Vec::new());
+    let report = apply(changes, &here(), &|event: Event| events.lock().unwrap().push(event)).await.unwrap();
+    assert!(!report.succeeded(), "the validation prints the file and fails");
+    seen.push_str(&format!("{report:?} {:?}", events.lock().unwrap()));
+    assert!(!seen.contains(SECRET), "{seen}");
+    assert!(seen.contains("p=(secret)"), "what the tool echoed is masked: {seen}");
+}
+
+#[tokio::test]
+async fn an_apply_that_was_dropped_is_taken_forward_by_the_next() {
+    let root = tempfile::tempdir().unwrap();
+    let plan = files(root.path(), 40);
+    for wait in [0, 1, 3, 10, 30, 60, 100] {
+        let connection = here();
+        let changes = changes(&plan, &connection).await;
+        let work = apply(changes, &connection, &ignore);
+        drop(tokio::time::timeout(Duration::from_millis(wait), work).await);
+        for entry in fs::read_dir(root.path().join("d")).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if let Some(index) = name.strip_prefix('f') {
+                assert_eq!(fs::read_to_string(&path).unwrap(), format!("content {index}\n"), "{name} is not whole");
+            }
+        }
+    }
+    applied(&plan, &here()).await;
+    assert!(changes(&plan, &here()).await.is_empty());
+}
