@@ -169,7 +169,7 @@ impl<'a> Fields<'a> {
             Value::Text(text) => Some(text.expose().to_owned()),
             Value::Integer(number) => Some(number.to_string()),
             Value::Boolean(value) => Some(value.to_string()),
-            Value::Float(_) | Value::Array(_) | Value::Table(_) => {
+            Value::Float(_) | Value::Array(_) | Value::Table(_) | Value::Unknown => {
                 self.wrong_type(name, item, "text, an integer or a boolean");
                 None
             }
@@ -343,6 +343,9 @@ impl<'a> Fields<'a> {
     }
 
     fn wrong_type(&self, name: &str, node: &Node, wanted: &str) {
+        if matches!(node.value, Value::Unknown) {
+            return;
+        }
         self.problems.borrow_mut().add_help(
             node.place,
             format!("`{name}` of {} is {}", self.label, node.type_name()),

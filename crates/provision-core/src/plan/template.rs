@@ -92,6 +92,7 @@ pub(crate) fn to_rendered(node: &Node) -> Rendered {
         Value::Boolean(value) => Rendered::from(*value),
         Value::Array(items) => Rendered::from(items.iter().map(to_rendered).collect::<Vec<_>>()),
         Value::Table(table) => table_to_rendered(table),
+        Value::Unknown => Rendered::UNDEFINED,
     }
 }
 
