@@ -64,8 +64,13 @@ fn sudo_that_wants_a_password_is_told() -> Result<(), Error> {
 fn a_host_that_is_down_is_told_from_one_that_refuses() -> Result<(), Error> {
     let bed = Testbed::shared()?;
     let host = bed.fresh_host("down")?;
-    let reached =
-        |port: u16| plan(bed, "down", &format!("address = \"{}\"\nport = {port}\nconnect_timeout = \"3s\"", host.ipv4));
+    let reached = |port: u16| {
+        plan(
+            bed,
+            "down",
+            &format!("address = \"{}\"\nport = {port}\nuser = \"root\"\nconnect_timeout = \"3s\"", host.ipv4),
+        )
+    };
     refused(&reached(2222)?.run(bed, "diff", &[])?, 4, &["refused"]);
     host.unplug()?;
     let ran = reached(22)?.run(bed, "diff", &[])?;
@@ -92,7 +97,7 @@ fn an_unknown_key_is_refused_with_its_fingerprint_and_a_changed_one_always() -> 
     let (host, other) = (bed.host("alpha")?, bed.host("beta")?);
     let fingerprint = host.sh("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub | cut -d' ' -f2")?.ok()?;
     let ran = with_known_hosts(bed, &host, "")?;
-    refused(&ran, 4, &[&fingerprint, "known_hosts"]);
+    refused(&ran, 4, &[&fingerprint, "ssh-keygen -lf"]);
     // The line that the message offers is the one that makes it work.
     let line =
         ran.stderr.lines().find(|line| line.contains("ssh-ed25519 AAAA")).unwrap_or_else(|| panic!("{}", ran.stderr));
