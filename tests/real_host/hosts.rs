@@ -64,16 +64,14 @@ fn sudo_that_wants_a_password_is_told() -> Result<(), Error> {
 fn a_host_that_is_down_is_told_from_one_that_refuses() -> Result<(), Error> {
     let bed = Testbed::shared()?;
     let host = bed.fresh_host("down")?;
-    let reached = |port: u16| {
-        plan(
-            bed,
-            "down",
-            &format!("address = \"{}\"\nport = {port}\nuser = \"root\"\nconnect_timeout = \"3s\"", host.ipv4),
-        )
+    let reached = |address: &str, port: u16| {
+        let how = format!("address = \"{address}\"\nport = {port}\nuser = \"root\"\nconnect_timeout = \"3s\"");
+        plan(bed, "down", &how)
     };
-    refused(&reached(2222)?.run(bed, "diff", &[])?, 4, &["refused"]);
+    // The bridge itself, where nothing listens and no firewall answers in its place.
+    refused(&reached("192.0.2.254", 2222)?.run(bed, "diff", &[])?, 4, &["Connection refused"]);
     host.unplug()?;
-    let ran = reached(22)?.run(bed, "diff", &[])?;
+    let ran = reached(&host.ipv4.to_string(), 22)?.run(bed, "diff", &[])?;
     assert_eq!(ran.code, Some(4), "{ran:#?}");
     assert!(ran.stderr.contains("did not answer") || ran.stderr.contains("No route to host"), "{}", ran.stderr);
     Ok(())
