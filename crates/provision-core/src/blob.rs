@@ -40,13 +40,20 @@ impl Blob {
         Self { source: BlobSource::File(path), length, sha256 }
     }
 
+    /// Names a file whose length the caller has read, and whose content is verified by whoever takes it: an image
+    /// archive, whose layers podman checks. Hashing gigabytes at each look at a plan would be for nothing.
+    #[must_use]
+    pub fn unhashed(path: Utf8PathBuf, length: u64) -> Self {
+        Self { source: BlobSource::File(path), length, sha256: String::new() }
+    }
+
     /// Length in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// SHA-256 in lower-case hex.
+    /// SHA-256 in lower-case hex; empty for [`Blob::unhashed`], which therefore can be no file's content.
     #[must_use]
     pub fn sha256(&self) -> &str {
         &self.sha256

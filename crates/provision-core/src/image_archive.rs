@@ -1,5 +1,5 @@
 //! Owns what an image archive says of itself: which images are in it, under which names, and the ID podman will give
-//! them. Reads one stream once, holds no layer in memory and never unpacks anything.
+//! them. Reads one stream once, or only what it needs of a file, holds no layer in memory and never unpacks anything.
 //!
 //! # Formats
 //! An OCI archive is a tar of an image layout (image-spec `image-layout.md`: `oci-layout`, `index.json`, `blobs/`), a
@@ -26,7 +26,7 @@ mod oci;
 mod platform;
 mod stream;
 
-use std::io::Read;
+use std::io::{Read, Seek};
 
 pub use error::{ImageArchiveError, SelectError};
 pub use platform::{Platform, PlatformError};
@@ -43,8 +43,8 @@ pub struct ImageArchive {
     pub images: Vec<ArchivedImage>,
     /// Length of the whole file in bytes.
     pub length: u64,
-    /// SHA-256 of the whole file in lower-case hex.
-    pub sha256: String,
+    /// SHA-256 of the whole file in lower-case hex; absent when its layers were passed over.
+    pub sha256: Option<String>,
 }
 
 /// How an archive is written.
@@ -105,7 +105,21 @@ impl ImageArchive {
     /// When it cannot be read, is cut off, contradicts itself, or is no image archive.
     pub fn read(source: impl Read) -> Result<Self, ImageArchiveError> {
         let (contents, length, sha256) = stream::read(source)?;
-        let (format, images) = Self::images_of(&contents).map_err(|error| match error {
+        Self::new(&contents, length, Some(sha256))
+    }
+
+    /// Reads what an archive says of its images and passes over the rest, so that one of many gigabytes takes no longer
+    /// than a small one. One that is compressed has to be read to its end all the same.
+    ///
+    /// # Errors
+    /// As for [`ImageArchive::read`], but for damage within a layer.
+    pub fn index(source: impl Read + Seek) -> Result<Self, ImageArchiveError> {
+        let (contents, length) = stream::index(source)?;
+        Self::new(&contents, length, None)
+    }
+
+    fn new(contents: &Contents, length: u64, sha256: Option<String>) -> Result<Self, ImageArchiveError> {
+        let (format, images) = Self::images_of(contents).map_err(|error| match error {
             // A file that breaks off between two entries of the tar is only recognised by what is not there.
             ImageArchiveError::NotAnImage | ImageArchiveError::MissingBlob { .. } if !contents.ended => {
                 ImageArchiveError::Truncated

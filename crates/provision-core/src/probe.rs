@@ -79,7 +79,8 @@ pub enum Answer {
     Images(Vec<ImageState>),
     /// To [`Ask::Zone`].
     Zone(ZoneState),
-    /// To [`Ask::Guard`]: its exit status; 124 when the time was up, as `timeout` has it.
+    /// To [`Ask::Guard`]: its exit status; 124 when the time was up, as `timeout` has it, 127 when there is no such
+    /// program, 126 when it cannot be run or not where it should.
     Guard(i32),
     /// To [`Ask::Owed`].
     Owed(Vec<String>),
@@ -217,19 +218,35 @@ pub struct UnitState {
 }
 
 /// An image in podman's store.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct ImageState {
     /// Its ID, which is the SHA-256 of its configuration, in hex.
     pub id: String,
-    /// Its manifest's digest: `sha256:...`.
-    pub digest: String,
-    /// `repository:tag`; absent for an image without a name.
-    pub name: Option<String>,
+    /// Digests of its manifests, of a list of platforms too when it came by one: `sha256:...`.
+    pub digests: Vec<String>,
+    /// Its names: `repository:tag`, or `repository@sha256:...` for one that was pulled by digest.
+    pub names: Vec<String>,
 }
 
-/// Ports of a firewalld zone, each as `8443/tcp`.
+/// A firewalld zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZoneState {
+    /// firewalld does not run; it may not even be there.
+    Stopped,
+    /// There is no such zone in one of the two configurations, which have these.
+    Unknown {
+        /// Names of zones that are in force.
+        running: Vec<String>,
+        /// Names of zones after the next reload or boot.
+        permanent: Vec<String>,
+    },
+    /// A zone with its ports.
+    Present(ZonePorts),
+}
+
+/// Ports of a firewalld zone, each as `8443/tcp` or `5000-5010/udp`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ZoneState {
+pub struct ZonePorts {
     /// The zone's name; tells which one the default is.
     pub name: String,
     /// Open now.

@@ -21,6 +21,7 @@ use crate::step::{Await, Step};
 
 pub mod certificate;
 pub mod certificate_authority;
+pub mod check;
 pub mod container;
 pub(crate) mod definition;
 pub mod directory;
@@ -36,18 +37,19 @@ pub mod volume;
 
 /// Every kind, in the order of the reference.
 pub static KINDS: &[&Kind] = &[
-    &certificate::KIND,
-    &certificate_authority::KIND,
-    &container::KIND,
     &directory::KIND,
     &file::KIND,
-    &haproxy::KIND,
     &link::KIND,
-    &network::KIND,
+    &certificate_authority::KIND,
+    &certificate::KIND,
+    &container::KIND,
     &pod::KIND,
-    &service::KIND,
-    &unit::KIND,
     &volume::KIND,
+    &network::KIND,
+    &unit::KIND,
+    &service::KIND,
+    &haproxy::KIND,
+    &check::KIND,
 ];
 
 /// A kind of resource, as plans and the reference know it.

@@ -82,6 +82,17 @@ state() {
 }
 "#;
 
+/// Shell functions that run a command no longer than it may take. `asked` does it for its exit status alone, which is 126
+/// when the command cannot even be tried.
+pub(crate) const LIMITED: &str = r#"
+limited() { # limit command
+  if command -v timeout >/dev/null 2>&1; then timeout "$@"; else shift; "$@"; fi
+}
+asked() { # limit directory command
+  ( l=$1; if [ -n "$2" ]; then cd "$2" || exit 126; fi; shift 2; limited "$l" "$@" ) </dev/null >/dev/null 2>&1
+}
+"#;
+
 /// A marker that nothing on the host can foresee, so that no output can pass for one of ours: 128 random bits in hex.
 ///
 /// # Errors

@@ -7,7 +7,6 @@ use crate::attribute::{Account, Mode};
 use crate::blob::Blob;
 use crate::path::AbsPath;
 use crate::probe::Guard;
-use crate::secret::Text;
 
 pub(crate) mod reply;
 pub(crate) mod script;
@@ -78,10 +77,19 @@ pub enum Step {
         /// The name it gets.
         name: String,
     },
+    /// Gives an image in podman's store one more name.
+    TagImage {
+        /// Its ID in hex.
+        id: String,
+        /// The name; an image that had it loses it.
+        name: String,
+    },
     /// Lets podman fetch an image.
     PullImage {
         /// What is fetched.
         reference: String,
+        /// As which platform, such as `linux/arm64`; the host's own without it.
+        platform: Option<String>,
     },
     /// Opens a port in firewalld.
     OpenPort {
@@ -160,15 +168,16 @@ pub struct Run {
     pub argv: Vec<String>,
     /// Where it runs; the login directory without it.
     pub directory: Option<AbsPath>,
-    /// Its standard input; empty without it.
-    pub input: Option<Text>,
+    /// Its standard input; empty without it. It is sent beside the script, so that it shows in no list of processes.
+    pub input: Option<Blob>,
     /// Longest time it may take.
     pub limit: Duration,
     /// Looked at again just before: the command is left out when one of them says that it is not needed.
     pub guards: Vec<Need>,
 }
 
-/// A condition for a command to be needed.
+/// A condition for a command to be needed. One that cannot be looked at, such as a program that is not there, fails the
+/// step: it tells neither.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
     /// Nothing stands at the path.
@@ -207,7 +216,8 @@ impl Step {
             Self::ReloadUnits => "let systemd read its units".to_owned(),
             Self::Unit { name, action } => format!("{} {name}", action.verb()),
             Self::LoadImage { name, .. } => format!("load the image {name}"),
-            Self::PullImage { reference } => format!("pull the image {reference}"),
+            Self::TagImage { name, .. } => format!("name the image {name}"),
+            Self::PullImage { reference, .. } => format!("pull the image {reference}"),
             Self::OpenPort { port, protocol, layer, .. } => match layer {
                 Layer::Running => format!("open {port}/{protocol} in the running firewall"),
                 Layer::Permanent => format!("open {port}/{protocol} in the permanent firewall"),
@@ -223,6 +233,7 @@ impl Step {
         match self {
             Self::PutFile { content, .. } => Some(content),
             Self::LoadImage { archive, .. } => Some(archive),
+            Self::Run(run) => run.input.as_ref(),
             _ => None,
         }
     }
@@ -232,9 +243,11 @@ impl Step {
     pub fn undo(&self) -> Undo {
         match self {
             Self::MakeDirectory { .. } | Self::EnsureDirectory { .. } => Undo::Remove,
-            Self::SetAttributes { .. } | Self::PutFile { .. } | Self::PutLink { .. } | Self::OpenPort { .. } => {
-                Undo::Restore
-            }
+            Self::SetAttributes { .. }
+            | Self::PutFile { .. }
+            | Self::PutLink { .. }
+            | Self::TagImage { .. }
+            | Self::OpenPort { .. } => Undo::Restore,
             Self::LoadImage { .. } | Self::PullImage { .. } => Undo::Remove,
             Self::Unit { action, .. } => match action {
                 UnitAction::Enable | UnitAction::Disable | UnitAction::Start | UnitAction::Stop => Undo::Restore,

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use crate::attribute::{Account, Mode};
@@ -16,10 +17,10 @@ use crate::facts::Facts;
 use crate::path::AbsPath;
 use crate::probe::{
     Answer, Answers, Ask, CONTENT_LIMIT, Entry, FileState, Guard, ImageState, Owner, PathState, PublicKeyState, Sort,
-    UnitState, Wanted, ZoneState,
+    UnitState, Wanted, ZonePorts, ZoneState,
 };
 use crate::quadlet::QuadletName;
-use crate::step::reply::BatchReply;
+use crate::step::reply::{BatchReply, Heard};
 use crate::step::{Batch, Layer, Need, Outcome, Ownership, Run, Step, UnitAction};
 use crate::systemd::UnitFile;
 use crate::transport::{Stream, TransportError};
@@ -49,11 +50,13 @@ pub struct State {
     /// podman's images.
     pub images: Vec<ImageState>,
     /// Firewall zones by name; the one named `public` is the default. None: firewalld does not run.
-    pub zones: Option<BTreeMap<String, ZoneState>>,
+    pub zones: Option<BTreeMap<String, ZonePorts>>,
     /// Exit status of commands by argument list; others succeed.
     pub statuses: BTreeMap<Vec<String>, i32>,
     /// Files that a command makes, by argument list.
     pub makes: BTreeMap<Vec<String>, AbsPath>,
+    /// Ports that something listens on, of any address, and what it says to whoever sent an HTTP request.
+    pub listening: BTreeMap<u16, Vec<u8>>,
     /// Whether there is no openssl, so that nobody can look at a key.
     pub lacks_openssl: bool,
     /// Units that are owed a restart.
@@ -67,7 +70,8 @@ pub struct State {
 }
 
 impl FakeHost {
-    /// A host with an ordinary tree of directories and a running firewall.
+    /// A host with an ordinary tree of directories, a running firewall, and an HTTP server on port 8080 whose status is
+    /// `ok`.
     #[must_use]
     pub fn new() -> Self {
         let host = Self::default();
@@ -88,8 +92,10 @@ impl FakeHost {
             host.with(|state| state.put_directory(path, "0755"));
         }
         host.with(|state| {
-            let public = ZoneState { name: "public".to_owned(), ..ZoneState::default() };
+            let public = ZonePorts { name: "public".to_owned(), ..ZonePorts::default() };
             state.zones = Some(BTreeMap::from([("public".to_owned(), public)]));
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"ok\"}";
+            state.listening.insert(8080, answer.to_vec());
         });
         host
     }
@@ -166,12 +172,16 @@ impl State {
                 ..UnitState::default()
             })),
             Ask::Images => Answer::Images(self.images.clone()),
-            Ask::Zone(name) => match &self.zones {
-                None => Answer::Unknown("firewalld cannot be asked: it does not run".to_owned()),
-                Some(zones) => zones
-                    .get(name.as_deref().unwrap_or("public"))
-                    .map_or_else(|| Answer::Unknown("no such zone".to_owned()), |zone| Answer::Zone(zone.clone())),
-            },
+            Ask::Zone(name) => Answer::Zone(match &self.zones {
+                None => ZoneState::Stopped,
+                Some(zones) => match zones.get(name.as_deref().unwrap_or("public")) {
+                    Some(zone) => ZoneState::Present(zone.clone()),
+                    None => {
+                        let names: Vec<String> = zones.keys().cloned().collect();
+                        ZoneState::Unknown { running: names.clone(), permanent: names }
+                    }
+                },
+            }),
             Ask::Guard(guard) => Answer::Guard(self.status(&guard.argv)),
             Ask::Owed(_) => Answer::Owed(self.owed.iter().cloned().collect()),
         }
@@ -228,8 +238,16 @@ impl State {
             }
             Step::ReloadUnits => self.reload = true,
             Step::Unit { name, action } => self.act(name, *action)?,
-            Step::LoadImage { id, name, .. } => self.add_image(id.clone(), name),
-            Step::PullImage { reference } => self.add_image(sha256_hex(reference.as_bytes()), reference),
+            Step::LoadImage { id, name, .. } => {
+                self.add_image(id);
+                self.name_image(id, name)?;
+            }
+            Step::TagImage { id, name } => self.name_image(id, name)?,
+            Step::PullImage { reference, .. } => {
+                let id = sha256_hex(reference.as_bytes());
+                self.add_image(&id);
+                self.name_image(&id, reference)?;
+            }
             Step::OpenPort { zone, port, protocol, layer } => {
                 let zones = self.zones.as_mut().ok_or("firewalld does not run")?;
                 let zone = zones.get_mut(zone.as_deref().unwrap_or("public")).ok_or("no such zone")?;
@@ -336,11 +354,21 @@ impl State {
         Ok(())
     }
 
-    fn add_image(&mut self, id: String, name: &str) {
-        let digest = format!("sha256:{}", sha256_hex(name.as_bytes()));
-        self.images.retain(|image| image.name.as_deref() != Some(name));
-        self.images.push(ImageState { id, digest, name: Some(name.to_owned()) });
-        self.images.sort();
+    /// Names an image, which takes the name from any other.
+    fn name_image(&mut self, id: &str, name: &str) -> Result<(), String> {
+        for image in &mut self.images {
+            image.names.retain(|known| known != name);
+        }
+        let image = self.images.iter_mut().find(|image| image.id == id).ok_or("no such image")?;
+        image.names.push(name.to_owned());
+        image.names.sort();
+        Ok(())
+    }
+
+    fn add_image(&mut self, id: &str) {
+        if self.images.iter().all(|image| image.id != id) {
+            self.images.push(ImageState { id: id.to_owned(), ..ImageState::default() });
+        }
     }
 
     fn run(&mut self, run: &Run) -> Result<bool, String> {
@@ -409,7 +437,7 @@ impl Connection for FakeHost {
         }))
     }
 
-    async fn run(&self, batch: Batch, begun: &mut (dyn FnMut(usize) + Send)) -> Result<BatchReply, ConnectionError> {
+    async fn run(&self, batch: Batch, tell: &mut (dyn FnMut(Heard) + Send)) -> Result<BatchReply, ConnectionError> {
         let outcomes = self.with(|state| {
             state.exchanges += 1;
             let mut outcomes: Vec<Outcome> = Vec::with_capacity(batch.tasks.len());
@@ -417,10 +445,12 @@ impl Connection for FakeHost {
                 let bad =
                     |at: &&usize| matches!(outcomes.get(**at), Some(Outcome::Failed { .. } | Outcome::Skipped { .. }));
                 if let Some(because) = task.after.iter().find(bad) {
-                    outcomes.push(Outcome::Skipped { because: Some(*because) });
+                    let outcome = Outcome::Skipped { because: Some(*because) };
+                    tell(Heard::Ended(index, outcome.clone()));
+                    outcomes.push(outcome);
                     continue;
                 }
-                begun(index);
+                tell(Heard::Begun(index));
                 state.owed.extend(task.owes.iter().cloned());
                 let mut outcome = Outcome::Done { output: String::new() };
                 for (at, step) in task.steps.iter().enumerate() {
@@ -438,6 +468,7 @@ impl Connection for FakeHost {
                         state.owed.remove(unit);
                     }
                 }
+                tell(Heard::Ended(index, outcome.clone()));
                 outcomes.push(outcome);
             }
             if state.reload {
@@ -449,7 +480,23 @@ impl Connection for FakeHost {
     }
 
     async fn connect_tcp(&self, host: &str, port: u16, _limit: Duration) -> Result<Box<dyn Stream>, TransportError> {
-        let reason = "a made-up host listens nowhere".to_owned();
-        Err(TransportError::Tunnel { host: "fake".to_owned(), target: format!("{host}:{port}"), reason })
+        let Some(answer) = self.with(|state| state.listening.get(&port).cloned()) else {
+            let reason = "nothing accepts a connection there".to_owned();
+            return Err(TransportError::Tunnel { host: "fake".to_owned(), target: format!("{host}:{port}"), reason });
+        };
+        let (near, mut far) = tokio::io::duplex(1 << 16);
+        tokio::spawn(async move {
+            let mut request = Vec::new();
+            let mut buffer = [0_u8; 1024];
+            while let Ok(count @ 1..) = far.read(&mut buffer).await {
+                request.extend(buffer.iter().take(count));
+                if request.ends_with(b"\r\n\r\n") {
+                    // Whoever has gone away by now does not want it.
+                    let _ = far.write_all(&answer).await;
+                    break;
+                }
+            }
+        });
+        Ok(Box::new(near))
     }
 }

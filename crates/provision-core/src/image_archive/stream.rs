@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::io::{self, BufReader, Cursor, ErrorKind, Read};
+use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
@@ -46,13 +46,7 @@ pub(super) fn read(source: impl Read) -> Result<(Contents, u64, String), ImageAr
     if let Err(source) = meter.by_ref().take(BLOCK).read_to_end(&mut head) {
         return Err(ImageArchiveError::Read { source });
     }
-    let gzip = match head.as_slice() {
-        [0x1f, 0x8b, ..] => true,
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => return Err(compressed("xz", "xz -d")),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => return Err(compressed("zstd", "zstd -d")),
-        [b'B', b'Z', b'h', ..] => return Err(compressed("bzip2", "bzip2 -d")),
-        _ => false,
-    };
+    let gzip = is_gzip(&head)?;
     let mut whole = Cursor::new(head).chain(BufReader::with_capacity(BUFFER, meter));
     let walked = if gzip {
         // To its end, where the checksum is.
@@ -71,6 +65,40 @@ pub(super) fn read(source: impl Read) -> Result<(Contents, u64, String), ImageAr
         hex
     });
     Ok((contents, length, sha256))
+}
+
+/// Reads what is needed of a plain archive and returns it with the length of the file; a compressed one is read whole.
+pub(super) fn index(mut source: impl Read + Seek) -> Result<(Contents, u64), ImageArchiveError> {
+    let failed = |source| ImageArchiveError::Read { source };
+    let mut head = Vec::new();
+    source.by_ref().take(BLOCK).read_to_end(&mut head).map_err(failed)?;
+    source.rewind().map_err(failed)?;
+    if is_gzip(&head)? {
+        return read(source).map(|(contents, length, _)| (contents, length));
+    }
+    let length = source.seek(SeekFrom::End(0)).map_err(failed)?;
+    let mut tail = Vec::new();
+    source.seek(SeekFrom::Start(length.saturating_sub(BLOCK))).map_err(failed)?;
+    source.read_to_end(&mut tail).map_err(failed)?;
+    source.rewind().map_err(failed)?;
+    let mut archive = tar::Archive::new(source);
+    let entries = archive.entries_with_seek().map_err(|source| Stop::Error { source, entries: 0 });
+    let walked = entries.and_then(|entries| collect(entries, length));
+    // Whether an error means damage or an early end is known by the end itself.
+    let ended = tail.len() as u64 == BLOCK && tail.iter().all(|byte| *byte == 0);
+    let state = if ended { State::Open } else { State::Ended };
+    let contents = walked.map_err(|stop| stop.explain(&state))?;
+    Ok((Contents { ended, ..contents }, length))
+}
+
+fn is_gzip(head: &[u8]) -> Result<bool, ImageArchiveError> {
+    match head {
+        [0x1f, 0x8b, ..] => Ok(true),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Err(compressed("xz", "xz -d")),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Err(compressed("zstd", "zstd -d")),
+        [b'B', b'Z', b'h', ..] => Err(compressed("bzip2", "bzip2 -d")),
+        _ => Ok(false),
+    }
 }
 
 fn compressed(algorithm: &'static str, command: &'static str) -> ImageArchiveError {
@@ -103,12 +131,20 @@ fn drain(reader: &mut impl Read) -> Result<(), Stop> {
 }
 
 fn walk(reader: &mut impl Read) -> Result<Contents, Stop> {
-    let mut contents = Contents::default();
     let mut trailer = Trailer { inner: reader, zeros: 0 };
     let mut archive = tar::Archive::new(&mut trailer);
+    let entries = archive.entries().map_err(|source| Stop::Error { source, entries: 0 })?;
+    // How long it is shows at its end: what was not there to be read is an error by then.
+    let contents = collect(entries, u64::MAX)?;
+    Ok(Contents { ended: trailer.zeros >= BLOCK, ..contents })
+}
+
+/// Takes what is needed of the entries of a tar of some length.
+fn collect<R: Read>(entries: tar::Entries<'_, R>, length: u64) -> Result<Contents, Stop> {
+    let mut contents = Contents::default();
     let mut kept = 0;
     let stop = |source, entries| Stop::Error { source, entries };
-    for (before, entry) in archive.entries().map_err(|source| stop(source, 0))?.enumerate() {
+    for (before, entry) in entries.enumerate() {
         let mut entry = entry.map_err(|source| stop(source, before))?;
         let kind = entry.header().entry_type();
         let file = kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse();
@@ -116,22 +152,25 @@ fn walk(reader: &mut impl Read) -> Result<Contents, Stop> {
             continue;
         }
         let path = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
-        let length = if file { entry.size() } else { 0 };
+        let size = if file { entry.size() } else { 0 };
+        // Passing over what is not there succeeds.
+        if !kind.is_gnu_sparse() && entry.raw_file_position().saturating_add(size.next_multiple_of(BLOCK)) > length {
+            return Err(stop(ErrorKind::UnexpectedEof.into(), before + 1));
+        }
         kept += path.len();
         // A path that comes twice is, once unpacked, the later one.
         contents.documents.remove(&path);
-        if length < LONGEST_DOCUMENT
+        if size < LONGEST_DOCUMENT
             && let Some(document) = document(&mut entry).map_err(|source| stop(source, before + 1))?
         {
             kept += document.len();
             contents.documents.insert(path.clone(), document);
         }
-        contents.lengths.insert(path, length);
+        contents.lengths.insert(path, size);
         if kept > KEPT_LIMIT {
             return Err(Stop::TooLarge);
         }
     }
-    contents.ended = trailer.zeros >= BLOCK;
     Ok(contents)
 }
 

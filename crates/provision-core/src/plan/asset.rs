@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::blob::Blob;
+use crate::image_archive::ImageArchive;
 
 /// Where a plan's files come from.
 pub trait Assets: Send + Sync {
@@ -42,6 +43,26 @@ pub trait Assets: Send + Sync {
         }
         let (length, sha256) = digest(&mut file).map_err(failed)?;
         Ok(Blob::from_file(path, length, sha256))
+    }
+
+    /// Reads what an image archive says of itself, and names it for sending. Its layers are passed over, so that a plan
+    /// with gigabytes beside it is looked at as quickly as any other.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no image archive; the message names it.
+    fn image_archive(&self, name: &str) -> Result<(ImageArchive, Blob), String> {
+        let path = self.locate(name)?;
+        let failed = |error: &dyn std::fmt::Display| format!("cannot read {path}: {error}");
+        let file = File::open(&path).map_err(|error| failed(&error))?;
+        if !file.metadata().map_err(|error| failed(&error))?.is_file() {
+            return Err(failed(&"not a regular file"));
+        }
+        let archive = ImageArchive::index(file).map_err(|error| match std::error::Error::source(&error) {
+            Some(source) => failed(&format_args!("{error}: {source}")),
+            None => failed(&error),
+        })?;
+        let length = archive.length;
+        Ok((archive, Blob::unhashed(path, length)))
     }
 }
 

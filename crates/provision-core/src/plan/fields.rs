@@ -93,23 +93,18 @@ impl<'a> Fields<'a> {
     /// A whole number in a range.
     pub fn integer(&self, name: &'static str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
         let node = self.take(name)?;
-        let number = match &node.value {
-            Value::Integer(number) => *number,
-            Value::Text(text) if node.rendered && text.expose().parse::<i64>().is_ok() => text.expose().parse().ok()?,
+        self.node_integer(name, node, &range)
+    }
+
+    /// A list of whole numbers in a range; empty when the field is absent. A wrong item is a finding and left out.
+    pub fn integers(&self, name: &'static str, range: std::ops::RangeInclusive<i64>) -> Vec<i64> {
+        let Some(node) = self.take(name) else { return Vec::new() };
+        match &node.value {
+            Value::Array(items) => items.iter().filter_map(|item| self.node_integer(name, item, &range)).collect(),
             _ => {
-                self.wrong_type(name, node, "an integer");
-                return None;
+                self.wrong_type(name, node, "a list of integers");
+                Vec::new()
             }
-        };
-        if range.contains(&number) {
-            Some(number)
-        } else {
-            self.problems.borrow_mut().add_help(
-                node.place,
-                format!("{} is out of range for `{name}` of {}", number, self.label),
-                format!("it goes from {} to {}", range.start(), range.end()),
-            );
-            None
         }
     }
 
@@ -174,7 +169,7 @@ impl<'a> Fields<'a> {
             Value::Text(text) => Some(text.expose().to_owned()),
             Value::Integer(number) => Some(number.to_string()),
             Value::Boolean(value) => Some(value.to_string()),
-            Value::Float(_) | Value::Array(_) | Value::Table(_) => {
+            Value::Float(_) | Value::Array(_) | Value::Table(_) | Value::Unknown => {
                 self.wrong_type(name, item, "text, an integer or a boolean");
                 None
             }
@@ -300,6 +295,26 @@ impl<'a> Fields<'a> {
         }
     }
 
+    fn node_integer(&self, name: &str, node: &Node, range: &std::ops::RangeInclusive<i64>) -> Option<i64> {
+        let number = match &node.value {
+            Value::Integer(number) => *number,
+            Value::Text(text) if node.rendered && text.expose().parse::<i64>().is_ok() => text.expose().parse().ok()?,
+            _ => {
+                self.wrong_type(name, node, "an integer");
+                return None;
+            }
+        };
+        if range.contains(&number) {
+            return Some(number);
+        }
+        self.problems.borrow_mut().add_help(
+            node.place,
+            format!("{} is out of range for `{name}` of {}", number, self.label),
+            format!("it goes from {} to {}", range.start(), range.end()),
+        );
+        None
+    }
+
     fn parse<T: FromStr<Err: Display>>(&self, name: &str, node: &Node) -> Option<T> {
         let text = self.node_text(name, node)?;
         if text.is_secret() {
@@ -328,6 +343,9 @@ impl<'a> Fields<'a> {
     }
 
     fn wrong_type(&self, name: &str, node: &Node, wanted: &str) {
+        if matches!(node.value, Value::Unknown) {
+            return;
+        }
         self.problems.borrow_mut().add_help(
             node.place,
             format!("`{name}` of {} is {}", self.label, node.type_name()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::script::guards;
 use super::{
     Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, PublicKeyState, Sort, UnitState, Wanted,
-    ZoneState,
+    ZonePorts, ZoneState,
 };
 use crate::attribute::Mode;
 use crate::blob::sha256_hex;
@@ -122,13 +122,13 @@ impl<'a> Reply<'a> {
                     found.contents.insert(rest, section.body);
                 }
                 "units" => found.unit_blocks(&body()),
-                "images" => found.image_lines(&body()),
+                "image-store" => found.image_store(rest, section.body),
                 "zone" => {
                     let name = rest.strip_prefix("named ").map(str::to_owned);
                     found.zones.insert(name.clone(), Err("the host did not answer for the firewall zone".to_owned()));
                     zone = Some(name);
                 }
-                "zone-name" | "zone-running" | "zone-permanent" => found.zone_part(zone.as_ref(), word, rest, &body()),
+                _ if word.starts_with("zone") => found.zone_part(zone.as_ref(), word, rest, &body()),
                 "guard" => {
                     if let Some((index, status)) = rest.split_once(' ')
                         && let (Ok(index), Ok(status)) = (index.parse(), status.parse())
@@ -261,35 +261,32 @@ impl<'a> Reply<'a> {
             .ok_or_else(|| format!("systemctl did not answer for {name}"))
     }
 
-    /// Lines of `podman images`: ID, digest, name.
-    fn image_lines(&mut self, body: &str) {
-        for line in body.lines().filter(|line| !line.is_empty()) {
-            let mut parts = line.splitn(3, ' ');
-            let (Some(id), Some(digest), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
-                self.images_failed = Some(format!("podman answered: {line}"));
-                continue;
-            };
-            let id = id.strip_prefix("sha256:").unwrap_or(id);
-            if id.len() != 64 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
-                self.images_failed = Some(format!("podman answered: {line}"));
-                continue;
+    /// A store's `images.json`.
+    fn image_store(&mut self, path: &str, body: &[u8]) {
+        match serde_json::from_slice::<Vec<StoredImage>>(body) {
+            Ok(stored) => self.images.extend(stored.into_iter().map(StoredImage::state)),
+            Err(error) => {
+                self.images_failed.get_or_insert(format!("cannot read podman's images in {path}: {error}"));
             }
-            let name = (!name.starts_with("<none>")).then(|| name.to_owned());
-            self.images.push(ImageState { id: id.to_owned(), digest: digest.to_owned(), name });
         }
         self.images.sort();
     }
 
     fn zone_part(&mut self, zone: Option<&Option<String>>, part: &str, rest: &str, body: &str) {
         let Some(slot) = zone.and_then(|zone| self.zones.get_mut(zone)) else { return };
-        match part {
-            "zone-name" => *slot = Ok(ZoneState { name: rest.to_owned(), ..ZoneState::default() }),
-            _ => {
-                if let Ok(state) = slot {
-                    let ports = ports(body);
-                    if part == "zone-running" { state.running = ports } else { state.permanent = ports }
-                }
+        match (part, slot) {
+            ("zone-stopped", slot) => *slot = Ok(ZoneState::Stopped),
+            ("zone-unknown", slot) => {
+                *slot = Ok(ZoneState::Unknown { running: Vec::new(), permanent: Vec::new() });
             }
+            ("zone-name", slot) => {
+                *slot = Ok(ZoneState::Present(ZonePorts { name: rest.to_owned(), ..ZonePorts::default() }));
+            }
+            ("zones-running", Ok(ZoneState::Unknown { running, .. })) => *running = words(body),
+            ("zones-permanent", Ok(ZoneState::Unknown { permanent, .. })) => *permanent = words(body),
+            ("zone-running", Ok(ZoneState::Present(zone))) => zone.running = ports(body),
+            ("zone-permanent", Ok(ZoneState::Present(zone))) => zone.permanent = ports(body),
+            _ => {}
         }
     }
 
@@ -337,6 +334,42 @@ fn entry(mode: &str, uid: &str, gid: &str, size: &str, user: &str, group: &str) 
         group: Owner { id: number(gid)?, name: named(group) },
         size: size.parse().map_err(|_| format!("stat answered {size:?} for a size"))?,
     })
+}
+
+/// One entry of the `images.json` of containers/storage (`Image` in its `images.go`): the list that podman works with,
+/// written anew as a whole at each change. `podman images` tells the same, and more than a reader may: it makes what is
+/// not there yet (directories, a database, the state after a boot, without root a process that stays).
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct StoredImage {
+    id: String,
+    #[serde(default)]
+    digest: Option<String>,
+    #[serde(default)]
+    names: Option<Vec<String>>,
+    #[serde(default)]
+    big_data_digests: Option<BTreeMap<String, String>>,
+}
+
+impl StoredImage {
+    fn state(self) -> ImageState {
+        let Self { id, digest, names, big_data_digests } = self;
+        // What is kept of an image under a name that starts like this is a manifest.
+        let manifests = big_data_digests.into_iter().flatten().filter(|(name, _)| name.starts_with("manifest"));
+        let mut digests: Vec<String> = manifests.map(|(_, digest)| digest).chain(digest).collect();
+        digests.sort();
+        digests.dedup();
+        let mut names = names.unwrap_or_default();
+        names.sort();
+        ImageState { id, digests, names }
+    }
+}
+
+/// The texts of a D-Bus reply as busctl prints it: `as 2 "home" "public"`.
+fn words(body: &str) -> Vec<String> {
+    let mut words: Vec<String> = body.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    words.sort();
+    words
 }
 
 /// Ports in a D-Bus reply as busctl prints it: `aas 1 2 "8443" "tcp"` (running) or `a(ss) 1 "8443" "tcp"` (permanent).

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::{Ask, CONTENT_LIMIT, Guard, Wanted};
 use crate::path::AbsPath;
-use crate::shell::{STATE, WHOLE, preamble, quote, words};
+use crate::shell::{LIMITED, STATE, WHOLE, preamble, quote, words};
 
 /// Most paths in one tool run: well under the 128 KiB that Linux allows one argument list entry and the 2 MiB of all,
 /// and small enough that the shell's own copying of the list does not show.
@@ -44,42 +44,77 @@ keys() {
     say key "${h%% *} $p"
   done
 }
-limited() {
-  if command -v timeout >/dev/null 2>&1; then timeout "$@"; else shift; "$@"; fi
+conf() { # key file: a path or word that storage.conf sets
+  [ -r "$2" ] && sed -n "/^[[:blank:]]*$1[[:blank:]]*=/{s/^[^=]*=[[:blank:]]*[\"']\\([^\"']*\\)[\"'].*/\\1/p;q;}" "$2"
+}
+shelf() { # root driver: the images of one store, as podman itself keeps the list of them
+  if [ -n "$2" ] && [ -e "$1/$2-images/images.json" ]; then
+    set -- "$1/$2-images/images.json"
+  else
+    set -- "$1"/*-images/images.json
+  fi
+  for j; do
+    [ -e "$j" ] || continue
+    say image-store "$j"
+    cat -- "$j" 2>/dev/null || say failed podman "cannot read $j"
+  done
 }
 images() {
   command -v podman >/dev/null 2>&1 || { say missing podman; return 0; }
-  if [ "$(id -u)" = 0 ]; then g=/var/lib/containers/storage; else g=${XDG_DATA_HOME:-$HOME/.local/share}/containers/storage; fi
-  for f in /etc/containers/storage.conf; do
-    [ -r "$f" ] && [ "$(id -u)" = 0 ] || continue
-    r=$(sed -n 's/^[[:space:]]*graphroot[[:space:]]*=[[:space:]]*"\(.*\)".*/\1/p' "$f")
-    [ -z "$r" ] || g=$r
-  done
-  for f in "$g"/*-images; do
-    [ -d "$f" ] || continue
-    podman images --no-trunc --format '{{.Id}} {{.Digest}} {{.Repository}}:{{.Tag}}' </dev/null 2>&1 || say failed podman images
-    return 0
-  done
+  u=$(id -u); r=
+  if [ "$u" = 0 ]; then
+    g=/var/lib/containers/storage; c=/etc/containers/storage.conf
+    [ -e "$c" ] || c=/usr/share/containers/storage.conf
+  else
+    g=${XDG_DATA_HOME:-$HOME/.local/share}/containers/storage; c=${XDG_CONFIG_HOME:-$HOME/.config}/containers/storage.conf
+    for f in "$c" /etc/containers/storage.conf /usr/share/containers/storage.conf; do
+      [ -e "$f" ] || continue
+      r=$(conf rootless_storage_path "$f"); break
+    done
+  fi
+  c=${CONTAINERS_STORAGE_CONF:-$c}
+  f=$(conf graphroot "$c"); f=${f:-$r}
+  case $f in *'$UID'*) f=${f%%'$UID'*}$u${f#*'$UID'} ;; esac
+  case $f in *'$USER'*) f=${f%%'$USER'*}$(id -un)${f#*'$USER'} ;; esac
+  case $f in '$HOME'*) f=$HOME${f#'$HOME'} ;; esac
+  g=${f:-$g}; d=${STORAGE_DRIVER:-$(conf driver "$c")}
+  shelf "$g" "$d"
+  f=$(conf imagestore "$c"); [ -z "$f" ] || shelf "$f" "$d"
+  [ -r "$c" ] && sed -n '/^[[:blank:]]*additionalimagestores/,/]/{s/#.*//;p;/]/q;}' "$c" | tr ',[]' '\n\n\n' |
+    sed -n "s/.*[\"']\\(\\/[^\"']*\\)[\"'].*/\\1/p" | while IFS= read -r f; do shelf "$f" "$d"; done
   return 0
 }
 firewalld() {
   busctl --auto-start=no call org.fedoraproject.FirewallD1 "$@" </dev/null 2>&1
 }
-zone() {
+zone() { # label name
   say zone "$1"
   command -v busctl >/dev/null 2>&1 || { say missing busctl; return 0; }
   o=/org/fedoraproject/FirewallD1; f=org.fedoraproject.FirewallD1; z=$2
+  # Asked of the bus itself, which starts nothing and says it the same way everywhere.
+  r=$(busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus NameHasOwner s $f </dev/null 2>&1) ||
+    { say failed firewalld "$r"; return 0; }
+  case $r in *false*) say zone-stopped; return 0 ;; esac
   if [ -z "$z" ]; then
     z=$(firewalld $o $f getDefaultZone) || { say failed firewalld "$z"; return 0; }
     z=${z#*\"}; z=${z%\"*}
   fi
-  say zone-name "$z"
-  r=$(firewalld $o $f.zone getPorts s "$z") || { say failed firewalld "$r"; return 0; }
-  c=$(firewalld $o/config $f.config getZoneByName s "$z") || { say failed firewalld "$c"; return 0; }
+  r=$(firewalld $o $f.zone getPorts s "$z") || { zone_failed "$r"; return 0; }
+  c=$(firewalld $o/config $f.config getZoneByName s "$z") || { zone_failed "$c"; return 0; }
   c=${c#*\"}; c=${c%\"*}
   p=$(firewalld "$c" $f.config.zone getPorts) || { say failed firewalld "$p"; return 0; }
+  say zone-name "$z"
   say zone-running; printf '%s' "$r"
   say zone-permanent; printf '%s' "$p"
+}
+zone_failed() { # what busctl said
+  case $1 in
+    *INVALID_ZONE*)
+      say zone-unknown
+      say zones-running; firewalld $o $f.zone getZones
+      say zones-permanent; firewalld $o/config $f.config getZoneNames ;;
+    *) say failed firewalld "$1" ;;
+  esac
 }
 "#;
 
@@ -87,6 +122,7 @@ zone() {
 pub(crate) fn program<'a>(asks: impl IntoIterator<Item = &'a Ask>, nonce: &str) -> String {
     let mut script = preamble(nonce);
     script.push_str(STATE);
+    script.push_str(LIMITED);
     script.push_str(FUNCTIONS);
     script.push_str("main() {\nsay begin\n");
     let batch = Batch::sort(asks);
@@ -173,7 +209,7 @@ impl<'a> Batch<'a> {
             )?;
         }
         if self.images {
-            writeln!(script, "say images; images")?;
+            writeln!(script, "images")?;
         }
         for zone in &self.zones {
             // The first word tells a named zone from the default one.
@@ -181,14 +217,7 @@ impl<'a> Batch<'a> {
             writeln!(script, "zone {} {}", quote(&label), quote(zone.unwrap_or_default()))?;
         }
         for (index, guard) in self.guards.iter().enumerate() {
-            let directory =
-                guard.directory.as_ref().map_or(String::new(), |path| format!("cd {} && ", quote(path.as_str())));
-            writeln!(
-                script,
-                "( {directory}limited {} {} ) </dev/null >/dev/null 2>&1; say guard {index} $?",
-                guard.limit.as_secs().max(1),
-                words(&guard.argv)
-            )?;
+            writeln!(script, "{}; say guard {index} $?", guard_command(guard))?;
         }
         for plan in &self.owed {
             let plan = quote(plan);
@@ -199,6 +228,13 @@ impl<'a> Batch<'a> {
         }
         Ok(())
     }
+}
+
+/// A guard as shell text whose exit status is the guard's; for programs that have the function `asked`.
+pub(crate) fn guard_command(guard: &Guard) -> String {
+    let limit = guard.limit.as_secs().max(1).to_string();
+    let directory = guard.directory.as_ref().map_or("", AbsPath::as_str);
+    words(["asked", &limit, directory].into_iter().chain(guard.argv.iter().map(String::as_str)))
 }
 
 /// What `sums` is told about a file: `never`, a digest, or a word that no digest equals.

@@ -3,8 +3,10 @@
 use std::fmt::Write;
 
 use super::{Await, Batch, Layer, Need, Ownership, Run, Step, Task};
+use crate::path::AbsPath;
 use crate::probe::Guard;
-use crate::shell::{STATE, WHOLE, preamble, quote, words};
+use crate::probe::script::guard_command;
+use crate::shell::{LIMITED, STATE, WHOLE, preamble, quote, words};
 
 /// Largest piece that is read at once: one `dd` block, which is taken whole before the first byte is written, so that a
 /// full disk cannot leave half of it on standard input.
@@ -17,9 +19,6 @@ receive() {
   [ $r = 0 ] || dd bs=$r count=1 iflag=fullblock 2>/dev/null
 }
 discard() { for k; do receive "$k" >/dev/null; done; }
-limited() {
-  if command -v timeout >/dev/null 2>&1; then timeout "$@"; else shift; "$@"; fi
-}
 own() { # path user group
   case $2:$3 in
     :) ;;
@@ -103,44 +102,75 @@ unit() { # limit verb name
 }
 load() { # limit length id name
   left=${left#* }
-  o=$(receive "$2" | { limited "$1" podman load; c=$?; cat >/dev/null; exit $c; }) || { c=$?; printf '%s\n' "$o"; return $c; }
-  i=$(podman image inspect --format '{{.Id}}' -- "$3" </dev/null 2>&1) || { printf '%s\n' "$o" "$i" "the archive did not bring the image $3"; return 1; }
+  # What podman leaves unread, because it failed at once or the disk is full, is taken off all the same.
+  o=$(receive "$2" | { limited "$1" podman load --quiet 2>&1; c=$?; cat >/dev/null; exit $c; }) || { c=$?; printf '%s\n' "$o"; return $c; }
+  podman image inspect --format '{{.Id}}' -- "$3" </dev/null >/dev/null 2>&1 || { printf '%s\n' "$o" "the archive did not bring the image $3"; return 1; }
   podman tag "$3" "$4" </dev/null
+}
+pull() { # limit reference [platform]
+  limited "$1" podman pull --quiet ${3:+"--platform=$3"} -- "$2" </dev/null
+}
+firewalld() {
+  busctl --auto-start=no call org.fedoraproject.FirewallD1 "$@" </dev/null 2>&1
 }
 port() { # layer zone port protocol
   o=/org/fedoraproject/FirewallD1; f=org.fedoraproject.FirewallD1; z=$2
   if [ -z "$z" ]; then
-    z=$(busctl call $f $o $f getDefaultZone </dev/null 2>&1) || { printf '%s\n' "$z"; return 1; }
+    z=$(firewalld $o $f getDefaultZone) || { printf '%s\n' "$z"; return 1; }
     z=${z#*\"}; z=${z%\"*}
   fi
   if [ "$1" = running ]; then
-    e=$(busctl call $f $o $f.zone addPort sssi "$z" "$3" "$4" 0 </dev/null 2>&1) && return
+    e=$(firewalld $o $f.zone addPort sssi "$z" "$3" "$4" 0) && return
   else
-    c=$(busctl call $f $o/config $f.config getZoneByName s "$z" </dev/null 2>&1) || { printf '%s\n' "$c"; return 1; }
+    c=$(firewalld $o/config $f.config getZoneByName s "$z") || { printf '%s\n' "$c"; return 1; }
     c=${c#*\"}; c=${c%\"*}
-    e=$(busctl call $f "$c" $f.config.zone addPort ss "$3" "$4" </dev/null 2>&1) && return
+    e=$(firewalld "$c" $f.config.zone addPort ss "$3" "$4") && return
   fi
   # Somebody else opened it since it was looked at: that is what was wanted.
   case $e in *ALREADY_ENABLED*) return 0 ;; esac
   printf '%s\n' "$e"; return 1
 }
+needed() { # the status that means so, 0 or 1; limit directory guard: 1 when it is not needed, more when nobody can tell
+  w=$1; shift; asked "$@"; c=$?
+  # As timeout and shells have it: the time was up, not tried, not to be run, not there.
+  case $c in 124|125|126|127) shift 2; printf 'the guard %s cannot be asked: exit status %s\n' "$1" "$c"; return "$c" ;; esac
+  if [ $c != 0 ]; then c=1; fi
+  [ $c = "$w" ]
+}
+run() { # limit directory length command; a length of - is no input
+  if [ "$3" = - ]; then ( start "$@" ) </dev/null; return; fi
+  left=${left#* }
+  receive "$3" | { ( start "$@" ); c=$?; cat >/dev/null; exit $c; }
+}
+start() {
+  # The usual one: what a command leaves behind is for others too, where it does not say otherwise itself.
+  umask 022
+  l=$1; if [ -n "$2" ]; then cd "$2" || exit; fi; shift 3; limited "$l" "$@"
+}
 answers() { # limit pause statuses needle curl-arguments
   command -v curl >/dev/null 2>&1 || { echo "curl is not installed on the host"; return 127; }
-  l=$1; w=$2; s=$3; b=$4; shift 4; k=0
+  l=$1; w=$2; s=$3; b=$4; shift 4; t=$(date +%s)
   while :; do
-    r=$(curl --silent --show-error --max-time 10 --write-out '\n%{http_code}' "$@" </dev/null 2>&1); c=$?
+    m=$((l + t - $(date +%s))); [ $m -le 10 ] || m=10; [ $m -ge 2 ] || m=2
+    r=$(curl -q --silent --show-error --globoff --noproxy '*' --proto =http,https --http1.1 --max-time $m \
+      --max-filesize 1048576 --write-out '\n%{http_code}' "$@" </dev/null 2>&1); c=$?
     h=${r##*
 }
-    if [ $c = 0 ]; then
-      case " $s " in *" $h "*)
-        if [ -z "$b" ]; then return 0; fi
-        case $r in *"$b"*) return 0 ;; esac ;;
+    r=${r%
+*}
+    if [ $c != 0 ]; then
+      e=${r#*curl: }; e=${e%%
+*}
+    else
+      case " $s " in
+        *" $h "*) case $r in *"$b"*) echo "status $h, as seen from the host"; return 0 ;; esac; e="the answer does not contain $b" ;;
+        *) e="status $h instead of $s" ;;
       esac
     fi
-    [ $k -lt $l ] || break
-    sleep "$w"; k=$((k + w))
+    [ $(($(date +%s) + w - t)) -lt "$l" ] || break
+    sleep "$w"
   done
-  printf 'no right answer within %s s; the last one:\n%s\n' "$l" "$r"
+  printf 'gave up after %ss: %s\n' "$l" "$e"
   return 1
 }
 owe() { [ -d "$owed" ] || mkdir -p -m 0700 -- "$owed" || return; for k; do : >"$owed/$k" || return; done; }
@@ -156,7 +186,7 @@ task() { # number 'tasks it needs' 'lengths it carries' 'owes' 'pays'
   if [ -n "$stale" ]; then case " $acts " in *" $1 "*)
     if e=$(units_read 2>&1); then stale=; else bad="$bad $1"; discard $3; say failed "$1" 0 1; printf '%s' "$e"; return; fi ;;
   esac; fi
-  e=$( { left="$3 "; [ "$left" = " " ] && left=; at=0; "task_$1"; c=$?; [ $c = 0 ] || discard $left; printf '\n%s %s' "$at" "$c"; } 2>&1 )
+  e=$( { left="$3 "; [ "$left" = " " ] && left=; at=0; "task_$1"; c=$?; discard $left; printf '\n%s %s' "$at" "$c"; } 2>&1 )
   a=${e##*
 }
   e=${e%
@@ -173,6 +203,7 @@ task() { # number 'tasks it needs' 'lengths it carries' 'owes' 'pays'
 pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     let mut script = preamble(nonce);
     script.push_str(STATE);
+    script.push_str(LIMITED);
     script.push_str(FUNCTIONS);
     let _infallible = write_batch(&mut script, batch);
     script
@@ -262,8 +293,9 @@ fn command(step: &Step, batch: &Batch) -> String {
         Step::ReloadUnits => "stale=1".to_owned(),
         Step::Unit { name, action } => words(["unit", &limit, action.verb(), name]),
         Step::LoadImage { archive, id, name } => words(["load", &limit, &archive.length().to_string(), id, name]),
-        Step::PullImage { reference } => {
-            format!("limited {limit} podman pull --quiet -- {} </dev/null", quote(reference))
+        Step::TagImage { id, name } => format!("podman tag {} </dev/null", words([id, name])),
+        Step::PullImage { reference, platform } => {
+            words(["pull", &limit, reference].into_iter().chain(platform.as_deref()))
         }
         Step::OpenPort { zone, port, protocol, layer } => {
             let layer = match layer {
@@ -284,7 +316,7 @@ fn digits(mode: crate::attribute::Mode) -> String {
 }
 
 /// The name under which a file is staged; `stage` makes the same.
-fn staged(path: &crate::path::AbsPath) -> String {
+fn staged(path: &AbsPath) -> String {
     let directory = path.as_str().rsplit_once('/').map_or("", |(directory, _)| directory);
     format!("{directory}/.{}.provision-new", path.name())
 }
@@ -296,29 +328,29 @@ fn names(ownership: &Ownership) -> (String, String) {
 }
 
 fn run_command(run: &Run) -> String {
+    let Run { argv, directory, input, limit, guards } = run;
     let mut text = String::from("{ ");
-    for need in &run.guards {
-        let unneeded = match need {
-            Need::Absent(path) => format!("[ -e {0} ] || [ -L {0} ]", quote(path.as_str())),
-            Need::Fails(guard) => guard_command(guard),
-            Need::Succeeds(guard) => format!("! {}", guard_command(guard)),
+    for need in guards {
+        let _infallible = match need {
+            Need::Absent(path) => {
+                write!(text, "if [ -e {0} ] || [ -L {0} ]; then at=-; return 0; fi; ", quote(path.as_str()))
+            }
+            Need::Fails(guard) => write!(text, "{}; ", needed(1, guard)),
+            Need::Succeeds(guard) => write!(text, "{}; ", needed(0, guard)),
         };
-        // `task` reads the dash as: not needed after all.
-        let _infallible = write!(text, "if {unneeded}; then at=-; return 0; fi; ");
     }
-    let directory = run.directory.as_ref().map_or(String::new(), |path| format!("cd {} && ", quote(path.as_str())));
-    let command = format!("( {directory}limited {} {} )", run.limit.as_secs().max(1), words(&run.argv));
-    let _infallible = match &run.input {
-        // printf is the shell's own: the text shows in no process list.
-        Some(input) => write!(text, "printf %s {} | {command}; }}", quote(input.expose())),
-        None => write!(text, "{command} </dev/null; }}"),
-    };
+    let limit = limit.as_secs().max(1).to_string();
+    let length = input.as_ref().map_or_else(|| "-".to_owned(), |input| input.length().to_string());
+    let fixed = ["run", &limit, directory.as_ref().map_or("", AbsPath::as_str), &length];
+    let _infallible = write!(text, "{}; }}", words(fixed.into_iter().chain(argv.iter().map(String::as_str))));
     text
 }
 
-fn guard_command(guard: &Guard) -> String {
-    let directory = guard.directory.as_ref().map_or(String::new(), |path| format!("cd {} && ", quote(path.as_str())));
-    format!("( {directory}limited {} {} ) </dev/null >/dev/null 2>&1", guard.limit.as_secs().max(1), words(&guard.argv))
+/// A guard whose answer ends the task: well when the command is not needed, badly when nobody can tell.
+fn needed(status: u8, guard: &Guard) -> String {
+    let needed = guard_command(guard).replacen("asked ", &format!("needed {status} "), 1);
+    // `task` reads the dash as: not needed after all.
+    format!("{needed} || {{ c=$?; [ $c = 1 ] || return $c; at=-; return 0; }}")
 }
 
 fn await_command(wait: &Await) -> String {
