@@ -20,14 +20,26 @@ use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
 
 pub mod check;
+pub mod command;
 pub(crate) mod definition;
 pub mod directory;
 pub mod file;
+pub mod firewall;
+pub mod image;
 pub mod link;
 pub mod unit;
 
 /// Every kind, in the order of the reference.
-pub static KINDS: &[&Kind] = &[&check::KIND, &directory::KIND, &file::KIND, &link::KIND, &unit::KIND];
+pub static KINDS: &[&Kind] = &[
+    &check::KIND,
+    &command::KIND,
+    &directory::KIND,
+    &file::KIND,
+    &firewall::KIND,
+    &image::KIND,
+    &link::KIND,
+    &unit::KIND,
+];
 
 /// A kind of resource, as plans and the reference know it.
 pub struct Kind {
@@ -109,6 +121,12 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// authority's key. The change is none where only that check is to come: a key must not travel for anything else.
     fn reads(&self, _change: &Change) -> Vec<AbsPath> {
         Vec::new()
+    }
+
+    /// Resources whose change makes the steps of this one necessary. From the moment one of them changes the steps are owed
+    /// until they are done, however often an apply ends early.
+    fn when_changed(&self) -> &[Address] {
+        &[]
     }
 
     /// What is watched, at each apply, once everything that the resource wants is there.
@@ -230,7 +248,7 @@ pub struct Context<'a> {
     pub(crate) command: bool,
     /// The changes that reach this resource through what it uses.
     pub causes: Vec<Cause>,
-    /// Units that are owed a restart since an earlier apply.
+    /// Units that are owed a restart since an earlier apply, and commands that are owed a run.
     pub owed: &'a [String],
 }
 
@@ -250,7 +268,8 @@ impl Context<'_> {
     /// Whether anything upstream changes at all.
     #[must_use]
     pub fn anything_pending(&self) -> bool {
-        !self.upstream.is_empty()
+        // A command provides nothing that could tell.
+        !self.upstream.is_empty() || self.command
     }
 
     /// Whether a resource upstream provides a thing, changed or not.
