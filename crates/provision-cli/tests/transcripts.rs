@@ -7,6 +7,7 @@
 //! In every case `HOME` is an empty directory, there is no agent and no terminal, and `$CLOSED` is a port of 127.0.0.1
 //! on which nothing listens.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 use std::fmt::Write as _;
 use std::fs;

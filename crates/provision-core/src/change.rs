@@ -48,10 +48,12 @@ impl Change {
         self.attributes.push(Attribute { name, before: before.into(), after: after.into() });
     }
 
-    /// Sets what its users have to do.
+    /// Sets what its users have to do; where there is nothing to do, there is nothing for them either.
     #[must_use]
     pub fn signals(mut self, signal: Signal) -> Self {
-        self.signal = signal;
+        if !self.is_none() {
+            self.signal = signal;
+        }
         self
     }
 }

@@ -13,7 +13,7 @@ use crate::path::AbsPath;
 use crate::probe::reply::ReplyError;
 use crate::probe::{self, Answers, Ask};
 use crate::shell::{Become, WHOLE, bootstrap, nonce, preamble, quote, sections};
-use crate::step::reply::{BatchReply, Progress};
+use crate::step::reply::{BatchReply, Heard, Progress};
 use crate::step::{self, Batch};
 use crate::transport::{Exit, Request, Stream, Transport, TransportError};
 
@@ -32,8 +32,8 @@ pub trait Connection: Send + Sync {
     /// Reads whole files, however secret. A file that is not there is left out.
     async fn read(&self, paths: &BTreeSet<AbsPath>) -> Result<BTreeMap<AbsPath, Zeroizing<Vec<u8>>>, ConnectionError>;
 
-    /// Does the steps of a batch, and says which task has begun as it learns of it.
-    async fn run(&self, batch: Batch, begun: &mut (dyn FnMut(usize) + Send)) -> Result<BatchReply, ConnectionError>;
+    /// Does the steps of a batch, and tells of each task as it learns of it.
+    async fn run(&self, batch: Batch, tell: &mut (dyn FnMut(Heard) + Send)) -> Result<BatchReply, ConnectionError>;
 
     /// Opens a TCP connection as seen from the host.
     async fn connect_tcp(&self, host: &str, port: u16, limit: Duration) -> Result<Box<dyn Stream>, TransportError>;
@@ -174,12 +174,12 @@ impl<T: Transport> Connection for ShellConnection<T> {
         Ok(paths.iter().filter_map(|path| found(&path)).collect())
     }
 
-    async fn run(&self, batch: Batch, begun: &mut (dyn FnMut(usize) + Send)) -> Result<BatchReply, ConnectionError> {
+    async fn run(&self, batch: Batch, tell: &mut (dyn FnMut(Heard) + Send)) -> Result<BatchReply, ConnectionError> {
         let nonce = random_nonce()?;
         let program = step::script::program(&batch, &nonce);
         let blobs: Vec<Blob> =
             batch.tasks.iter().flat_map(|task| &task.steps).filter_map(step::Step::blob).cloned().collect();
-        let mut progress = Progress::new(&nonce, begun);
+        let mut progress = Progress::new(&nonce, tell);
         let ended = self.transport.exchange(self.request(program, blobs), &mut progress).await;
         let read = step::reply::read(&batch, &progress.reply, &nonce);
         match (ended, read) {

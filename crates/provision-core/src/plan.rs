@@ -508,7 +508,7 @@ fn texts(node: &Node) -> Vec<(&str, Option<Place>)> {
         Value::Text(text) if is_template(text.expose()) => vec![(text.expose(), node.place)],
         Value::Array(items) => items.iter().flat_map(texts).collect(),
         Value::Table(table) => table.entries.values().flat_map(|entry| texts(&entry.node)).collect(),
-        Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => Vec::new(),
+        Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Unknown => Vec::new(),
     }
 }
 
@@ -517,6 +517,6 @@ fn remember(node: &Node, secrets: &mut Secrets) {
         Value::Text(text) if text.is_secret() => secrets.add(text.expose()),
         Value::Array(items) => items.iter().for_each(|item| remember(item, secrets)),
         Value::Table(table) => table.entries.values().for_each(|entry| remember(&entry.node, secrets)),
-        Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => {}
+        Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Unknown => {}
     }
 }

@@ -19,26 +19,43 @@ use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
 
+pub mod certificate;
+pub mod certificate_authority;
 pub mod check;
 pub mod command;
+pub mod container;
 pub(crate) mod definition;
 pub mod directory;
 pub mod file;
 pub mod firewall;
+pub mod haproxy;
 pub mod image;
 pub mod link;
+pub mod network;
+pub mod pod;
+pub(crate) mod quadlet;
+pub mod service;
 pub mod unit;
+pub mod volume;
 
 /// Every kind, in the order of the reference.
 pub static KINDS: &[&Kind] = &[
-    &check::KIND,
-    &command::KIND,
     &directory::KIND,
     &file::KIND,
-    &firewall::KIND,
-    &image::KIND,
     &link::KIND,
+    &certificate_authority::KIND,
+    &certificate::KIND,
+    &container::KIND,
+    &pod::KIND,
+    &volume::KIND,
+    &network::KIND,
     &unit::KIND,
+    &service::KIND,
+    &image::KIND,
+    &firewall::KIND,
+    &haproxy::KIND,
+    &command::KIND,
+    &check::KIND,
 ];
 
 /// A kind of resource, as plans and the reference know it.

@@ -20,7 +20,7 @@ use crate::probe::{
     UnitState, Wanted, ZonePorts, ZoneState,
 };
 use crate::quadlet::QuadletName;
-use crate::step::reply::BatchReply;
+use crate::step::reply::{BatchReply, Heard};
 use crate::step::{Batch, Layer, Need, Outcome, Ownership, Run, Step, UnitAction};
 use crate::systemd::UnitFile;
 use crate::transport::{Stream, TransportError};
@@ -441,7 +441,7 @@ impl Connection for FakeHost {
         }))
     }
 
-    async fn run(&self, batch: Batch, begun: &mut (dyn FnMut(usize) + Send)) -> Result<BatchReply, ConnectionError> {
+    async fn run(&self, batch: Batch, tell: &mut (dyn FnMut(Heard) + Send)) -> Result<BatchReply, ConnectionError> {
         let outcomes = self.with(|state| {
             state.exchanges += 1;
             let mut outcomes: Vec<Outcome> = Vec::with_capacity(batch.tasks.len());
@@ -449,10 +449,12 @@ impl Connection for FakeHost {
                 let bad =
                     |at: &&usize| matches!(outcomes.get(**at), Some(Outcome::Failed { .. } | Outcome::Skipped { .. }));
                 if let Some(because) = task.after.iter().find(bad) {
-                    outcomes.push(Outcome::Skipped { because: Some(*because) });
+                    let outcome = Outcome::Skipped { because: Some(*because) };
+                    tell(Heard::Ended(index, outcome.clone()));
+                    outcomes.push(outcome);
                     continue;
                 }
-                begun(index);
+                tell(Heard::Begun(index));
                 state.owed.extend(task.owes.iter().cloned());
                 let mut outcome = Outcome::Done { output: String::new() };
                 for (at, step) in task.steps.iter().enumerate() {
@@ -470,6 +472,7 @@ impl Connection for FakeHost {
                         state.owed.remove(unit);
                     }
                 }
+                tell(Heard::Ended(index, outcome.clone()));
                 outcomes.push(outcome);
             }
             if state.reload {

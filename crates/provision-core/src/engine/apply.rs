@@ -16,6 +16,7 @@ use crate::path::AbsPath;
 use crate::probe::{FileState, Wanted};
 use crate::report::{Outcome, Report};
 use crate::resource::{Materials, Relation, Thing, Watch};
+use crate::step::reply::Heard;
 use crate::step::{self, Batch, Step, Task, UnitAction};
 
 /// Makes the changes, and no others, then asks the host once more.
@@ -236,26 +237,34 @@ impl Run<'_> {
             .enumerate()
             .map(|(at, task)| (0..task.steps.len()).map(|i| describe(at, i)).collect())
             .collect();
-        let addresses: Vec<Address> = batch.tasks.iter().map(|task| task.address.clone()).collect();
-        let events = self.events;
-        let mut begun = |index: usize| {
-            if let Some(address) = addresses.get(index) {
-                events(Event::Begun { address: address.clone() });
+        let steps = |index: usize| descriptions.get(index).map(Vec::as_slice).unwrap_or_default();
+        let mut tell = |heard: Heard| match heard {
+            Heard::Begun(index) => {
+                if let Some(address) = members.get(index).and_then(|at| self.address(*at)) {
+                    (self.events)(Event::Begun { address });
+                }
+            }
+            Heard::Ended(index, outcome) => {
+                if let Some(at) = members.get(index) {
+                    let outcome = self.outcome(*at, &outcome, &members, steps(index));
+                    self.finish(*at, outcome);
+                }
             }
         };
-        let nothing_done = self.outcomes.is_empty();
-        let reply = match connection.run(batch, &mut begun).await {
+        let reply = match connection.run(batch, &mut tell).await {
             Ok(reply) => reply,
-            Err(error) if nothing_done => return Err(error.into()),
+            Err(error) if self.outcomes.is_empty() => return Err(error.into()),
             Err(error) => {
                 self.failures.push(error.to_string());
                 return Ok(());
             }
         };
+        // Of what was not told on the way, because the connection was lost.
         for (index, (at, outcome)) in members.iter().zip(&reply.outcomes).enumerate() {
-            let steps = descriptions.get(index).map(Vec::as_slice).unwrap_or_default();
-            let outcome = self.outcome(*at, outcome, &members, steps);
-            self.finish(*at, outcome);
+            if !self.outcomes.contains_key(at) {
+                let outcome = self.outcome(*at, outcome, &members, steps(index));
+                self.finish(*at, outcome);
+            }
         }
         if let Some(said) = reply.reload_failed {
             self.failures.push(format!("systemd could not read its units: {}", self.changes.secrets.mask(&said)));

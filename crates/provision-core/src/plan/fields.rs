@@ -169,7 +169,7 @@ impl<'a> Fields<'a> {
             Value::Text(text) => Some(text.expose().to_owned()),
             Value::Integer(number) => Some(number.to_string()),
             Value::Boolean(value) => Some(value.to_string()),
-            Value::Float(_) | Value::Array(_) | Value::Table(_) => {
+            Value::Float(_) | Value::Array(_) | Value::Table(_) | Value::Unknown => {
                 self.wrong_type(name, item, "text, an integer or a boolean");
                 None
             }
@@ -227,6 +227,23 @@ impl<'a> Fields<'a> {
                 }
             })
             .collect()
+    }
+
+    /// A list whose items are tables with known fields, or text that stands for one; empty when the field is absent.
+    pub fn items<T: FromStr<Err: Display>>(&self, name: &'static str) -> Vec<Item<'a, T>> {
+        let Some(node) = self.take(name) else { return Vec::new() };
+        let Value::Array(items) = &node.value else {
+            self.wrong_type(name, node, "a list");
+            return Vec::new();
+        };
+        let item = |(index, item): (usize, &'a Node)| match &item.value {
+            Value::Table(table) => {
+                let label = format!("{}.{name}[{index}]", self.label);
+                Some(Item::Table(Fields::new(label, table, item.place, self.problems)))
+            }
+            _ => self.parse(name, item).map(Item::Text),
+        };
+        items.iter().enumerate().filter_map(item).collect()
     }
 
     /// A finding about a setting that [`Fields::settings`] gave.
@@ -326,12 +343,23 @@ impl<'a> Fields<'a> {
     }
 
     fn wrong_type(&self, name: &str, node: &Node, wanted: &str) {
+        if matches!(node.value, Value::Unknown) {
+            return;
+        }
         self.problems.borrow_mut().add_help(
             node.place,
             format!("`{name}` of {} is {}", self.label, node.type_name()),
             format!("it takes {wanted}"),
         );
     }
+}
+
+/// One entry of [`Fields::items`].
+pub enum Item<'a, T> {
+    /// The short form.
+    Text(T),
+    /// The long form.
+    Table(Fields<'a>),
 }
 
 /// One entry of [`Fields::settings`].

@@ -189,7 +189,7 @@ fn inferred(default: &Node) -> InputType {
         Value::Integer(_) => InputType::Integer,
         Value::Boolean(_) => InputType::Boolean,
         Value::Array(_) => InputType::List,
-        Value::Text(_) | Value::Float(_) | Value::Table(_) => InputType::Text,
+        Value::Text(_) | Value::Float(_) | Value::Table(_) | Value::Unknown => InputType::Text,
     }
 }
 
@@ -263,6 +263,7 @@ fn hide(node: Node) -> Node {
         Value::Float(number) => Value::Text(Text::secret(number.to_string())),
         Value::Array(items) => Value::Array(items.into_iter().map(hide).collect()),
         Value::Table(table) => Value::Table(table),
+        Value::Unknown => Value::Unknown,
     };
     Node { value, ..node }
 }

@@ -24,6 +24,8 @@ pub(crate) enum Value {
     Boolean(bool),
     Array(Vec<Node>),
     Table(Table),
+    /// A template that could not be rendered. There is a finding about that, so nothing else is said of it.
+    Unknown,
 }
 
 /// Keys in the order in which they were written, each with its own place.
@@ -52,6 +54,7 @@ impl Node {
             Value::Boolean(_) => "a boolean",
             Value::Array(_) => "a list",
             Value::Table(_) => "a table",
+            Value::Unknown => "unknown",
         }
     }
 
@@ -60,7 +63,7 @@ impl Node {
             Value::Text(text) => text.is_secret(),
             Value::Array(items) => items.iter().any(Self::is_secret),
             Value::Table(table) => table.entries.values().any(|entry| entry.node.is_secret()),
-            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => false,
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Unknown => false,
         }
     }
 }

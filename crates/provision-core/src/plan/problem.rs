@@ -82,35 +82,53 @@ impl std::error::Error for PlanError {}
 
 /// Collects findings while a plan is read.
 #[derive(Debug, Default)]
-pub(crate) struct Problems(Vec<Problem>);
+pub(crate) struct Problems {
+    found: Vec<Problem>,
+    /// Something is unknown because of a finding that was made elsewhere.
+    lost: bool,
+}
 
 impl Problems {
     pub(crate) fn add(&mut self, span: Option<Place>, message: impl Into<String>) {
-        self.0.push(Problem { span, message: message.into(), help: None });
+        self.found.push(Problem { span, message: message.into(), help: None });
     }
 
     pub(crate) fn add_help(&mut self, span: Option<Place>, message: impl Into<String>, help: impl Into<String>) {
-        self.0.push(Problem { span, message: message.into(), help: Some(help.into()) });
+        self.found.push(Problem { span, message: message.into(), help: Some(help.into()) });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
+    }
+
+    /// Remembers that something is unknown whose finding may have been made elsewhere.
+    pub(crate) fn lose(&mut self) {
+        self.lost = true;
+    }
+
+    /// Whether nothing was found and nothing is unknown.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.found.is_empty() && !self.lost
     }
 
     /// Gives the collected findings, by place, each once.
     pub(crate) fn into_error(mut self, source: &Arc<Source>) -> PlanError {
-        self.0.sort();
-        self.0.dedup();
-        PlanError { source_text: Arc::clone(source), problems: self.0 }
+        if self.found.is_empty() {
+            self.add(None, "something in the plan cannot be told on this host");
+        }
+        self.found.sort();
+        self.found.dedup();
+        PlanError { source_text: Arc::clone(source), problems: self.found }
     }
 
     /// Leaves out what is only said to be missing.
     pub(crate) fn forget_missing(&mut self) {
-        self.0.retain(|problem| !problem.message.contains(" lacks ") && !problem.message.contains("is not there"));
+        self.found.retain(|problem| !problem.message.contains(" lacks ") && !problem.message.contains("is not there"));
     }
 
     pub(crate) fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
+        self.lost |= other.lost;
+        self.found.extend(other.found);
     }
 }
 

@@ -8,11 +8,11 @@ use minijinja::Value as Rendered;
 use super::fields::Fields;
 use super::host::{Host, Reach};
 use super::node::{Entry, Node, Table, Value};
-use super::problem::{Problems, suggest};
+use super::problem::{Place, Problems, suggest};
 use super::template::{Reference, from_rendered, is_template, map, table_to_rendered, to_rendered};
 use super::{Declared, Plan};
 use crate::address::Address;
-use crate::facts::Facts;
+use crate::facts::{self, Facts};
 use crate::graph::{Graph, Vertex};
 use crate::resource::Setup;
 use crate::secret::Text;
@@ -42,8 +42,9 @@ impl Plan {
             .iter()
             .filter_map(|(name, node)| {
                 let references = self.references_in(node, &RefCell::new(Problems::default()));
+                self.check_attributes(&references, &known, &problems);
                 let references: Vec<Reference> = references.into_iter().map(|(reference, _)| reference).collect();
-                match self.render_node(node, &known, &base, &references, &problems)?.value {
+                match self.render_node(node, &known, &base, &references, &problems).value {
                     Value::Text(text) => Some((name.clone(), text)),
                     Value::Integer(number) => Some((name.clone(), Text::plain(number.to_string()))),
                     Value::Boolean(value) => Some((name.clone(), Text::plain(value.to_string()))),
@@ -51,7 +52,8 @@ impl Plan {
                 }
             })
             .collect();
-        if !problems.borrow().is_empty() {
+        if !problems.borrow().is_whole() {
+            // Without all of its resources a graph would be said to lack what it only lost.
             return Err(problems.into_inner());
         }
         let mut problems = problems.into_inner();
@@ -85,12 +87,10 @@ impl Plan {
         let Declared { address, kind, table, place, references, hosts: _ } = declared;
         let attributes = known.entry(address.kind().to_owned()).or_default();
         attributes.insert(address.name().to_owned(), None);
-        if !self.check_attributes(declared, known, problems) {
-            return None;
-        }
+        self.check_attributes(references, known, problems);
         let names: Vec<Reference> = references.iter().map(|(reference, _)| reference.clone()).collect();
         let Value::Table(rendered) =
-            self.render_node(&Node::new(Value::Table(table.clone()), *place), known, base, &names, problems)?.value
+            self.render_node(&Node::new(Value::Table(table.clone()), *place), known, base, &names, problems).value
         else {
             return None;
         };
@@ -119,45 +119,71 @@ impl Plan {
         Some(Vertex { address: address.clone(), place: *place, resource, after, refers })
     }
 
-    /// Whether every attribute that is referred to is there; a finding for each that is not.
-    fn check_attributes(&self, declared: &Declared, known: &Known, problems: &RefCell<Problems>) -> bool {
-        let mut sound = true;
-        for (reference, place) in &declared.references {
-            let (Some(name), Some(attribute)) = (reference.part(1), reference.part(2)) else { continue };
-            let Some(kind) = reference.part(0).filter(|kind| crate::resource::kind(kind).is_some()) else { continue };
-            let place = place.map(|place| self.place_of(&reference.0.join("."), place));
+    /// A finding for each attribute that is referred to and is not there.
+    fn check_attributes(&self, references: &[(Reference, Option<Place>)], known: &Known, problems: &RefCell<Problems>) {
+        for (reference, place) in references {
+            let (Some(kind), Some(name), Some(attribute)) = (reference.part(0), reference.part(1), reference.part(2))
+            else {
+                continue;
+            };
+            if crate::resource::kind(kind).is_none() {
+                continue;
+            }
+            let text = reference.0.join(".");
+            let place = place.map(|place| self.place_of(&text, place));
             match known.get(kind).and_then(|of_kind| of_kind.get(name)) {
                 Some(Some(table)) if !table.entries.contains_key(attribute) => {
                     let help = suggest(attribute, table.entries.keys().map(String::as_str));
-                    let message = format!("`{}` refers to something that is not there", reference.0.join("."));
+                    let message = format!("`{text}` refers to something that is not there");
                     problems.borrow_mut().add_help(place, message, help);
-                    sound = false;
                 }
-                Some(None) => sound = false,
-                // Not for this host, or not in the plan: that has been reported.
-                None => {
-                    if self.resources.iter().any(|r| r.address.name() == name && reference.is(r.address.kind())) {
-                        let message = format!("`{}` is not for this host", reference.0.join("."));
-                        problems.borrow_mut().add_help(place, message, "give both resources the same `hosts`");
-                    }
-                    sound = false;
+                // It could not be read: that has been reported.
+                Some(_) => {}
+                None if self.has(kind, name) => {
+                    let message = format!("`{text}` is not for this host");
+                    problems.borrow_mut().add_help(place, message, "give both resources the same `hosts`");
                 }
-                Some(Some(_)) => {}
+                // Not in the plan: that has been reported.
+                None => {}
             }
         }
-        sound
+    }
+
+    fn has(&self, kind: &str, name: &str) -> bool {
+        self.resources.iter().any(|resource| resource.address.kind() == kind && resource.address.name() == name)
+    }
+
+    /// Whether there is a finding already about why a text cannot be rendered.
+    fn is_reported(&self, text: &str, known: &Known) -> bool {
+        let Ok(references) = self.templates.references(text) else { return true };
+        let is_missing = |reference: &Reference| match (reference.part(0), reference.part(1), reference.part(2)) {
+            (Some("input"), Some(name), _) => !self.values.contains_key(name),
+            (Some("host"), Some(name), _) => !HOST_ATTRIBUTES.contains(&name),
+            (Some("fact"), Some(name), _) => !facts::NAMES.iter().any(|(fact, _)| *fact == name),
+            (Some("plan"), Some(name), _) => name != "name",
+            (Some(kind), Some(name), attribute) => match known.get(kind).and_then(|of_kind| of_kind.get(name)) {
+                None => attribute.is_some() || !self.has(kind, name),
+                Some(None) => true,
+                Some(Some(table)) => attribute.is_some_and(|attribute| {
+                    let entry = table.entries.get(attribute);
+                    entry.is_none_or(|entry| matches!(entry.node.value, Value::Unknown))
+                }),
+            },
+            _ => false,
+        };
+        references.iter().any(is_missing)
     }
 
     /// Renders a table that may use nothing but inputs.
     pub(super) fn render_table(&self, table: &Table, problems: &RefCell<Problems>) -> Option<Table> {
         let node = Node::new(Value::Table(table.clone()), None);
-        match self.render_node(&node, &Known::new(), &[], &[], problems)?.value {
+        match self.render_node(&node, &Known::new(), &[], &[], problems).value {
             Value::Table(table) => Some(table),
             _ => None,
         }
     }
 
-    /// Renders every text in a value. None when something could not be rendered, which has been reported.
+    /// Renders every text in a value. What cannot be rendered is unknown, and reported.
     fn render_node(
         &self,
         node: &Node,
@@ -165,7 +191,7 @@ impl Plan {
         base: &[(String, Rendered)],
         references: &[Reference],
         problems: &RefCell<Problems>,
-    ) -> Option<Node> {
+    ) -> Node {
         // Only what is referred to goes in: a plan of a thousand resources is not copied a thousand times.
         let mut context: BTreeMap<String, Rendered> = base.iter().cloned().collect();
         let inputs = self.values.iter().map(|(name, node)| (name.clone(), to_rendered(node)));
@@ -187,50 +213,35 @@ impl Plan {
         self.render_in(node, known, &context, problems)
     }
 
-    fn render_in(&self, node: &Node, known: &Known, context: &Rendered, problems: &RefCell<Problems>) -> Option<Node> {
+    fn render_in(&self, node: &Node, known: &Known, context: &Rendered, problems: &RefCell<Problems>) -> Node {
         let value = match &node.value {
             Value::Text(text) if is_template(text.expose()) => {
-                if self.lacks_input(text.expose()) {
-                    return None;
-                }
                 let secret = self.is_tainted(text.expose(), known);
                 let rendered = self.templates.render(text.expose(), context);
-                match rendered.and_then(|value| from_rendered(&value, secret)) {
-                    Ok(value) => return Some(Node { value, place: node.place, rendered: true }),
-                    Err(reason) => {
+                let value = rendered.and_then(|value| from_rendered(&value, secret)).unwrap_or_else(|reason| {
+                    let mut problems = problems.borrow_mut();
+                    problems.lose();
+                    if !self.is_reported(text.expose(), known) {
                         // The reason could quote what it stumbled over.
-                        problems
-                            .borrow_mut()
-                            .add(node.place, self.secrets.mask(&format!("cannot render this: {reason}")));
-                        return None;
+                        problems.add(node.place, self.secrets.mask(&format!("cannot render this: {reason}")));
                     }
-                }
+                    Value::Unknown
+                });
+                return Node { value, place: node.place, rendered: true };
             }
             Value::Array(items) => {
-                let items: Vec<Option<Node>> =
-                    items.iter().map(|item| self.render_in(item, known, context, problems)).collect();
-                Value::Array(items.into_iter().collect::<Option<Vec<_>>>()?)
+                Value::Array(items.iter().map(|item| self.render_in(item, known, context, problems)).collect())
             }
             Value::Table(table) => {
-                let entries: Vec<Option<(String, Entry)>> = table
-                    .entries
-                    .iter()
-                    .map(|(key, entry)| {
-                        let node = self.render_in(&entry.node, known, context, problems)?;
-                        Some((key.clone(), Entry { key: entry.key, node }))
-                    })
-                    .collect();
-                Value::Table(Table { entries: entries.into_iter().collect::<Option<_>>()? })
+                let render = |(key, entry): (&String, &Entry)| {
+                    let node = self.render_in(&entry.node, known, context, problems);
+                    (key.clone(), Entry { key: entry.key, node })
+                };
+                Value::Table(Table { entries: table.entries.iter().map(render).collect() })
             }
             other => other.clone(),
         };
-        Some(Node { value, ..*node })
-    }
-
-    /// Whether a text uses an input that has no value, which has been reported where the input stands.
-    fn lacks_input(&self, text: &str) -> bool {
-        let references = self.templates.references(text).unwrap_or_default();
-        references.iter().any(|r| r.is("input") && r.part(1).is_some_and(|name| !self.values.contains_key(name)))
+        Node { value, ..*node }
     }
 
     /// Whether a secret goes into a text. Told from what it refers to, so that no filter or loop can launder one.

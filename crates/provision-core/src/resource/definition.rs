@@ -8,7 +8,7 @@ use crate::resource::directory::{in_the_way, with_parent};
 use crate::resource::file::FileSpec;
 use crate::resource::{Context, Target, Thing, Want};
 use crate::step::Step;
-use crate::systemd::{UnitFile, split_words};
+use crate::systemd::{Section, split_words};
 
 /// The file, who reads it and where its directory comes from.
 #[derive(Debug, Clone)]
@@ -102,7 +102,7 @@ fn changes_content(change: &Change) -> bool {
 
 /// What the commands and environment files in a unit's settings use on the host: the very paths that they name, since
 /// what else stands below one is not for this unit to know. A path with a specifier or a variable is left out.
-pub(crate) fn used_paths(file: &UnitFile) -> Vec<Want> {
+pub(crate) fn used_paths<'a>(sections: impl IntoIterator<Item = &'a Section>) -> Vec<Want> {
     let mut wants = Vec::new();
     let mut uses = |text: &str| {
         if let Ok(path) = text.parse::<AbsPath>() {
@@ -110,7 +110,7 @@ pub(crate) fn used_paths(file: &UnitFile) -> Vec<Want> {
             wants.push(Want::uses(Target::Thing(Thing::Directory(path))));
         }
     };
-    for entry in file.sections().iter().flat_map(|section| section.entries()) {
+    for entry in sections.into_iter().flat_map(Section::entries) {
         let (key, value) = (entry.key(), entry.value());
         if value.contains('$') || value.replace("%%", "").contains('%') {
             continue;

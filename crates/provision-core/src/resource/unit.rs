@@ -286,7 +286,7 @@ fn section_names(unit_type: UnitType) -> &'static [&'static str] {
 /// The files a unit uses, and the unit that it starts. Not what it names in `After=`, `Wants=` and their like: two
 /// units may well name each other, and all definitions are there before anything is started.
 fn wants(file: &UnitFile, unit: &UnitName) -> Vec<Want> {
-    let mut wants = used_paths(file);
+    let mut wants = used_paths(file.sections());
     if let Some(started) = started_by(file, unit) {
         wants.push(Want::after(Target::Thing(Thing::Unit(started))));
     }

@@ -2,8 +2,17 @@
 
 use super::{Batch, Outcome};
 use crate::probe::reply::ReplyError;
-use crate::shell::sections;
+use crate::shell::{Section, sections};
 use crate::transport::Sink;
+
+/// What a host says of a task while it works, by the task's place in the batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// It has begun with it.
+    Begun(usize),
+    /// It has come to its end.
+    Ended(usize, Outcome),
+}
 
 /// What a batch came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,26 +39,12 @@ pub(crate) fn read(batch: &Batch, reply: &[u8], nonce: &str) -> Result<BatchRepl
     let mut outcomes = vec![Outcome::Skipped { because: None }; batch.tasks.len()];
     let mut reload_failed = None;
     for section in &sections {
-        let mut parts = section.head.split(' ');
-        let word = parts.next().unwrap_or_default();
-        let output = || String::from_utf8_lossy(section.body).trim_end().to_owned();
-        if word == "reload-failed" {
-            reload_failed = Some(output());
+        if section.head == "reload-failed" {
+            reload_failed = Some(output(section));
         }
-        let Some(index) = parts.next().and_then(|index| index.parse::<usize>().ok()) else { continue };
-        let mut number = || parts.next().and_then(|number| number.parse::<usize>().ok());
-        let outcome = match word {
-            "done" => Outcome::Done { output: output() },
-            "unneeded" => Outcome::NotNeeded,
-            "skipped" => Outcome::Skipped { because: number() },
-            "failed" => Outcome::Failed {
-                step: number().unwrap_or_default(),
-                status: number().and_then(|status| i32::try_from(status).ok()).unwrap_or(1),
-                output: output(),
-            },
-            _ => continue,
-        };
-        if let Some(slot) = outcomes.get_mut(index) {
+        if let Some(Heard::Ended(index, outcome)) = heard(section)
+            && let Some(slot) = outcomes.get_mut(index)
+        {
             *slot = outcome;
         }
     }
@@ -61,17 +56,68 @@ pub(crate) fn read(batch: &Batch, reply: &[u8], nonce: &str) -> Result<BatchRepl
     })
 }
 
-/// Collects a reply and tells which task has begun as soon as the host says so.
+/// What one section says of a task.
+fn heard(section: &Section<'_>) -> Option<Heard> {
+    let mut parts = section.head.split(' ');
+    let word = parts.next().unwrap_or_default();
+    let index = parts.next()?.parse::<usize>().ok()?;
+    let mut number = || parts.next().and_then(|number| number.parse::<usize>().ok());
+    let outcome = match word {
+        "begun" => return Some(Heard::Begun(index)),
+        "done" => Outcome::Done { output: output(section) },
+        "unneeded" => Outcome::NotNeeded,
+        "skipped" => Outcome::Skipped { because: number() },
+        "failed" => Outcome::Failed {
+            step: number().unwrap_or_default(),
+            status: number().and_then(|status| i32::try_from(status).ok()).unwrap_or(1),
+            output: output(section),
+        },
+        _ => return None,
+    };
+    Some(Heard::Ended(index, outcome))
+}
+
+fn output(section: &Section<'_>) -> String {
+    String::from_utf8_lossy(section.body).trim_end().to_owned()
+}
+
+/// Collects a reply and tells of each task as soon as the host does.
 pub(crate) struct Progress<'a> {
     pub(crate) reply: Vec<u8>,
+    nonce: String,
     marker: Vec<u8>,
     scanned: usize,
-    begun: &'a mut (dyn FnMut(usize) + Send),
+    /// Where the section began that the host is in: what a task printed is whole when the next one begins.
+    open: Option<usize>,
+    tell: &'a mut (dyn FnMut(Heard) + Send),
 }
 
 impl<'a> Progress<'a> {
-    pub(crate) fn new(nonce: &str, begun: &'a mut (dyn FnMut(usize) + Send)) -> Self {
-        Self { reply: Vec::new(), marker: format!("@{nonce} begun ").into_bytes(), scanned: 0, begun }
+    pub(crate) fn new(nonce: &str, tell: &'a mut (dyn FnMut(Heard) + Send)) -> Self {
+        let marker = format!("@{nonce} ").into_bytes();
+        Self { reply: Vec::new(), nonce: nonce.to_owned(), marker, scanned: 0, open: None, tell }
+    }
+
+    fn tell(&mut self, from: usize, to: usize) {
+        let heard = self.reply.get(from..to).and_then(|piece| sections(piece, &self.nonce).first().and_then(heard));
+        if let Some(heard) = heard {
+            (self.tell)(heard);
+        }
+    }
+
+    /// A marker line from `start`, its own line end at `end`.
+    fn marked(&mut self, start: usize, end: usize) {
+        // A marker begins with the line end before it.
+        let before = start.saturating_sub(1);
+        if let Some(open) = self.open.take() {
+            self.tell(open, before);
+        }
+        let begins = self.reply.get(start + self.marker.len()..end).is_some_and(|head| head.starts_with(b"begun "));
+        if begins {
+            self.tell(before, end + 1);
+        } else {
+            self.open = Some(before);
+        }
     }
 }
 
@@ -82,13 +128,49 @@ impl Sink for Progress<'_> {
         while let Some(length) =
             self.reply.get(self.scanned..).and_then(|rest| rest.iter().position(|byte| *byte == b'\n'))
         {
-            let line = self.reply.get(self.scanned..self.scanned + length).unwrap_or_default();
-            if let Some(index) = line.strip_prefix(self.marker.as_slice())
-                && let Some(index) = std::str::from_utf8(index).ok().and_then(|text| text.parse().ok())
-            {
-                (self.begun)(index);
+            let (start, end) = (self.scanned, self.scanned + length);
+            if start > 0 && self.reply.get(start..end).is_some_and(|line| line.starts_with(&self.marker)) {
+                self.marked(start, end);
             }
-            self.scanned += length + 1;
+            self.scanned = end + 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPLY: &[u8] = b"banner\n\n@n begin\n\n@n begun 0\n\n@n done 0\nsaid\n@x done 7\n\n@n begun 1\n\n@n failed 1 0 3\nno\n\n@n skipped 2 1\n\n@n end\n";
+
+    #[test]
+    fn what_is_told_on_the_way_is_what_the_whole_says() {
+        for size in [1, 2, 7, REPLY.len()] {
+            let mut told = Vec::new();
+            let mut tell = |heard| told.push(heard);
+            let mut progress = Progress::new("n", &mut tell);
+            for piece in REPLY.chunks(size) {
+                progress.accept(piece);
+            }
+            assert_eq!(
+                told,
+                [
+                    Heard::Begun(0),
+                    Heard::Ended(0, Outcome::Done { output: "said\n@x done 7".to_owned() }),
+                    Heard::Begun(1),
+                    Heard::Ended(1, Outcome::Failed { step: 0, status: 3, output: "no".to_owned() }),
+                    Heard::Ended(2, Outcome::Skipped { because: Some(1) }),
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn a_task_is_told_of_when_it_begins() {
+        let mut told = Vec::new();
+        let mut tell = |heard| told.push(heard);
+        let mut progress = Progress::new("n", &mut tell);
+        progress.accept(b"\n@n begin\n\n@n begun 0\n");
+        assert_eq!(told, [Heard::Begun(0)]);
     }
 }

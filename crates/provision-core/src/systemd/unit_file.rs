@@ -168,6 +168,14 @@ impl UnitFile {
         Ok(())
     }
 
+    /// Adds a section at the end of the file if it is not there yet, with nothing in it.
+    ///
+    /// # Errors
+    /// When the section's name cannot be one.
+    pub fn push_section(&mut self, name: &str) -> Result<(), SettingError> {
+        self.open(name).map(|_| ())
+    }
+
     /// The sections in order.
     #[must_use]
     pub fn sections(&self) -> &[Section] {

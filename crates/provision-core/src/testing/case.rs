@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use crate::plan::asset::{Assets, NoAssets};
 use crate::plan::input::{Inputs, Origin};
 use crate::plan::problem::Source;
+use crate::probe::UnitState;
 use crate::report::Outcome;
 use crate::resource::Kind;
 
@@ -90,6 +91,16 @@ impl Case {
     #[must_use]
     pub fn given_link(self, path: &str, target: &str) -> Self {
         self.given(|state| state.put_link(path, target))
+    }
+
+    /// Puts a unit on the host that is loaded, in this state (`active`, `failed`, `activating/auto-restart`...) and
+    /// with this state of its file (`enabled`, `static`, `generated`...).
+    #[must_use]
+    pub fn given_unit(self, name: &str, active: &str, file: &str) -> Self {
+        let (active, sub) = active.split_once('/').unwrap_or((active, ""));
+        let [load, active, sub, file] = ["loaded", active, sub, file].map(str::to_owned);
+        let unit = UnitState { load, active, sub, file, stale: false };
+        self.given(|state| _ = state.units.insert(name.to_owned(), unit))
     }
 
     /// Changes the host in any other way.
@@ -184,6 +195,15 @@ impl Case {
         let changes = self.changes();
         let left: Vec<_> = changes.changed().collect();
         assert!(changes.is_empty(), "left after the apply: {left:?} {:?}", changes.undecided().collect::<Vec<_>>());
+        self
+    }
+
+    /// Applies, and expects that it does not succeed, as [`super::State::fail_at`] has it.
+    pub fn fails(self) -> Self {
+        match wait(apply(self.changes(), &self.host, &ignore)) {
+            Ok(report) => assert!(!report.succeeded(), "{report:#?}"),
+            Err(error) => panic!("nothing was tried: {error}"),
+        }
         self
     }
 

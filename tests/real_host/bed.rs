@@ -1,4 +1,4 @@
-//! What is proved on real hosts. So far: that they are what the other cases will take them for.
+//! That the hosts of the bed are what the other cases take them for.
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -1,0 +1,7 @@
+//! What is proved on real hosts: systemd, podman, firewalld, haproxy and sshd, in network namespaces of their own.
+
+mod bed;
+mod hosts;
+mod kinds;
+mod registry;
+mod support;
