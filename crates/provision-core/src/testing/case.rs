@@ -199,7 +199,7 @@ impl Case {
     }
 
     /// Applies, and expects that it does not succeed, as [`super::State::fail_at`] has it.
-    pub fn fails(self) -> Self {
+    pub fn interrupted(self) -> Self {
         match wait(apply(self.changes(), &self.host, &ignore)) {
             Ok(report) => assert!(!report.succeeded(), "{report:#?}"),
             Err(error) => panic!("nothing was tried: {error}"),
