@@ -314,7 +314,7 @@ impl Service {
         for cause in &context.causes {
             let asked = self.answer(cause);
             if asked > OnChange::None {
-                reasons.push(format!("{} changes", cause.address));
+                reasons.push(format!("because {} changes", cause.address));
             }
             answer = answer.max(asked);
         }
