@@ -157,6 +157,15 @@ pub(crate) mod trial {
         [&["dash"], &["bash", "--posix"], &["busybox", "ash"]]
     }
 
+    /// Puts an executable program of a shell into a directory, which is then to stand first in a test's `PATH`.
+    #[cfg(unix)]
+    pub(crate) fn tool(directory: &std::path::Path, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = directory.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     /// Runs a shell with some arguments and input, and gives its standard output.
     pub(crate) fn run(shell: &[&str], arguments: &[&str], input: &[u8]) -> Vec<u8> {
         let mut child = Command::new(shell[0])

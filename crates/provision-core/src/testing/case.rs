@@ -174,7 +174,7 @@ impl Case {
 
     /// Applies, and expects the resource to fail with this message.
     #[must_use]
-    pub fn fails(self, message: &str) -> Self {
+    pub fn fails_with(self, message: &str) -> Self {
         let report = match wait(apply(self.changes(), &self.host, &ignore)) {
             Ok(report) => report,
             Err(error) => panic!("cannot apply: {error}"),
