@@ -425,7 +425,7 @@ fn an_apply_cut_between_the_two_files_is_taken_forward() {
             state.lacks_openssl = lacks_openssl;
             state.fail_at = Some(state.log.len() + 1);
         });
-        let case = case.fails("cannot put the file /srv/x.crt in place: told to fail");
+        let case = case.fails_with("cannot put the file /srv/x.crt in place: told to fail");
         let (certificate, key) = (read(&case, CERTIFICATE), read(&case, KEY));
         assert!(!key_matches(&certificate, &key).unwrap());
         let case = case.mended();

@@ -193,7 +193,7 @@ fn haproxy_checks_it_unless_told_not_to() {
         state.statuses.insert(["haproxy", "-c", "-f", "%s"].map(str::to_owned).to_vec(), 1);
     };
     let case = haproxy(IPV6).given_file(PATH, "old\n", "0644").given(broken);
-    let case = case.fails("cannot put the file /etc/haproxy/haproxy.cfg in place: refused by its validation");
+    let case = case.fails_with("cannot put the file /etc/haproxy/haproxy.cfg in place: refused by its validation");
     assert_eq!(written(&case), "old\n");
     haproxy(&format!("check = false\n{IPV6}")).given(broken).mended();
 }
