@@ -20,7 +20,7 @@ fn plan(bed: &Testbed, host: &Host) -> Plan {
 fn introduce(client: &Host, registry: &Host) -> Result<(), Error> {
     let hosts = format!("{} registry4.example.com\n{} registry6.example.com\n", registry.ipv4, registry.ipv6);
     client.sh(&format!("grep -q registry4 /etc/hosts || printf '{hosts}' >>/etc/hosts"))?.ok()?;
-    let authority = registry.read("/etc/registry/certificates/site.crt")?;
+    let authority = registry.read("/etc/registry/authority/site.crt")?;
     for name in ["registry4", "registry6"] {
         client.copy_in(&format!("/etc/containers/certs.d/{name}.example.com:8443/ca.crt"), &authority)?;
     }
@@ -65,7 +65,7 @@ fn registry_is_brought_up_used_rebooted_and_mended() -> Result<(), Error> {
     let first = plan.applied_twice(bed, &host)?;
     assert_eq!(first.changes(), dry.changes());
     assert!(first.json()["hosts"][0]["outputs"].to_string().contains("podman login"), "{}", first.stdout);
-    let modes = host.sh("stat -c '%a %n' /etc/registry/certificates/site.key /etc/registry/certificates/server.key /etc/registry/auth/htpasswd")?.ok()?;
+    let modes = host.sh("stat -c '%a %n' /etc/registry/authority/site.key /etc/registry/certificates/server.key /etc/registry/auth/htpasswd")?.ok()?;
     assert!(modes.lines().all(|line| line.starts_with("600 ")), "{modes}");
 
     // A dry run of what is there leaves nothing behind either.
@@ -102,10 +102,10 @@ fn registry_is_brought_up_used_rebooted_and_mended() -> Result<(), Error> {
     used_from(&client, bed)?;
 
     // A new name in the certificate reaches what serves it, and the authority stays the same.
-    let authority = host.read("/etc/registry/certificates/site.crt")?;
+    let authority = host.read("/etc/registry/authority/site.crt")?;
     let renamed = plan.clone().variable("names", "registry4.example.com,registry6.example.com,other.example.com");
     renamed.mends(bed, &[("certificate.server", "replace"), ("service.registry", "restart")])?;
-    assert_eq!(host.read("/etc/registry/certificates/site.crt")?, authority, "the authority changed");
+    assert_eq!(host.read("/etc/registry/authority/site.crt")?, authority, "the authority changed");
     used_from(&client, bed)
 }
 
