@@ -23,6 +23,7 @@ use crate::resource::{Context, Relation, Thing};
 use crate::secret::Secrets;
 
 pub use apply::apply;
+pub(crate) use apply::owed_run;
 
 /// Why a host could not be observed or changed as a whole.
 #[derive(Debug, thiserror::Error)]

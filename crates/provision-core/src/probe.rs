@@ -9,6 +9,8 @@ use crate::attribute::{Account, Mode};
 use crate::path::AbsPath;
 
 pub(crate) mod reply;
+#[cfg(test)]
+mod runtime_tests;
 pub(crate) mod script;
 #[cfg(test)]
 mod tests;

@@ -19,11 +19,17 @@ use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
 
+pub mod certificate;
+pub mod certificate_authority;
 pub mod check;
+pub mod command;
 pub mod container;
 pub(crate) mod definition;
 pub mod directory;
 pub mod file;
+pub mod firewall;
+pub mod haproxy;
+pub mod image;
 pub mod link;
 pub mod network;
 pub mod pod;
@@ -37,12 +43,18 @@ pub static KINDS: &[&Kind] = &[
     &directory::KIND,
     &file::KIND,
     &link::KIND,
+    &certificate_authority::KIND,
+    &certificate::KIND,
+    &image::KIND,
     &container::KIND,
     &pod::KIND,
     &volume::KIND,
     &network::KIND,
     &unit::KIND,
     &service::KIND,
+    &firewall::KIND,
+    &haproxy::KIND,
+    &command::KIND,
     &check::KIND,
 ];
 
@@ -126,6 +138,12 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// authority's key. The change is none where only that check is to come: a key must not travel for anything else.
     fn reads(&self, _change: &Change) -> Vec<AbsPath> {
         Vec::new()
+    }
+
+    /// Resources whose change makes the steps of this one necessary. From the moment one of them changes the steps are owed
+    /// until they are done, however often an apply ends early.
+    fn when_changed(&self) -> &[Address] {
+        &[]
     }
 
     /// What is watched, at each apply, once everything that the resource wants is there.
@@ -247,7 +265,7 @@ pub struct Context<'a> {
     pub(crate) command: bool,
     /// The changes that reach this resource through what it uses.
     pub causes: Vec<Cause>,
-    /// Units that are owed a restart since an earlier apply.
+    /// Units that are owed a restart since an earlier apply, and commands that are owed a run.
     pub owed: &'a [String],
 }
 
@@ -267,7 +285,8 @@ impl Context<'_> {
     /// Whether anything upstream changes at all.
     #[must_use]
     pub fn anything_pending(&self) -> bool {
-        !self.upstream.is_empty()
+        // A command provides nothing that could tell.
+        !self.upstream.is_empty() || self.command
     }
 
     /// Whether a resource upstream provides a thing, changed or not.

@@ -47,7 +47,7 @@ pub(crate) const WHOLE: &str = "#whole";
 /// The program is taken from standard input by its exact length; what follows it there is left for the program to read.
 /// `dd` is the one POSIX tool that can promise that: shells and `head` may read ahead. `iflag=fullblock` (GNU, BusyBox
 /// and toybox) makes it wait for the whole program when the network delivers it in pieces. Of a program that was cut on
-/// its way nothing runs: [`WHOLE`] is its last line.
+/// its way nothing runs: `WHOLE` is its last line.
 #[must_use]
 pub fn bootstrap(program: &str, become_: Become) -> String {
     let mut line = String::from("exec ");
@@ -155,6 +155,15 @@ pub(crate) mod trial {
     /// The shells that a host may have. `tests/run` installs them all; a missing one fails the test that wants it.
     pub(crate) fn shells() -> [&'static [&'static str]; 3] {
         [&["dash"], &["bash", "--posix"], &["busybox", "ash"]]
+    }
+
+    /// Puts an executable program of a shell into a directory, which is then to stand first in a test's `PATH`.
+    #[cfg(unix)]
+    pub(crate) fn tool(directory: &std::path::Path, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = directory.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Runs a shell with some arguments and input, and gives its standard output.

@@ -9,6 +9,8 @@ use crate::path::AbsPath;
 use crate::probe::Guard;
 
 pub(crate) mod reply;
+#[cfg(test)]
+mod runtime_tests;
 pub(crate) mod script;
 #[cfg(test)]
 mod tests;

@@ -389,8 +389,12 @@ impl State {
         }
         // What a guard found missing is there once the command has run.
         for need in &run.guards {
-            if let Need::Fails(guard) = need {
-                self.statuses.insert(guard.argv.clone(), 0);
+            match need {
+                Need::Fails(guard) => {
+                    self.statuses.insert(guard.argv.clone(), 0);
+                }
+                Need::Absent(path) => self.put_file(path.as_str(), b"", "0644"),
+                Need::Succeeds(_) => {}
             }
         }
         Ok(true)

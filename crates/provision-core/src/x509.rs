@@ -41,8 +41,9 @@ mod spec;
 
 pub use difference::{Consequence, Difference, Expiry, Found, authority_differences, leaf_differences};
 pub use error::Error;
+pub(crate) use error::timestamp;
 pub use inspect::{CertificateInfo, inspect, issued_by, key_matches};
-pub use issue::{generate_authority, issue_leaf, renew_authority, self_signed_leaf};
+pub use issue::{check_may_issue, generate_authority, issue_leaf, renew_authority, self_signed_leaf};
 pub use key::{KeyAlgorithm, KeyType, UnknownKeyType, public_key_sha256};
 pub use san::{DnsName, San, SanError};
 pub use spec::{AuthoritySpec, LeafSpec, Lifetime, Names, SpecError, SubjectText, Usages};

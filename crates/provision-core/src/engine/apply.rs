@@ -276,13 +276,7 @@ impl Run<'_> {
     }
 
     fn make_batch(&self, members: &[usize], work: &[Work]) -> Batch {
-        let restarts: Vec<(usize, Vec<String>)> = members
-            .iter()
-            .filter_map(|at| match work.get(*at) {
-                Some(Work::Steps(steps)) => Some((*at, restarted(steps))),
-                _ => None,
-            })
-            .collect();
+        let debts = self.debts(work);
         let tasks = members
             .iter()
             .filter_map(|at| {
@@ -290,19 +284,45 @@ impl Run<'_> {
                 let closure = self.changes.graph.closure(*at, Relation::After);
                 let after = members.iter().enumerate().filter(|(_, other)| closure.contains(other)).map(|(i, _)| i);
                 let signals = self.change(*at).is_some_and(|change| change.signal > crate::change::Signal::None);
-                let mut owes: Vec<String> = restarts
+                let mut owes: Vec<String> = debts
                     .iter()
-                    .filter(|(service, _)| signals && self.changes.graph.closure(*service, Relation::Uses).contains(at))
-                    .flat_map(|(_, units)| units.clone())
+                    .filter(|debt| signals && debt.causes.contains(at))
+                    .flat_map(|debt| debt.names.clone())
                     .collect();
                 owes.sort();
                 owes.dedup();
                 let address = self.address(*at)?;
-                Some(Task { address, after: after.collect(), steps: steps.clone(), owes, pays: settled(steps) })
+                let mut pays = settled(steps);
+                pays.extend(debts.iter().filter(|debt| debt.debtor == *at).flat_map(|debt| debt.names.clone()));
+                pays.sort();
+                pays.dedup();
+                Some(Task { address, after: after.collect(), steps: steps.clone(), owes, pays })
             })
             .collect();
         let (plan, step_limit) = (self.changes.graph.plan().to_owned(), self.changes.host.step_limit);
         Batch { tasks, plan, step_limit }
+    }
+
+    /// What this apply will owe, in whichever batch: a check may stand between a cause and what follows from it.
+    fn debts(&self, work: &[Work]) -> Vec<Debt> {
+        let graph = &self.changes.graph;
+        let mut debts = Vec::new();
+        for (debtor, work) in work.iter().enumerate() {
+            let (Work::Steps(steps), Some(vertex)) = (work, graph.vertex(debtor)) else { continue };
+            let names = restarted(steps);
+            if !names.is_empty() {
+                debts.push(Debt { debtor, names, causes: graph.closure(debtor, Relation::Uses) });
+            }
+            let triggers = vertex.resource.when_changed();
+            if !triggers.is_empty() {
+                let found = graph.resources().enumerate().filter(|(_, (address, _))| triggers.contains(address));
+                let found: Vec<usize> = found.map(|(index, _)| index).collect();
+                let beyond = found.iter().flat_map(|index| graph.closure(*index, Relation::Uses));
+                let causes = beyond.chain(found.iter().copied()).collect();
+                debts.push(Debt { debtor, names: vec![owed_run(&vertex.address)], causes });
+            }
+        }
+        debts
     }
 
     fn outcome(&self, at: usize, outcome: &step::Outcome, members: &[usize], steps: &[String]) -> Outcome {
@@ -404,6 +424,21 @@ impl Run<'_> {
     }
 }
 
+/// Something that must follow from a change, in this apply or a later one.
+struct Debt {
+    /// The resource that does it.
+    debtor: usize,
+    /// Under which the host notes it.
+    names: Vec<String>,
+    /// The resources whose change makes it necessary.
+    causes: BTreeSet<usize>,
+}
+
+/// The name under which a host notes that a command is owed; no unit can have it, for the `=`.
+pub(crate) fn owed_run(address: &Address) -> String {
+    format!("{}={}", address.kind(), address.name())
+}
+
 /// The units that some steps restart or reload.
 fn restarted(steps: &[Step]) -> Vec<String> {
     steps
@@ -431,6 +466,11 @@ fn settled(steps: &[Step]) -> Vec<String> {
 
 /// What still differs, on one line.
 fn still(change: &Change) -> String {
+    if change.action == Action::Run {
+        let reasons =
+            if change.reasons.is_empty() { String::new() } else { format!(": {}", change.reasons.join(", ")) };
+        return format!("it would run again{reasons}");
+    }
     let mut parts: Vec<String> = change
         .attributes
         .iter()
@@ -438,10 +478,7 @@ fn still(change: &Change) -> String {
         .collect();
     parts.extend(change.reasons.iter().cloned());
     if parts.is_empty() {
-        parts.push(match change.action {
-            Action::Run => "its guards still say that it must run".to_owned(),
-            action => format!("it would {} again", action.word()),
-        });
+        parts.push(format!("it would {} again", change.action.word()));
     }
     parts.join(", ")
 }

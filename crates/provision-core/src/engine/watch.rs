@@ -13,6 +13,8 @@ use crate::connection::Connection;
 use crate::transport::TransportError;
 
 mod http;
+#[cfg(test)]
+pub(crate) mod server;
 mod tls;
 
 pub(crate) use tls::Trust;

@@ -154,7 +154,10 @@ fn collect<R: Read>(entries: tar::Entries<'_, R>, length: u64) -> Result<Content
         let path = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
         let size = if file { entry.size() } else { 0 };
         // Passing over what is not there succeeds.
-        if !kind.is_gnu_sparse() && entry.raw_file_position().saturating_add(size.next_multiple_of(BLOCK)) > length {
+        if !kind.is_gnu_sparse()
+            && entry.raw_file_position().saturating_add(size.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX))
+                > length
+        {
             return Err(stop(ErrorKind::UnexpectedEof.into(), before + 1));
         }
         kept += path.len();

@@ -229,6 +229,23 @@ impl<'a> Fields<'a> {
             .collect()
     }
 
+    /// A list whose items are tables with known fields, or text that stands for one; empty when the field is absent.
+    pub fn items<T: FromStr<Err: Display>>(&self, name: &'static str) -> Vec<Item<'a, T>> {
+        let Some(node) = self.take(name) else { return Vec::new() };
+        let Value::Array(items) = &node.value else {
+            self.wrong_type(name, node, "a list");
+            return Vec::new();
+        };
+        let item = |(index, item): (usize, &'a Node)| match &item.value {
+            Value::Table(table) => {
+                let label = format!("{}.{name}[{index}]", self.label);
+                Some(Item::Table(Fields::new(label, table, item.place, self.problems)))
+            }
+            _ => self.parse(name, item).map(Item::Text),
+        };
+        items.iter().enumerate().filter_map(item).collect()
+    }
+
     /// A finding about a setting that [`Fields::settings`] gave.
     pub fn setting_problem(&self, setting: &Setting, message: impl Into<String>, help: impl Into<String>) {
         self.problems.borrow_mut().add_help(setting.place, message, help);
@@ -335,6 +352,14 @@ impl<'a> Fields<'a> {
             format!("it takes {wanted}"),
         );
     }
+}
+
+/// One entry of [`Fields::items`].
+pub enum Item<'a, T> {
+    /// The short form.
+    Text(T),
+    /// The long form.
+    Table(Fields<'a>),
 }
 
 /// One entry of [`Fields::settings`].

@@ -65,7 +65,8 @@ pub(crate) fn is_template(text: &str) -> bool {
 }
 
 fn lone_expression(text: &str) -> Option<&str> {
-    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    // Not trimmed: the newline behind it may be the end of a file's only line.
+    let inner = text.strip_prefix("{{")?.strip_suffix("}}")?;
     (!inner.contains("{{") && !inner.contains("}}") && !inner.contains("{%")).then_some(inner)
 }
 
@@ -181,6 +182,7 @@ mod tests {
         let context = context! { input => context! { port => 8443, list => ["a", "b"] } };
         assert_eq!(templates.render("{{ input.port }}", &context).unwrap(), Rendered::from(8443));
         assert_eq!(templates.render("{{ input.port }}/tcp", &context).unwrap(), Rendered::from("8443/tcp"));
+        assert_eq!(templates.render("{{ input.port }}\n", &context).unwrap(), Rendered::from("8443\n"));
         assert!(templates.render("{{ input.prot }}", &context).is_err());
         assert!(templates.render("x{{ input.prot }}", &context).is_err());
     }

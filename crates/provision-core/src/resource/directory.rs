@@ -98,8 +98,20 @@ pub(crate) fn ownership(fields: &Fields<'_>) -> Ownership {
 
 /// Compares `owner` and `group`, each only where the plan sets it.
 pub(crate) fn compare_ownership(change: &mut Change, before: Option<&Entry>, wanted: &Ownership) {
+    compare_ownership_as(change, ["owner", "group"], before, wanted);
+}
+
+/// The same under other names, for a resource of several files.
+pub(crate) fn compare_ownership_as(
+    change: &mut Change,
+    names: [&'static str; 2],
+    before: Option<&Entry>,
+    wanted: &Ownership,
+) {
     let Ownership { user, group } = wanted;
-    let sides = [("owner", user, before.map(|entry| &entry.user)), ("group", group, before.map(|entry| &entry.group))];
+    let [as_owner, as_group] = names;
+    let sides =
+        [(as_owner, user, before.map(|entry| &entry.user)), (as_group, group, before.map(|entry| &entry.group))];
     for (name, wanted, found) in sides {
         if let Some(wanted) = wanted
             && found.is_none_or(|found| !found.is(wanted))

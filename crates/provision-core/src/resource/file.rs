@@ -205,18 +205,24 @@ impl FileSpec {
 
     /// The step that makes a change of [`FileSpec::diff`].
     pub(crate) fn step(&self, change: &Change, answers: &Answers) -> Result<Step, Undecided> {
-        let Self { path, content, secret: _, mode, ownership, validate } = self;
-        let path = path.clone();
         if change.action == Action::Update && change.attributes.iter().all(|attribute| attribute.name != "content") {
-            return Ok(Step::SetAttributes { path, mode: Some(*mode), ownership: ownership.clone() });
+            let Self { path, mode, ownership, .. } = self;
+            return Ok(Step::SetAttributes { path: path.clone(), mode: Some(*mode), ownership: ownership.clone() });
         }
+        self.put(answers)
+    }
+
+    /// The step that puts the whole file in place.
+    pub(crate) fn put(&self, answers: &Answers) -> Result<Step, Undecided> {
+        let Self { path, content, secret: _, mode, ownership, validate } = self;
         // A new file would belong to whoever writes it: what the plan leaves open stays with whom it was.
-        let mut kept = ownership.clone();
-        if let Some(entry) = answers.path(&path)?.entry() {
-            kept.user.get_or_insert(crate::attribute::Account::Id(entry.user.id));
-            kept.group.get_or_insert(crate::attribute::Account::Id(entry.group.id));
+        let mut ownership = ownership.clone();
+        if let Some(entry) = answers.path(path)?.entry() {
+            ownership.user.get_or_insert(crate::attribute::Account::Id(entry.user.id));
+            ownership.group.get_or_insert(crate::attribute::Account::Id(entry.group.id));
         }
-        Ok(Step::PutFile { path, content: content.clone(), mode: *mode, ownership: kept, validate: validate.clone() })
+        let (path, content, validate) = (path.clone(), content.clone(), validate.clone());
+        Ok(Step::PutFile { path, content, mode: *mode, ownership, validate })
     }
 }
 

@@ -132,7 +132,7 @@ impl FromStr for OnChange {
 
 /// A unit that can run, `.service` added where there is no type.
 #[derive(Debug)]
-struct Runnable(UnitName);
+pub(crate) struct Runnable(pub(crate) UnitName);
 
 impl FromStr for Runnable {
     type Err = String;

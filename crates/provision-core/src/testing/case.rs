@@ -16,6 +16,7 @@ use crate::plan::asset::{Assets, NoAssets};
 use crate::plan::input::{Inputs, Origin};
 use crate::plan::problem::Source;
 use crate::probe::UnitState;
+use crate::report::Outcome;
 use crate::resource::Kind;
 
 /// The time at which every case happens.
@@ -168,6 +169,23 @@ impl Case {
         self.apply_once();
         let done = self.host.with(|state| state.log.get(before..).unwrap_or_default().join("; "));
         assert_eq!(done, expected);
+        self
+    }
+
+    /// Applies, and expects the resource to fail with this message.
+    #[must_use]
+    pub fn fails_with(self, message: &str) -> Self {
+        let report = match wait(apply(self.changes(), &self.host, &ignore)) {
+            Ok(report) => report,
+            Err(error) => panic!("cannot apply: {error}"),
+        };
+        let outcome = report.resources.iter().find(|(address, _)| address.to_string() == self.address);
+        match outcome {
+            Some((_, Outcome::Failed { message: found } | Outcome::NotConverged { message: found })) => {
+                assert_eq!(found, message);
+            }
+            other => panic!("{} did not fail: {other:?}", self.address),
+        }
         self
     }
 

@@ -117,7 +117,7 @@ pub enum Error {
 }
 
 /// A time as messages and changes show it, such as `2026-10-01T12:00:00Z`: UTC and whole seconds, as in certificates.
-pub(super) fn timestamp(time: OffsetDateTime) -> String {
+pub(crate) fn timestamp(time: OffsetDateTime) -> String {
     let time = time.to_offset(UtcOffset::UTC).replace_nanosecond(0).unwrap_or(time);
     time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
 }

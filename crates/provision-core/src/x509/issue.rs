@@ -173,7 +173,11 @@ fn read_pair(issuer: &IssuerPem<'_>) -> Result<(CertificateInfo, Zeroizing<KeyPa
     }
 }
 
-fn check_may_issue(authority: &CertificateInfo, now: OffsetDateTime) -> Result<(), Error> {
+/// Whether an authority may issue certificates at `now`.
+///
+/// # Errors
+/// When its certificate does not allow it, or is not valid at that time.
+pub fn check_may_issue(authority: &CertificateInfo, now: OffsetDateTime) -> Result<(), Error> {
     let subject = authority.called().to_owned();
     if !authority.is_ca {
         return Err(Error::NotAnAuthority { subject, why: "its basic constraints do not say that it is an authority" });

@@ -1,0 +1,200 @@
+//! Guards, podman's images and firewalld's zones, asked through every shell that a host may have, with the tools made up.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::shell::trial::{run, shells, tool};
+
+const ID: &str = "b7c1f2d9a0e34856b7c1f2d9a0e34856b7c1f2d9a0e34856b7c1f2d9a0e34856";
+
+/// Asks as an ordinary user whose home and tools are in a directory of the test's own.
+fn ask(shell: &[&str], home: &Path, asks: &[Ask]) -> Answers {
+    let home = home.to_str().unwrap();
+    let program = format!(
+        "HOME={home}; PATH={home}/bin:$PATH; id() {{ echo 1000; }}\n\
+         unset XDG_DATA_HOME XDG_CONFIG_HOME CONTAINERS_STORAGE_CONF STORAGE_DRIVER\n{}",
+        script::program(asks, "n0nce")
+    );
+    let reply = run(shell, &["-c", &program], b"");
+    let asks: Vec<&Ask> = asks.iter().collect();
+    reply::read(&asks, &reply, "n0nce").unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&reply)))
+}
+
+fn home() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("bin")).unwrap();
+    home
+}
+
+fn guard(argv: &[&str], directory: Option<&str>) -> Guard {
+    let argv = argv.iter().map(|word| (*word).to_owned()).collect();
+    Guard { argv, directory: directory.map(|path| path.parse().unwrap()), limit: Duration::from_secs(1) }
+}
+
+#[test]
+fn a_guard_answers_with_its_exit_status() {
+    let hostile = "a 'b' \"c\" $(touch x) `id` \\ \n -n";
+    let guards = [
+        (guard(&["true"], None), 0),
+        (guard(&["false"], None), 1),
+        (guard(&["sh", "-c", "echo noise; echo noise >&2; exit 7"], None), 7),
+        (guard(&["test", hostile, "=", hostile], None), 0),
+        (guard(&["cat"], None), 0),
+        (guard(&["sh", "-c", "test \"$PWD\" = /"], Some("/")), 0),
+        (guard(&["no-such-program"], None), 127),
+        (guard(&["/etc/passwd"], None), 126),
+        (guard(&["true"], Some("/no/such/directory")), 126),
+        (guard(&["sleep", "9"], None), 124),
+    ];
+    for shell in shells() {
+        let home = home();
+        let asks: Vec<Ask> = guards.iter().map(|(guard, _)| Ask::Guard(guard.clone())).collect();
+        let answers = ask(shell, home.path(), &asks);
+        for (guard, status) in &guards {
+            assert_eq!(answers.guard(guard), Ok(status), "{:?} {shell:?}", guard.argv);
+        }
+    }
+}
+
+/// Puts a list of images where podman would keep it.
+fn store(root: &Path, driver: &str, names: &[&str]) {
+    let directory = root.join(format!("{driver}-images"));
+    fs::create_dir_all(&directory).unwrap();
+    // As podman 4.3 wrote it.
+    let images = serde_json::json!([{
+        "id": ID,
+        "digest": "sha256:1111",
+        "names": names,
+        "layer": "2222",
+        "metadata": "{}",
+        "big-data-names": [format!("sha256:{ID}"), "manifest-sha256:1111", "manifest", "signature"],
+        "big-data-sizes": { "manifest": 7 },
+        "big-data-digests": {
+            "manifest": "sha256:1111",
+            "manifest-sha256:3333": "sha256:3333",
+            format!("sha256:{ID}"): format!("sha256:{ID}"),
+        },
+        "created": "2026-06-01T12:00:00Z",
+    }]);
+    fs::write(directory.join("images.json"), images.to_string()).unwrap();
+}
+
+fn state(names: &[&str]) -> ImageState {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    ImageState { id: ID.to_owned(), digests: vec!["sha256:1111".to_owned(), "sha256:3333".to_owned()], names }
+}
+
+/// A podman that must not be run: asking changes nothing, and it would.
+fn forbidden_podman(home: &Path) {
+    tool(&home.join("bin"), "podman", "echo run >\"$HOME/podman-was-run\"");
+}
+
+#[test]
+fn images_are_read_without_running_podman() {
+    for shell in shells() {
+        let home = home();
+        forbidden_podman(home.path());
+        let asks = [Ask::Images];
+        assert_eq!(ask(shell, home.path(), &asks).images(), Ok(&vec![]), "{shell:?}");
+        store(&home.path().join(".local/share/containers/storage"), "overlay", &["localhost/b:1", "localhost/a:1"]);
+        let answers = ask(shell, home.path(), &asks);
+        assert_eq!(answers.images(), Ok(&vec![state(&["localhost/a:1", "localhost/b:1"])]), "{shell:?}");
+        assert!(!home.path().join("podman-was-run").exists());
+    }
+}
+
+#[test]
+fn the_store_is_where_storage_conf_says() {
+    let cases = [
+        "[storage]\ndriver = \"overlay\"\n# graphroot = \"/wrong\"\ngraphroot = \"$HOME/two words\"\n",
+        "[storage]\nrootless_storage_path = '$HOME/two words'\ngraphroot=\"\"\n",
+        "[storage]\ngraphroot = \"/nowhere\"\nimagestore = \"HERE/two words\"\n",
+        "[storage.options]\nadditionalimagestores = [\"/none\", \"HERE/two words\"]\nmount_program = \"/x\"\n",
+        "[storage.options]\n  additionalimagestores = [ # why\n    \"/none\",\n    'HERE/two words',\n  ]\n[x]\ny = [\"/z\"]\n",
+    ];
+    for shell in shells() {
+        for conf in cases {
+            let home = home();
+            forbidden_podman(home.path());
+            let conf = conf.replace("HERE", home.path().to_str().unwrap());
+            fs::create_dir_all(home.path().join(".config/containers")).unwrap();
+            fs::write(home.path().join(".config/containers/storage.conf"), &conf).unwrap();
+            store(&home.path().join("two words"), "overlay", &["localhost/a:1"]);
+            if conf.contains("driver") {
+                store(&home.path().join("two words"), "vfs", &["localhost/of-another-driver:1"]);
+            }
+            let answers = ask(shell, home.path(), &[Ask::Images]);
+            assert_eq!(answers.images(), Ok(&vec![state(&["localhost/a:1"])]), "{shell:?} {conf}");
+        }
+    }
+}
+
+#[test]
+fn a_list_of_images_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+    for shell in shells() {
+        let home = home();
+        forbidden_podman(home.path());
+        store(&home.path().join(".local/share/containers/storage"), "overlay", &[]);
+        let list = home.path().join(".local/share/containers/storage/overlay-images/images.json");
+        fs::write(&list, "[{").unwrap();
+        let reason = ask(shell, home.path(), &[Ask::Images]).images().unwrap_err().message.clone();
+        let expected = format!("cannot read podman's images in {}: EOF while parsing", list.display());
+        assert!(reason.starts_with(&expected), "{reason}");
+        fs::remove_file(&list).unwrap();
+        fs::create_dir(&list).unwrap();
+        let reason = ask(shell, home.path(), &[Ask::Images]).images().unwrap_err().message.clone();
+        assert!(reason.contains("cannot read"), "{reason}");
+    }
+}
+
+/// busctl as it was seen to speak on Debian 13, for a firewalld with the zones public and work, of which home is only
+/// permanent and dmz only running.
+const BUSCTL: &str = r#"
+case "$*" in
+  *NameHasOwner*) echo "b ${RUNS:-true}" ;;
+  *getDefaultZone) echo 's "public"' ;;
+  *'FirewallD1.zone getPorts s public'|*'FirewallD1.zone getPorts s home') echo 'aas 2 2 "8443" "tcp" 2 "5000-5010" "udp"' ;;
+  *'FirewallD1.zone getPorts s denied') echo 'Call failed: Not Authorized: org.fedoraproject.FirewallD1.config.info' >&2; exit 1 ;;
+  *'FirewallD1.zone getPorts s '*) echo 'Call failed: INVALID_ZONE: work' >&2; exit 1 ;;
+  *'FirewallD1.zone getZones') echo 'as 2 "public" "home"' ;;
+  *'config getZoneNames') echo 'as 2 "public" "work"' ;;
+  *'config getZoneByName s public') echo 'o "/org/fedoraproject/FirewallD1/config/zone/8"' ;;
+  *'config getZoneByName s '*) echo 'Call failed: INVALID_ZONE: home' >&2; exit 1 ;;
+  *'/config/zone/8 org.fedoraproject.FirewallD1.config.zone getPorts') echo 'a(ss) 1 "22" "tcp"' ;;
+  *) echo "asked for $*" >&2; exit 1 ;;
+esac
+"#;
+
+#[test]
+fn a_zone_is_told_with_both_its_configurations() {
+    let texts = |texts: &[&str]| -> Vec<String> { texts.iter().map(|text| (*text).to_owned()).collect() };
+    let ports = ZonePorts {
+        name: "public".to_owned(),
+        running: texts(&["5000-5010/udp", "8443/tcp"]),
+        permanent: texts(&["22/tcp"]),
+    };
+    let unknown = ZoneState::Unknown { running: texts(&["home", "public"]), permanent: texts(&["public", "work"]) };
+    let zone = |name: &str| Some(name.to_owned());
+    for shell in shells() {
+        let home = home();
+        tool(&home.path().join("bin"), "busctl", BUSCTL);
+        let asks = [None, zone("public"), zone("work"), zone("home"), zone("denied")].map(Ask::Zone);
+        let answers = ask(shell, home.path(), &asks);
+        assert_eq!(answers.zone(&None), Ok(&ZoneState::Present(ports.clone())), "{shell:?}");
+        assert_eq!(answers.zone(&zone("public")), Ok(&ZoneState::Present(ports.clone())), "{shell:?}");
+        assert_eq!(answers.zone(&zone("work")), Ok(&unknown), "{shell:?}");
+        assert_eq!(answers.zone(&zone("home")), Ok(&unknown), "{shell:?}");
+        let denied = "firewalld cannot be asked: Call failed: Not Authorized: org.fedoraproject.FirewallD1.config.info";
+        assert_eq!(answers.zone(&zone("denied")).unwrap_err().message, denied);
+        tool(&home.path().join("bin"), "busctl", &format!("RUNS=false\n{BUSCTL}"));
+        assert_eq!(ask(shell, home.path(), &asks[..1]).zone(&None), Ok(&ZoneState::Stopped), "{shell:?}");
+        tool(
+            &home.path().join("bin"),
+            "busctl",
+            "echo 'Failed to connect to bus: No such file or directory' >&2; exit 1",
+        );
+        let reason = ask(shell, home.path(), &asks[..1]).zone(&None).unwrap_err().message.clone();
+        assert_eq!(reason, "firewalld cannot be asked: Failed to connect to bus: No such file or directory");
+    }
+}

@@ -1,0 +1,411 @@
+//! `image`: an image in podman's store, carried in as an archive or pulled by the host.
+
+use crate::blob::Blob;
+use crate::change::{Action, Change, Shown, Signal};
+use crate::image_archive::{ArchiveFormat, ArchivedImage, ImageArchive, Platform, SelectError};
+use crate::image_reference::ImageReference;
+use crate::plan::fields::Fields;
+use crate::probe::{Answers, Ask, ImageState, Undecided};
+use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Thing};
+use crate::step::Step;
+
+/// The kind.
+pub static KIND: Kind = Kind {
+    name: "image",
+    summary: "An image in podman's store, carried in as an archive or pulled by the host.",
+    fields: &[
+        Field {
+            name: "name",
+            takes: "image",
+            required: true,
+            doc: "The name that containers use: \"quay.io/quay/quay:v3.15\". Without a registry it is one of `localhost/`.",
+        },
+        Field {
+            name: "archive",
+            takes: "file",
+            required: false,
+            doc: "An OCI or docker archive beside the plan. It is sent when the host does not have that very image, told by \
+                  its ID; where it has it under another name, only the name is given. Exactly one of `archive` and `pull`.",
+        },
+        Field {
+            name: "pull",
+            takes: "true",
+            required: false,
+            doc: "The host pulls it when it has none of that name (or digest); never again for a newer one.",
+        },
+        Field {
+            name: "platform",
+            takes: "os/architecture",
+            required: false,
+            doc: "\"linux/arm64\": which image of an archive for several, or which is pulled. The host's own without it; \
+                  for an archive with several it must be written.",
+        },
+    ],
+    example: r#"
+[image.registry]
+name = "quay.io/quay/quay-mirror:v3.16"
+pull = true
+"#,
+    templates: &[],
+    read,
+};
+
+#[derive(Debug)]
+struct Image {
+    /// As podman keeps it.
+    name: ImageReference,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Archive { id: String, archive: Blob },
+    Registry { platform: Option<Platform> },
+}
+
+fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
+    let name: Option<ImageReference> = fields.required("name");
+    let archive: Option<String> = fields.optional("archive");
+    let pull = fields.boolean("pull");
+    let platform: Option<Platform> = fields.optional("platform");
+    if fields.has("archive") == (pull == Some(true)) {
+        let found = if fields.has("archive") { "both" } else { "neither" };
+        fields.problem(
+            "",
+            format!("{} has {found} of `archive` and `pull = true`", fields.label()),
+            "write exactly one of them",
+        );
+        return None;
+    }
+    let name = name?;
+    let source = match archive {
+        Some(file) => {
+            if name.digest().is_some() {
+                let help = "write a tag: the archive itself says which image it is";
+                fields.problem("name", "an archive's image cannot be named by a digest", help);
+                return None;
+            }
+            archived(&file, &name, platform.as_ref(), fields, setup)?
+        }
+        None if fields.has("archive") => return None,
+        None => {
+            if name.is_short() {
+                let message = format!("where {name} is pulled from depends on the host's own configuration");
+                fields.problem("name", message, "write its registry too, such as \"quay.io/...\"");
+                return None;
+            }
+            Source::Registry { platform }
+        }
+    };
+    Some(Box::new(Image { name: name.stored_name(), source }))
+}
+
+/// Finds the one image of an archive that is meant.
+fn archived(
+    file: &str,
+    name: &ImageReference,
+    platform: Option<&Platform>,
+    fields: &Fields<'_>,
+    setup: &Setup<'_>,
+) -> Option<Source> {
+    let (archive, blob) = match setup.assets.image_archive(file) {
+        Ok(found) => found,
+        Err(reason) => {
+            fields.problem("archive", reason, "a relative path starts at the plan's directory");
+            return None;
+        }
+    };
+    if let ArchiveFormat::Oci { entries: 2.. } = archive.format {
+        fields.problem(
+            "archive",
+            format!("{file} has several images, and podman loads an OCI archive only with one"),
+            "save each image into an archive of its own, or all into a docker archive",
+        );
+        return None;
+    }
+    match select(&archive, name, platform) {
+        Ok(image) => Some(Source::Archive { id: image.image_id.clone(), archive: blob }),
+        Err(error) => {
+            let help = match error {
+                SelectError::Several { .. } => "add `platform`, or give the image the name that it has in the archive",
+                SelectError::NotFound { .. } => "correct `platform`, or use an archive that has it",
+            };
+            fields.problem("archive", format!("{file}: {error}"), help);
+            None
+        }
+    }
+}
+
+/// The name need not be one of the archive's: it only chooses where there is a choice.
+fn select<'a>(
+    archive: &'a ImageArchive,
+    name: &ImageReference,
+    platform: Option<&Platform>,
+) -> Result<&'a ArchivedImage, SelectError> {
+    match archive.select(None, platform) {
+        Err(several @ SelectError::Several { .. }) => {
+            archive.select(Some(&name.to_string()), platform).map_err(|_| several)
+        }
+        found => found,
+    }
+}
+
+impl Resource for Image {
+    fn provides(&self) -> Vec<Thing> {
+        vec![Thing::Image(self.name.to_string())]
+    }
+
+    fn asks(&self) -> Vec<Ask> {
+        vec![Ask::Images]
+    }
+
+    fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
+        let Self { name, source } = self;
+        let images = match answers.images() {
+            Ok(images) => images.as_slice(),
+            // A command that comes before may well bring podman.
+            Err(_) if context.command_pending() => &[],
+            Err(reason) => return Err(Undecided::with_help(reason.message, "install podman on the host")),
+        };
+        let wanted = name.to_string();
+        let named = images.iter().find(|image| image.names.contains(&wanted));
+        match source {
+            Source::Archive { id, archive } => {
+                if named.is_some_and(|image| image.id == *id) {
+                    return Ok(Change::none());
+                }
+                let mut change = Change::new(if named.is_some() { Action::Update } else { Action::Create });
+                change.compare("id", named.map(|image| short(&image.id)), short(id));
+                change.reasons.push(if present(images, id) {
+                    "the host has this image under another name: only the name is given".to_owned()
+                } else {
+                    format!("{} are sent", size(archive.length()))
+                });
+                Ok(change.signals(Signal::Unit))
+            }
+            Source::Registry { platform: _ } => {
+                if named.is_some() || pulled(images, name) {
+                    return Ok(Change::none());
+                }
+                let mut change = Change::new(Action::Create);
+                change.differs("id", Shown::Absent, Shown::Unknown);
+                change.reasons.push(format!("the host pulls it from {}", name.registry().unwrap_or("its registry")));
+                Ok(change.signals(Signal::Unit))
+            }
+        }
+    }
+
+    fn steps(&self, _change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
+        let Self { name, source } = self;
+        let name = name.to_string();
+        let images = answers.images().map_or(&[][..], Vec::as_slice);
+        Ok(vec![match source {
+            Source::Archive { id, .. } if present(images, id) => Step::TagImage { id: id.clone(), name },
+            Source::Archive { id, archive } => Step::LoadImage { archive: archive.clone(), id: id.clone(), name },
+            Source::Registry { platform } => {
+                Step::PullImage { reference: name, platform: platform.as_ref().map(Platform::to_string) }
+            }
+        }])
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        vec![("name", self.name.to_string())]
+    }
+}
+
+fn present(images: &[ImageState], id: &str) -> bool {
+    images.iter().any(|image| image.id == id)
+}
+
+/// Whether an image of the same repository has the wanted digest, under whatever tag it came.
+fn pulled(images: &[ImageState], name: &ImageReference) -> bool {
+    let Some(digest) = name.digest() else { return false };
+    let repository = name.name();
+    let of_repository = |image: &ImageState| {
+        let mut names = image.names.iter().filter_map(|name| name.parse::<ImageReference>().ok());
+        names.any(|name| name.name() == repository)
+    };
+    images.iter().any(|image| image.digests.iter().any(|own| own == digest) && of_repository(image))
+}
+
+/// The beginning of an ID, as podman shows it.
+fn short(id: &str) -> String {
+    id.get(..12).unwrap_or(id).to_owned()
+}
+
+/// A length for people: in the units of podman and of `ls -h --si`.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    let mut tenths = bytes.saturating_mul(10) / 1000;
+    let mut units = UNITS.iter();
+    let mut unit = units.next().copied().unwrap_or_default();
+    for next in units {
+        if tenths < 10_000 {
+            break;
+        }
+        tenths /= 1000;
+        unit = next;
+    }
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use camino::Utf8PathBuf;
+    use serde_json::json;
+
+    use super::*;
+    use crate::blob::sha256_hex;
+    use crate::plan::asset::Folder;
+    use crate::testing::{Case, case};
+
+    /// A docker archive with one image of some architecture for each name, and their IDs.
+    fn archive(path: &Utf8PathBuf, images: &[(&str, &str)]) -> Vec<String> {
+        let mut tar = tar::Builder::new(std::fs::File::create(path).unwrap());
+        let mut add = |name: &str, bytes: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, name, bytes).unwrap();
+        };
+        let (mut manifest, mut ids) = (Vec::new(), Vec::new());
+        for (name, architecture) in images {
+            let layers = json!({ "type": "layers", "diff_ids": [] });
+            let config = json!({ "os": "linux", "architecture": architecture, "rootfs": layers, "author": name });
+            let config = config.to_string();
+            let id = sha256_hex(config.as_bytes());
+            add(&format!("{id}.json"), config.as_bytes());
+            manifest.push(json!({ "Config": format!("{id}.json"), "RepoTags": [name], "Layers": [] }));
+            ids.push(id);
+        }
+        add("manifest.json", json!(manifest).to_string().as_bytes());
+        tar.into_inner().unwrap();
+        ids
+    }
+
+    struct Bench {
+        _directory: tempfile::TempDir,
+        folder: Folder,
+        ids: Vec<String>,
+    }
+
+    fn bench(images: &[(&str, &str)]) -> Bench {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(directory.path().to_path_buf()).unwrap();
+        let ids = archive(&root.join("image.tar"), images);
+        Bench { _directory: directory, folder: Folder(root), ids }
+    }
+
+    impl Bench {
+        fn case(&self, fields: &str) -> Case {
+            case("image", &format!("archive = 'image.tar'\n{fields}")).assets(Arc::new(self.folder.clone()))
+        }
+
+        fn id(&self) -> String {
+            self.ids[0].clone()
+        }
+    }
+
+    fn stored(id: &str, names: &[&str], digests: &[&str]) -> ImageState {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        ImageState { id: id.to_owned(), digests: texts(digests), names: texts(names) }
+    }
+
+    const OTHER: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    #[test]
+    fn an_absent_image_is_sent_and_named() {
+        let bench = bench(&[("a:1", "amd64")]);
+        bench
+            .case("name = 'registry:1'")
+            .creates(&format!("id: (absent) -> {}", &bench.id()[..12]))
+            .because("3.0 kB are sent")
+            .steps("load the image localhost/registry:1")
+            .mended();
+    }
+
+    #[test]
+    fn a_present_image_is_not_sent_again() {
+        let bench = bench(&[("a:1", "amd64")]);
+        let id = bench.id();
+        bench.case("name = 'a:1'").given(|host| host.images.push(stored(&id, &["localhost/a:1"], &[]))).in_sync();
+        bench
+            .case("name = 'b:1'")
+            .given(|host| host.images.push(stored(&id, &["localhost/a:1"], &[])))
+            .creates(&format!("id: (absent) -> {}", &id[..12]))
+            .because("the host has this image under another name: only the name is given")
+            .steps("name the image localhost/b:1")
+            .mended();
+    }
+
+    #[test]
+    fn another_image_under_the_name_is_replaced() {
+        let bench = bench(&[("a:1", "amd64")]);
+        bench
+            .case("name = 'a:1'")
+            .given(|host| host.images.push(stored(OTHER, &["localhost/a:1"], &[])))
+            .updates(&format!("id: aaaaaaaaaaaa -> {}", &bench.id()[..12]))
+            .mended();
+    }
+
+    #[test]
+    fn the_platform_or_the_name_chooses_where_there_is_a_choice() {
+        let bench = bench(&[("a:1", "amd64"), ("a:1", "arm64"), ("b:1", "amd64")]);
+        let chosen = |fields: &str| bench.case(fields).change().attributes.remove(0).after.line();
+        assert_eq!(chosen("name = 'x:1'\nplatform = 'linux/arm64'"), bench.ids[1][..12]);
+        assert_eq!(chosen("name = 'b:1'"), bench.ids[2][..12]);
+        bench.case("name = 'x:1'").refused(
+            "3:11: image.tar: several images fit: a:1 (linux/amd64), a:1 (linux/arm64), b:1 (linux/amd64); \
+             say which by name or platform (add `platform`, or give the image the name that it has in the archive)",
+        );
+    }
+
+    #[test]
+    fn what_is_absent_is_pulled_and_what_is_there_is_left() {
+        let pulled = |name: &str| case("image", &format!("name = '{name}'\npull = true"));
+        pulled("quay.io/a/b")
+            .creates("id: (absent) -> (known after apply)")
+            .because("the host pulls it from quay.io")
+            .mended();
+        pulled("quay.io/a/b").given(|host| host.images.push(stored(OTHER, &["quay.io/a/b:latest"], &[]))).in_sync();
+        let digest = format!("sha256:{OTHER}");
+        let by_digest = format!("quay.io/a/b:1@{digest}");
+        pulled(&by_digest).steps(&format!("pull the image quay.io/a/b@{digest}")).mended();
+        pulled(&by_digest).given(|host| host.images.push(stored("b", &["quay.io/a/b:7"], &[&digest]))).in_sync();
+        pulled(&by_digest)
+            .given(|host| host.images.push(stored("b", &["quay.io/other:1"], &[&digest])))
+            .creates("id: (absent) -> (known after apply)");
+    }
+
+    #[test]
+    fn what_makes_no_sense_together_is_refused() {
+        case("image", "name = 'quay.io/a:1'")
+            .refused("2:8: image.x has neither of `archive` and `pull = true` (write exactly one of them)");
+        case("image", "name = 'a:1'\npull = true").refused(
+            "3:8: where a:1 is pulled from depends on the host's own configuration \
+             (write its registry too, such as \"quay.io/...\")",
+        );
+        case("image", "name = 'a:1'\narchive = 'x.tar'").refused(
+            "4:11: cannot read x.tar: this plan has no directory of its own (a relative path starts at the plan's directory)",
+        );
+        let bench = bench(&[("a:1", "amd64")]);
+        bench.case(&format!("name = 'a@sha256:{OTHER}'")).refused(
+            "4:8: an archive's image cannot be named by a digest (write a tag: the archive itself says which image it is)",
+        );
+    }
+
+    #[test]
+    fn sizes_are_for_people() {
+        for (bytes, text) in [
+            (0, "0.0 kB"),
+            (2_560, "2.5 kB"),
+            (999_999, "999.9 kB"),
+            (55_100_000, "55.1 MB"),
+            (1_500_000_000, "1.5 GB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Commands, images, ports and answers: steps done through every shell that a host may have, with the tools made up where
+//! they would need a real host.
+
+use std::fs;
+use std::path::Path;
+
+use time::macros::datetime;
+
+use super::reply::BatchReply;
+use super::*;
+use crate::engine::watch::server::Server;
+use crate::shell::trial::{run, shells, tool};
+use crate::x509::{self, AuthoritySpec, LeafSpec, Names};
+
+fn home() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("bin")).unwrap();
+    home
+}
+
+fn task(name: &str, steps: Vec<Step>) -> Task {
+    let address = Address::new("file", name).unwrap();
+    Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new() }
+}
+
+/// Does some tasks, and after them one whose file proves that standard input was left at its place.
+fn attempt(shell: &[&str], home: &Path, mut tasks: Vec<Task>) -> BatchReply {
+    let last = home.join("last");
+    tasks.push(task("last", vec![put(&last, b"the last")]));
+    let batch = Batch { tasks, plan: "test".to_owned(), step_limit: Duration::from_secs(20) };
+    let path = home.to_str().unwrap();
+    let program = format!(
+        "HOME={path}; PATH={path}/bin:$PATH; XDG_STATE_HOME=; id() {{ echo 1000; }}\n{}",
+        script::program(&batch, "n0nce")
+    );
+    let mut input: Vec<u8> = Vec::new();
+    for blob in batch.tasks.iter().flat_map(|task| &task.steps).filter_map(Step::blob) {
+        input.extend_from_slice(blob.bytes().unwrap());
+    }
+    let reply = run(shell, &["-c", &program], &input);
+    let reply = reply::read(&batch, &reply, "n0nce").unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(fs::read(&last).ok().as_deref(), Some(&b"the last"[..]), "{shell:?} {reply:?}");
+    assert!(reply.ended);
+    reply
+}
+
+fn put(path: &Path, content: &[u8]) -> Step {
+    Step::PutFile {
+        path: path.to_str().unwrap().parse().unwrap(),
+        content: Blob::from_bytes(content.to_vec()),
+        mode: Mode::new(0o644),
+        ownership: Ownership::default(),
+        validate: Vec::new(),
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn command(argv: &[&str]) -> Run {
+    Run { argv: words(argv), directory: None, input: None, limit: Duration::from_secs(10), guards: Vec::new() }
+}
+
+fn guard(argv: &[&str]) -> Guard {
+    Guard { argv: words(argv), directory: None, limit: Duration::from_secs(1) }
+}
+
+/// The outcome of one command, with the place of the last file kept.
+fn outcome(shell: &[&str], home: &Path, run: Run) -> Outcome {
+    attempt(shell, home, vec![task("run", vec![Step::Run(run)])]).outcomes.remove(0)
+}
+
+fn done(output: &str) -> Outcome {
+    Outcome::Done { output: output.to_owned() }
+}
+
+fn failed(status: i32, output: &str) -> Outcome {
+    Outcome::Failed { step: 0, status, output: output.to_owned() }
+}
+
+#[test]
+fn a_command_gets_its_arguments_its_directory_and_nothing_else() {
+    let hostile = "a 'b' \"c\" $(touch x) `id` \\ -n";
+    for shell in shells() {
+        let home = home();
+        let at = |argv: &[&str]| outcome(shell, home.path(), command(argv));
+        assert_eq!(at(&["printf", "%s|", hostile, "", "*"]), done(&format!("{hostile}||*|")), "{shell:?}");
+        assert_eq!(at(&["cat"]), done(""), "a command takes nothing off standard input, {shell:?}");
+        assert_eq!(at(&["sh", "-c", "umask; echo $PWD; exit 3"]).clone(), failed(3, &format!("0022\n{}", cwd())));
+        let there = Run { directory: Some("/usr".parse().unwrap()), ..command(&["sh", "-c", "echo $PWD"]) };
+        assert_eq!(outcome(shell, home.path(), there.clone()), done("/usr"));
+        let nowhere = Run { directory: Some("/no/such".parse().unwrap()), ..there };
+        assert!(matches!(outcome(shell, home.path(), nowhere), Outcome::Failed { .. }), "{shell:?}");
+        assert!(matches!(at(&["no-such-program"]), Outcome::Failed { status: 127, .. }), "{shell:?}");
+        let slow = Run { limit: Duration::from_secs(1), ..command(&["sleep", "9"]) };
+        assert_eq!(outcome(shell, home.path(), slow), failed(124, ""), "{shell:?}");
+    }
+}
+
+fn cwd() -> String {
+    // The tests' own directory, which is where a shell of theirs starts.
+    Path::new(env!("CARGO_MANIFEST_DIR")).display().to_string()
+}
+
+#[test]
+fn input_arrives_whole_and_what_is_not_read_of_it_does_no_harm() {
+    let bytes: Vec<u8> = (0..=255_u8).cycle().take((1 << 20) + 4_321).collect();
+    let input = Some(Blob::from_bytes(bytes.clone()));
+    for shell in shells() {
+        let home = home();
+        let kept = home.path().join("kept");
+        let with = |argv: &[&str]| Run { input: input.clone(), ..command(argv) };
+        assert_eq!(outcome(shell, home.path(), with(&["sh", "-c", "cat >\"$HOME/kept\""])), done(""), "{shell:?}");
+        assert_eq!(fs::read(&kept).unwrap(), bytes, "{shell:?}");
+        assert_eq!(outcome(shell, home.path(), with(&["true"])), done(""), "{shell:?}");
+        assert_eq!(outcome(shell, home.path(), with(&["sh", "-c", "exec <&-; exit 5"])), failed(5, ""), "{shell:?}");
+        assert_eq!(outcome(shell, home.path(), with(&["head", "-c", "0"])), done(""), "{shell:?}");
+        let unneeded = Run { guards: vec![Need::Fails(guard(&["true"]))], ..with(&["cat"]) };
+        assert_eq!(outcome(shell, home.path(), unneeded), Outcome::NotNeeded, "{shell:?}");
+        let empty = Run { input: Some(Blob::from_bytes(Vec::new())), ..command(&["cat"]) };
+        assert_eq!(outcome(shell, home.path(), empty), done(""), "{shell:?}");
+    }
+}
+
+#[test]
+fn guards_are_asked_once_more_just_before() {
+    for shell in shells() {
+        let home = home();
+        let there: AbsPath = home.path().join("bin").to_str().unwrap().parse().unwrap();
+        let absent: AbsPath = home.path().join("absent").to_str().unwrap().parse().unwrap();
+        std::os::unix::fs::symlink("/nowhere", home.path().join("dangling")).unwrap();
+        let dangling: AbsPath = home.path().join("dangling").to_str().unwrap().parse().unwrap();
+        let cases: Vec<(Vec<Need>, Outcome)> = vec![
+            (vec![Need::Absent(there)], Outcome::NotNeeded),
+            (vec![Need::Absent(dangling)], Outcome::NotNeeded),
+            (vec![Need::Absent(absent.clone())], done("ran")),
+            (vec![Need::Fails(guard(&["true"]))], Outcome::NotNeeded),
+            (vec![Need::Fails(guard(&["sh", "-c", "exit 9"]))], done("ran")),
+            (vec![Need::Succeeds(guard(&["true"]))], done("ran")),
+            (vec![Need::Succeeds(guard(&["sh", "-c", "exit 9"]))], Outcome::NotNeeded),
+            (
+                vec![Need::Absent(absent), Need::Fails(guard(&["false"])), Need::Succeeds(guard(&["false"]))],
+                Outcome::NotNeeded,
+            ),
+            (
+                vec![Need::Fails(guard(&["no-such-program", "x"]))],
+                failed(127, "the guard no-such-program cannot be asked: exit status 127"),
+            ),
+            (
+                vec![Need::Succeeds(guard(&["sleep", "9"]))],
+                failed(124, "the guard sleep cannot be asked: exit status 124"),
+            ),
+        ];
+        for (guards, expected) in cases {
+            let run = Run { guards: guards.clone(), ..command(&["echo", "ran"]) };
+            assert_eq!(outcome(shell, home.path(), run), expected, "{guards:?} {shell:?}");
+        }
+    }
+}
+
+fn load(archive: &[u8]) -> Step {
+    let (id, name) = ("b7c1".to_owned(), "localhost/a:1".to_owned());
+    Step::LoadImage { archive: Blob::from_bytes(archive.to_vec()), id, name }
+}
+
+/// What was told to a made-up tool, one call a line.
+fn calls(home: &Path) -> Vec<String> {
+    let log = fs::read_to_string(home.join("calls")).unwrap_or_default();
+    let _ = fs::remove_file(home.join("calls"));
+    log.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn an_image_is_loaded_found_and_named() {
+    let archive: Vec<u8> = (0..=255_u8).cycle().take((3 << 20) + 99).collect();
+    for shell in shells() {
+        let home = home();
+        let podman =
+            r#"echo "$*" >>"$HOME/calls"; [ "$1" != load ] || { cat >"$HOME/archive"; echo "Loaded image: x"; }"#;
+        tool(&home.path().join("bin"), "podman", podman);
+        let tag = Step::TagImage { id: "b7c1".to_owned(), name: "localhost/b:1".to_owned() };
+        let pull = |platform: Option<&str>| Step::PullImage {
+            reference: "quay.io/a:1".to_owned(),
+            platform: platform.map(str::to_owned),
+        };
+        let steps = vec![load(&archive), tag, pull(None), pull(Some("linux/arm64"))];
+        let reply = attempt(shell, home.path(), vec![task("image", steps)]);
+        assert_eq!(reply.outcomes[0], done(""), "{shell:?}");
+        assert_eq!(fs::read(home.path().join("archive")).unwrap(), archive, "{shell:?}");
+        let expected = [
+            "load --quiet",
+            "image inspect --format {{.Id}} -- b7c1",
+            "tag b7c1 localhost/a:1",
+            "tag b7c1 localhost/b:1",
+            "pull --quiet -- quay.io/a:1",
+            "pull --quiet --platform=linux/arm64 -- quay.io/a:1",
+        ];
+        assert_eq!(calls(home.path()), expected, "{shell:?}");
+    }
+}
+
+#[test]
+fn a_load_that_fails_leaves_nothing_of_the_archive_on_standard_input() {
+    let archive = vec![b'a'; (3 << 20) + 99];
+    let cases = [
+        ("echo 'Error: no space left on device' >&2; exit 125", failed(125, "Error: no space left on device")),
+        ("exec <&-; exit 125", failed(125, "")),
+        ("head -c 100000 >/dev/null; kill -9 $$", failed(137, "")),
+        ("cat >/dev/full 2>/dev/null; exit 1", failed(1, "")),
+        (
+            "[ \"$1\" = load ] && { cat >/dev/null; echo 'Loaded image: other'; exit 0; }; exit 125",
+            failed(1, "Loaded image: other\nthe archive did not bring the image b7c1"),
+        ),
+    ];
+    for shell in shells() {
+        for (podman, expected) in &cases {
+            let home = home();
+            tool(&home.path().join("bin"), "podman", podman);
+            let reply = attempt(shell, home.path(), vec![task("image", vec![load(&archive)])]);
+            let Outcome::Failed { status, output, .. } = &reply.outcomes[0] else { panic!("{reply:?}") };
+            // What a shell says of a command that a signal ended is its own.
+            let output = if *status == 137 { "" } else { output };
+            assert_eq!(&failed(*status, output), expected, "{podman} {shell:?}");
+        }
+    }
+}
+
+#[test]
+fn ports_are_opened_in_both_configurations() {
+    let busctl = r#"
+echo "$*" >>"$HOME/calls"
+case "$*" in
+  *getDefaultZone) echo 's "public"' ;;
+  *'getZoneByName s public') echo 'o "/org/fedoraproject/FirewallD1/config/zone/8"' ;;
+  *'addPort sssi public '*) echo 's "public"' ;;
+  *'addPort ss 8443 tcp') ;;
+  *'addPort sssi work '*) echo 'Call failed: ALREADY_ENABLED: 8443:tcp' >&2; exit 1 ;;
+  *) echo 'Call failed: INVALID_ZONE: home' >&2; exit 1 ;;
+esac"#;
+    let open = |zone: Option<&str>, layer: Layer| Step::OpenPort {
+        zone: zone.map(str::to_owned),
+        port: "8443".to_owned(),
+        protocol: "tcp".to_owned(),
+        layer,
+    };
+    for shell in shells() {
+        let home = home();
+        tool(&home.path().join("bin"), "busctl", busctl);
+        let reply = attempt(
+            shell,
+            home.path(),
+            vec![
+                task("both", vec![open(None, Layer::Permanent), open(None, Layer::Running)]),
+                task("by_others", vec![open(Some("work"), Layer::Running)]),
+                task("nowhere", vec![open(Some("home"), Layer::Permanent)]),
+            ],
+        );
+        assert_eq!(reply.outcomes[0], done(""), "{shell:?}");
+        assert_eq!(reply.outcomes[1], done(""), "{shell:?}");
+        assert_eq!(reply.outcomes[2], failed(1, "Call failed: INVALID_ZONE: home"), "{shell:?}");
+        let told: Vec<String> = calls(home.path())
+            .iter()
+            .map(|call| call.replace("--auto-start=no call org.fedoraproject.FirewallD1 /org/fedoraproject/", ""))
+            .collect();
+        let expected = [
+            "FirewallD1 org.fedoraproject.FirewallD1 getDefaultZone",
+            "FirewallD1/config org.fedoraproject.FirewallD1.config getZoneByName s public",
+            "FirewallD1/config/zone/8 org.fedoraproject.FirewallD1.config.zone addPort ss 8443 tcp",
+            "FirewallD1 org.fedoraproject.FirewallD1 getDefaultZone",
+            "FirewallD1 org.fedoraproject.FirewallD1.zone addPort sssi public 8443 tcp 0",
+            "FirewallD1 org.fedoraproject.FirewallD1.zone addPort sssi work 8443 tcp 0",
+            "FirewallD1/config org.fedoraproject.FirewallD1.config getZoneByName s home",
+        ];
+        assert_eq!(told, expected, "{shell:?}");
+    }
+}
+
+fn wait(curl: &[&str], contains: Option<&str>) -> Await {
+    Await {
+        curl: words(curl),
+        status: vec![200, 204],
+        contains: contains.map(str::to_owned),
+        limit: Duration::from_secs(1),
+        pause: Duration::from_secs(1),
+    }
+}
+
+/// What curl makes of an answer, through each shell. The server answers meanwhile, so the shells run beside it.
+async fn answered(wait: Await) -> Vec<Outcome> {
+    let tries = tokio::task::spawn_blocking(move || {
+        let attempt = |shell: &&[&str]| {
+            let home = home();
+            attempt(shell, home.path(), vec![task("wait", vec![Step::Await(wait.clone())])]).outcomes.remove(0)
+        };
+        shells().iter().map(attempt).collect()
+    });
+    tries.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_asks_until_the_answer_is_right() {
+    let port = Server::http("200 OK", "all [is] *well*").start().await;
+    let sick = Server::http("503 Unavailable", "200").start().await;
+    let url = |port: u16| format!("http://127.0.0.1:{port}/?a=[1]&b={{2}}");
+    let cases = [
+        (wait(&["--", &url(port)], None), done("status 200, as seen from the host")),
+        (wait(&["--", &url(port)], Some("[is] *well*")), done("status 200, as seen from the host")),
+        (wait(&["--", &url(port)], Some("200")), failed(1, "gave up after 1s: the answer does not contain 200")),
+        (wait(&["--", &url(sick)], None), failed(1, "gave up after 1s: status 503 instead of 200 204")),
+    ];
+    for (wait, expected) in cases {
+        for found in answered(wait).await {
+            assert_eq!(found, expected);
+        }
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = listener.local_addr().unwrap().port();
+    drop(listener);
+    for found in answered(wait(&["--", &url(closed)], None)).await {
+        let Outcome::Failed { output, .. } = found else { panic!("{found:?}") };
+        assert!(output.starts_with("gave up after 1s: (7) Failed to connect to 127.0.0.1 port"), "{output}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_trusts_the_authority_alone_wherever_it_connects() {
+    // curl goes by this machine's clock.
+    let now = datetime!(2020-01-01 12:00 UTC);
+    let authority = |name: &str| {
+        let lifetime = x509::Lifetime::from_days(36_000).unwrap();
+        let spec = AuthoritySpec { lifetime, ..AuthoritySpec::new(name.parse().unwrap()) };
+        x509::generate_authority(&spec, now).unwrap()
+    };
+    let (ca, other) = (authority("Registry CA"), authority("Other CA"));
+    let lifetime = x509::Lifetime::from_days(36_000).unwrap();
+    let names = Names::new(["registry.example".parse().unwrap()]).unwrap();
+    let leaf = x509::issue_leaf(&LeafSpec { lifetime, ..LeafSpec::new(names) }, &ca.issuer(), now).unwrap();
+    let port = Server::http("200 OK", "").tls(&leaf).start().await;
+    let files = tempfile::tempdir().unwrap();
+    let file = |name: &str, pem: &str| {
+        let path = files.path().join(name);
+        fs::write(&path, pem).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (ca, other) = (file("ca", &ca.certificate_pem), file("other", &other.certificate_pem));
+    let to = format!("::127.0.0.1:{port}");
+    let ask = |file: &str, url: &str| {
+        wait(&["--cacert", file, "--capath", "/dev/null", "--connect-to", &to, "--", url], None)
+    };
+    for found in answered(ask(&ca, "https://registry.example/healthz")).await {
+        assert_eq!(found, done("status 200, as seen from the host"));
+    }
+    for (file, url) in [(&other, "https://registry.example/"), (&ca, "https://mirror.example/")] {
+        for found in answered(ask(file, url)).await {
+            let Outcome::Failed { output, .. } = found else { panic!("{found:?}") };
+            assert!(output.starts_with("gave up after 1s: (60) SSL"), "{output}");
+        }
+    }
+}
