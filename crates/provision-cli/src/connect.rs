@@ -1,18 +1,16 @@
 //! Connects to the hosts of a plan the way OpenSSH would: same keys, same agent, same known hosts.
 
-use std::sync::Arc;
-
 use camino::{Utf8Path, Utf8PathBuf};
 use provision_core::connection::{Connection, ConnectionError, ShellConnection};
 use provision_core::engine::EngineError;
 use provision_core::plan::host::{Host, Reach, SshAddress};
 use provision_core::transport::TransportError;
 use provision_core::transport::local::Local;
-use provision_core::transport::ssh::{Passphrases, Ssh, SshOptions};
+use provision_core::transport::ssh::{Ssh, SshOptions};
 
 use crate::args;
 use crate::error::Error;
-use crate::prompt;
+use crate::prompt::Terminal;
 use crate::surroundings::Surroundings;
 
 /// What OpenSSH tries without being told, in its order.
@@ -54,7 +52,7 @@ pub struct Connector {
     /// Where relative paths in the plan start.
     folder: Utf8PathBuf,
     agent: Option<Utf8PathBuf>,
-    passphrases: Option<Arc<dyn Passphrases>>,
+    terminal: Option<Terminal>,
 }
 
 impl Connector {
@@ -83,7 +81,7 @@ impl Connector {
             home: surroundings.home.clone(),
             folder: plan.parent().map(|folder| absolute(&folder.to_owned())).unwrap_or_default(),
             agent: surroundings.agent.clone().or_else(|| cfg!(windows).then(|| WINDOWS_AGENT.into())),
-            passphrases: prompt::passphrases(),
+            terminal: Terminal::open(),
         })
     }
 
@@ -125,7 +123,7 @@ impl Connector {
         options.known_hosts.clone_from(&self.known_hosts);
         options.identity_files = self.identity_files(identity.as_deref());
         options.agent.clone_from(&self.agent);
-        options.passphrases.clone_from(&self.passphrases);
+        options.passphrases = self.terminal.as_ref().map(Terminal::for_host);
         options.connect_timeout = *connect_limit;
         Ok(options)
     }

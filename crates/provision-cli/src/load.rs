@@ -9,7 +9,7 @@ use provision_core::plan::Plan;
 use provision_core::plan::asset::Folder;
 use provision_core::plan::host::Host;
 use provision_core::plan::input::{Inputs, Origin};
-use provision_core::plan::problem::{PlanError, Problem, Source, suggest};
+use provision_core::plan::problem::{Source, position, suggest};
 
 use crate::args;
 use crate::error::Error;
@@ -86,7 +86,7 @@ fn inputs(arguments: &args::Plan, surroundings: &Surroundings) -> Result<Inputs,
     }
     for path in &arguments.variable_files {
         match read(path, None) {
-            Ok(text) => errors.extend(set_file(&mut inputs, path, text).err()),
+            Ok(text) => errors.extend(set_file(&mut inputs, path, &text).err()),
             Err(error) => errors.push(error),
         }
     }
@@ -103,14 +103,11 @@ fn inputs(arguments: &args::Plan, surroundings: &Surroundings) -> Result<Inputs,
     if errors.is_empty() { Ok(inputs) } else { Err(errors) }
 }
 
-fn set_file(inputs: &mut Inputs, path: &Utf8Path, text: String) -> Result<(), Error> {
-    inputs.set_file(path.as_str(), &text).map_err(|error| {
-        let problem = Problem {
-            span: error.span().map(Into::into),
-            message: format!("not valid TOML: {}", error.message()),
-            help: Some("a variables file has lines of `name = value`".to_owned()),
-        };
-        let source_text = Arc::new(Source { name: path.to_string(), text });
-        Error::Plan(PlanError { source_text, problems: vec![problem] })
+/// The line itself is not shown: it may hold a secret.
+fn set_file(inputs: &mut Inputs, path: &Utf8Path, text: &str) -> Result<(), Error> {
+    inputs.set_file(path.as_str(), text).map_err(|error| {
+        let (line, column) = position(text, error.span().map_or(0, |span| span.start));
+        let message = format!("{path}:{line}:{column}: not valid TOML: {}", error.message());
+        Error::usage(message, "a variables file has lines of `name = value`")
     })
 }

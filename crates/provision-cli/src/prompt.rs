@@ -15,40 +15,62 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::view::safe;
 
-/// Asks for the passphrases of key files on the terminal, once for all hosts.
-#[derive(Default)]
+/// Passphrases by key file.
+type Known = BTreeMap<Utf8PathBuf, Zeroizing<String>>;
+
+/// The terminal at which passphrases are asked for, once for all hosts.
+#[derive(Clone)]
 pub struct Terminal {
     /// Held while somebody is asked, so that two questions do not mix.
-    known: Mutex<BTreeMap<Utf8PathBuf, Zeroizing<String>>>,
+    known: Arc<Mutex<Known>>,
 }
 
-impl fmt::Debug for Terminal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Terminal")
+impl Terminal {
+    /// The terminal, if there is one. Standard input may be something else.
+    pub fn open() -> Option<Self> {
+        let device = if cfg!(windows) { "CONIN$" } else { "/dev/tty" };
+        OpenOptions::new().read(true).write(true).open(device).ok()?;
+        Some(Self { known: Arc::default() })
+    }
+
+    /// What one host asks.
+    pub fn for_host(&self) -> Arc<dyn Passphrases> {
+        Arc::new(Asker { terminal: self.clone(), given: Mutex::default() })
     }
 }
 
-/// Somebody to ask, if there is a terminal. Standard input may be something else.
-pub fn passphrases() -> Option<Arc<dyn Passphrases>> {
-    let device = if cfg!(windows) { "CONIN$" } else { "/dev/tty" };
-    OpenOptions::new().read(true).write(true).open(device).ok()?;
-    Some(Arc::new(Terminal::default()))
+/// Asks on behalf of one host.
+struct Asker {
+    terminal: Terminal,
+    /// What this host was given. When it asks again, that was wrong.
+    given: Mutex<Known>,
+}
+
+impl fmt::Debug for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asker")
+    }
 }
 
 #[async_trait]
-impl Passphrases for Terminal {
-    async fn passphrase(&self, key_file: &Utf8Path, attempt: u32) -> Option<Zeroizing<String>> {
-        let mut known = self.known.lock().await;
-        if attempt == 1
-            && let Some(passphrase) = known.get(key_file)
-        {
-            return Some(passphrase.clone());
-        }
-        let again = if attempt == 1 { "" } else { "That was not it. " };
-        let question = format!("{again}Passphrase for {}: ", safe::line(key_file.as_str()));
-        let asked = tokio::task::spawn_blocking(move || rpassword::prompt_password(question).map(Zeroizing::new));
-        let passphrase = asked.await.ok()?.ok().filter(|passphrase| !passphrase.is_empty())?;
+impl Passphrases for Asker {
+    async fn passphrase(&self, key_file: &Utf8Path, _attempt: u32) -> Option<Zeroizing<String>> {
+        let mut known = self.terminal.known.lock().await;
+        let mut given = self.given.lock().await;
+        let wrong = given.get(key_file);
+        let passphrase = match known.get(key_file) {
+            // Another host has asked in the meantime.
+            Some(passphrase) if wrong != Some(passphrase) => passphrase.clone(),
+            _ => {
+                let again = if wrong.is_some() { "That was not it. " } else { "" };
+                let question = format!("{again}Passphrase for {}: ", safe::line(key_file.as_str()));
+                let ask = move || rpassword::prompt_password(question).map(Zeroizing::new);
+                let asked = tokio::task::spawn_blocking(ask).await;
+                asked.ok()?.ok().filter(|passphrase| !passphrase.is_empty())?
+            }
+        };
         known.insert(key_file.to_owned(), passphrase.clone());
+        given.insert(key_file.to_owned(), passphrase.clone());
         Some(passphrase)
     }
 }

@@ -148,7 +148,9 @@ pub fn refusal(refusal: &clap::Error) -> Exit {
     let json = std::env::args_os().any(|argument| argument == "--json");
     if json {
         let message = refusal.to_string();
-        let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        // Its first paragraph; usage and tips follow.
+        let lines: Vec<&str> = message.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+        let message = lines.join(" ").trim_start_matches("error: ").to_owned();
         let errors = [Error::usage(message, "`provision --help` shows what there is")];
         let object = json::object("", Exit::Invalid, Value::Null, &errors);
         let _nowhere_to_say_it = put(io::stdout().lock(), &json::text(&object));

@@ -5,8 +5,8 @@
 //! `SNAPSHOTS=overwrite` writes what came into the files; look at the difference before you believe it.
 //!
 //! In every case `HOME` is an empty directory, there is no agent and no terminal, and `$CLOSED` is a port of 127.0.0.1
-//! on which nothing listens.
-#![cfg(unix)]
+//! on which nothing listens. Linux only: messages of the system and script(1) differ elsewhere.
+#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 use std::fmt::Write as _;

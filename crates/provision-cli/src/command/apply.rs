@@ -42,6 +42,9 @@ pub async fn run(arguments: args::Apply, surroundings: &Surroundings, view: &Vie
         errors.push(nothing_done(hosts.len()));
         return Ok(Outcome::new(view.body(|| json::changes(&loaded.plan, &changes)), errors));
     }
+    if differs && !yes {
+        view.show(&human::sentence("", view.blank()));
+    }
     if differs && !yes && !prompt::confirm(QUESTION).await.map_err(|error| vec![error])? {
         return Err(vec![Error::Declined]);
     }
@@ -161,13 +164,11 @@ fn interrupted(progress: &Progress<'_>, several: bool) -> Error {
     let mut parts: Vec<String> = states
         .iter()
         .map(|(host, state)| {
-            let host = if several { format!(" on host {host}") } else { String::new() };
-            match &state.last {
-                Some(last) => format!(
-                    "{} begun{host}, the last one {last}; the host may still finish the step that was running",
-                    count(state.begun, "resource")
-                ),
-                None => format!("nothing begun{host}"),
+            let host = if several { format!("on host {host} ") } else { String::new() };
+            let done = format!("{host}{} done", count(state.finished, "resource"));
+            match &state.running {
+                Some(running) => format!("{done}, and {running} begun, which the host may still finish"),
+                None => done,
             }
         })
         .collect();

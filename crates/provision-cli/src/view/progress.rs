@@ -29,10 +29,8 @@ pub struct Progress<'a> {
 /// What is known of one host.
 #[derive(Debug, Default, Clone)]
 pub struct State {
-    /// The resource that it began with last.
-    pub last: Option<Address>,
-    /// How many it has begun with.
-    pub begun: usize,
+    /// The resource that it is working on.
+    pub running: Option<Address>,
     /// How many have come to their end.
     pub finished: usize,
 }
@@ -53,12 +51,12 @@ impl<'a> Progress<'a> {
         let prefix = self.several.then_some(host);
         match event {
             Event::Begun { address } => {
-                state.begun += 1;
                 self.status(prefix, &address.to_string());
-                state.last = Some(address);
+                state.running = Some(address);
             }
             Event::Finished { address, outcome } => {
                 state.finished += 1;
+                state.running = None;
                 let mut page = Page::new(None);
                 report::finished(&mut page, prefix, &address.to_string(), &outcome, self.view.is_verbose());
                 self.clear();

@@ -151,7 +151,9 @@ pub(crate) fn resolve(
             (Some(given), _) => convert(&given.node, input_type, inputs)
                 .map_err(|reason| problems.borrow_mut().add_help(place, wrong_value(name, &given.origin), reason)),
             (None, Some(default)) => convert(default, input_type, inputs).map_err(|reason| {
-                problems.borrow_mut().add_help(default.place, wrong_value(name, "its default"), reason);
+                // A finding shows the text that it is about.
+                let place = if secret { place } else { default.place };
+                problems.borrow_mut().add_help(place, wrong_value(name, "its default"), reason);
             }),
             (None, None) => {
                 problems.borrow_mut().add_help(
