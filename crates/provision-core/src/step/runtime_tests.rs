@@ -26,6 +26,7 @@ fn task(name: &str, steps: Vec<Step>) -> Task {
 /// Does some tasks, and after them one whose file proves that standard input was left at its place.
 fn attempt(shell: &[&str], home: &Path, mut tasks: Vec<Task>) -> BatchReply {
     let last = home.join("last");
+    let _ = fs::remove_file(&last);
     tasks.push(task("last", vec![put(&last, b"the last")]));
     let batch = Batch { tasks, plan: "test".to_owned(), step_limit: Duration::from_secs(20) };
     let path = home.to_str().unwrap();
