@@ -64,11 +64,14 @@ fn sudo_that_wants_a_password_is_told() -> Result<(), Error> {
 fn a_host_that_is_down_is_told_from_one_that_refuses() -> Result<(), Error> {
     let bed = Testbed::shared()?;
     let host = bed.fresh_host("down")?;
-    let reached =
-        |port: u16| plan(bed, "down", &format!("address = \"{}\"\nport = {port}\nconnect_timeout = \"3s\"", host.ipv4));
-    refused(&reached(2222)?.run(bed, "diff", &[])?, 4, &["refused"]);
+    let reached = |address: &str, port: u16| {
+        let how = format!("address = \"{address}\"\nport = {port}\nuser = \"root\"\nconnect_timeout = \"3s\"");
+        plan(bed, "down", &how)
+    };
+    // The bridge itself, where nothing listens and no firewall answers in its place.
+    refused(&reached("192.0.2.254", 2222)?.run(bed, "diff", &[])?, 4, &["Connection refused"]);
     host.unplug()?;
-    let ran = reached(22)?.run(bed, "diff", &[])?;
+    let ran = reached(&host.ipv4.to_string(), 22)?.run(bed, "diff", &[])?;
     assert_eq!(ran.code, Some(4), "{ran:#?}");
     assert!(ran.stderr.contains("did not answer") || ran.stderr.contains("No route to host"), "{}", ran.stderr);
     Ok(())
@@ -92,7 +95,7 @@ fn an_unknown_key_is_refused_with_its_fingerprint_and_a_changed_one_always() -> 
     let (host, other) = (bed.host("alpha")?, bed.host("beta")?);
     let fingerprint = host.sh("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub | cut -d' ' -f2")?.ok()?;
     let ran = with_known_hosts(bed, &host, "")?;
-    refused(&ran, 4, &[&fingerprint, "known_hosts"]);
+    refused(&ran, 4, &[&fingerprint, "ssh-keygen -lf"]);
     // The line that the message offers is the one that makes it work.
     let line =
         ran.stderr.lines().find(|line| line.contains("ssh-ed25519 AAAA")).unwrap_or_else(|| panic!("{}", ran.stderr));

@@ -1,5 +1,7 @@
 //! The command under test, as a person runs it, and what its JSON says.
 
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test stops at its first surprise")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -45,7 +45,7 @@ pub enum Error {
         /// As whom one logs in there, for advice.
         user: Option<String>,
         /// What happened.
-        error: EngineError,
+        error: Box<EngineError>,
     },
     /// It cannot be said what to do about a resource.
     #[error("{address} on host {host}: {}", .reason.message)]
@@ -112,7 +112,7 @@ impl Error {
     pub fn host(host: &str, user: Option<&str>, error: EngineError) -> Self {
         match error {
             EngineError::Plan(error) => Self::Plan(error),
-            error => Self::Host { host: host.to_owned(), user: user.map(str::to_owned), error },
+            error => Self::Host { host: host.to_owned(), user: user.map(str::to_owned), error: Box::new(error) },
         }
     }
 
@@ -120,7 +120,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage { .. } | Self::Read { .. } | Self::Plan(_) => Exit::Invalid,
-            Self::Host { error, .. } => match error {
+            Self::Host { error, .. } => match error.as_ref() {
                 // A file on this side: the host has nothing to do with it.
                 EngineError::Connection(ConnectionError::Transport(TransportError::Input { .. })) => Exit::Failed,
                 EngineError::Connection(_) => Exit::Unreachable,
@@ -140,9 +140,10 @@ impl Error {
     /// Something that must not be overlooked.
     pub fn warning(&self) -> Option<&'static str> {
         match self {
-            Self::Host { error: EngineError::Connection(ConnectionError::Transport(error)), .. } => {
-                advice::warning(error)
-            }
+            Self::Host { error, .. } => match error.as_ref() {
+                EngineError::Connection(ConnectionError::Transport(error)) => advice::warning(error),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -152,22 +153,17 @@ impl Error {
         match self {
             Self::Usage { help, .. } => Some(help.clone()),
 
-            Self::Host { host, user, error: EngineError::Connection(error) } => {
-                advice::connection(error, host, user.as_deref())
-            }
-            Self::Host { error: EngineError::Unprepared { reason, .. }, .. } | Self::Undecided { reason, .. } => {
-                reason.help.clone()
-            }
+            Self::Host { host, user, error } => match error.as_ref() {
+                EngineError::Connection(error) => advice::connection(error, host, user.as_deref()),
+                EngineError::Unprepared { reason, .. } => reason.help.clone(),
+                _ => None,
+            },
+            Self::Undecided { reason, .. } => reason.help.clone(),
             Self::Read { help, .. } | Self::Incomplete { help, .. } => help.map(str::to_owned),
             Self::Interrupted { .. } => {
                 Some("`provision diff` tells where the host stands; the next apply goes on from there".to_owned())
             }
-            Self::Plan(_)
-            | Self::Host { .. }
-            | Self::Resource { .. }
-            | Self::Cut { .. }
-            | Self::Declined
-            | Self::Here { .. } => None,
+            Self::Plan(_) | Self::Resource { .. } | Self::Cut { .. } | Self::Declined | Self::Here { .. } => None,
         }
     }
 

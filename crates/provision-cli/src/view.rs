@@ -145,7 +145,6 @@ pub fn refusal(refusal: &clap::Error) -> Exit {
     }
     let _nowhere_to_say_it = refusal.print();
     // The command line did not parse, so neither did this flag.
-    #[expect(clippy::disallowed_methods, reason = "arguments are not the environment")]
     let json = std::env::args_os().any(|argument| argument == "--json");
     if json {
         let message = refusal.to_string();

@@ -47,7 +47,7 @@ pub(crate) const WHOLE: &str = "#whole";
 /// The program is taken from standard input by its exact length; what follows it there is left for the program to read.
 /// `dd` is the one POSIX tool that can promise that: shells and `head` may read ahead. `iflag=fullblock` (GNU, BusyBox
 /// and toybox) makes it wait for the whole program when the network delivers it in pieces. Of a program that was cut on
-/// its way nothing runs: [`WHOLE`] is its last line.
+/// its way nothing runs: `WHOLE` is its last line.
 #[must_use]
 pub fn bootstrap(program: &str, become_: Become) -> String {
     let mut line = String::from("exec ");

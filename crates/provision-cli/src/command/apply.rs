@@ -104,16 +104,12 @@ async fn work(loaded: &Loaded, ready: Vec<Ready>, connector: &Connector, view: &
 
     let mut page = view.blank();
     let mut errors = Vec::new();
-    for report in &reports {
-        if let Ok(report) = report {
-            human::report::summary(&mut page, report, several);
-        }
+    for report in reports.iter().flatten() {
+        human::report::summary(&mut page, report, several);
     }
-    for report in &reports {
-        if let Ok(report) = report {
-            human::report::outputs(&mut page, report, several);
-            errors.extend(failures(report));
-        }
+    for report in reports.iter().flatten() {
+        human::report::outputs(&mut page, report, several);
+        errors.extend(failures(report));
     }
     let changed = |report: &Report| report.resources.iter().any(|(_, outcome)| !matches!(outcome, Resource::Unchanged));
     if reports.iter().flatten().any(changed) {

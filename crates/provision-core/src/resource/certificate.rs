@@ -15,8 +15,8 @@ use crate::probe::{Answers, Ask, Entry, FileState, PathState, Sort, Undecided, W
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::Step;
 use crate::x509::{
-    self, CertificateInfo, Consequence, Difference, Expiry, Found, IssuerPem, LeafSpec, Lifetime, Names, San, Usages,
-    inspect, leaf_differences,
+    self, CertificateInfo, Difference, Expiry, Found, IssuerPem, LeafSpec, Lifetime, Names, San, Usages, inspect,
+    leaf_differences,
 };
 use pair::{
     KeyMode, PairFiles, Standing, Wish, chain, end_of, is_issued, lifetime, show_differences, show_issue, show_wish,
@@ -356,13 +356,9 @@ impl Certificate {
             reason.get_or_insert_with(|| "its private key is gone".to_owned());
         }
         differences.sort();
-        let consequence = differences.iter().map(|difference| difference.consequence).max();
-        let action = match consequence {
-            _ if reason.is_some() => Action::Replace,
-            Some(Consequence::Replace) => Action::Replace,
-            Some(Consequence::Renew) => Action::Update,
-            None => Action::Keep,
-        };
+        // Whatever differs, the key is new as well: nobody relies on the one that a leaf had.
+        let same = differences.is_empty() && reason.is_none();
+        let action = if same { Action::Keep } else { Action::Replace };
         Ok(Verdict { action, before: Some(certificate), differences, reason })
     }
 

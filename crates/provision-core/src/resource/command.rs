@@ -219,7 +219,7 @@ impl Resource for Command {
             } else if causes.is_empty() {
                 return Ok(Change::none());
             }
-            reasons.extend(causes.iter().map(|cause| format!("{} changes", cause.address)));
+            reasons.extend(causes.iter().map(|cause| format!("because {} changes", cause.address)));
         }
         if let Some(path) = creates {
             if answers.path(path)?.entry().is_some() {
@@ -376,7 +376,7 @@ mod tests {
         let fields = "run = ['reload']\nwhen_changed = ['file.f']";
         case("command", fields)
             .plan(FILE)
-            .because("file.f changes")
+            .because("because file.f changes")
             .expects(Action::Run, "")
             .steps("put the file /srv/f in place; run reload")
             .in_sync();

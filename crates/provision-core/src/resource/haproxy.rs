@@ -12,6 +12,7 @@ use crate::plan::problem::suggest;
 use crate::probe::{Answers, Ask, Guard, Undecided};
 use crate::resource::directory::ownership;
 use crate::resource::file::FileSpec;
+use crate::resource::service::Runnable;
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::Step;
 use crate::systemd::UnitName;
@@ -34,7 +35,7 @@ pub static KIND: Kind = Kind {
         },
         Field {
             name: "service",
-            takes: "unit",
+            takes: "unit name",
             required: false,
             doc: "The unit that runs with it; \"haproxy.service\" without it. A service resource of that unit comes \
                   after this one and takes in its changes.",
@@ -114,7 +115,7 @@ struct Haproxy {
 
 fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let path: Option<AbsPath> = or_usual(fields, "path", DEFAULT_PATH);
-    let service: Option<UnitName> = or_usual(fields, "service", DEFAULT_SERVICE);
+    let service: Option<Runnable> = or_usual(fields, "service", DEFAULT_SERVICE);
     let check = fields.boolean("check").unwrap_or(true);
     let mode: Option<Mode> = fields.optional("mode");
     let ownership = ownership(fields);
@@ -136,7 +137,8 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let plain = FileSpec::new(path?, config.to_string());
     let validate = if check { ["haproxy", "-c", "-f", "%s"].map(str::to_owned).to_vec() } else { Vec::new() };
     let file = FileSpec { mode: mode.unwrap_or(plain.mode), ownership, validate, ..plain };
-    Some(Box::new(Haproxy { file, service: service?, config }))
+    let Runnable(service) = service?;
+    Some(Box::new(Haproxy { file, service, config }))
 }
 
 /// A field, or its usual value; none when it is wrong.

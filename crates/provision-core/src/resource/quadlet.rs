@@ -9,20 +9,28 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::change::{Action, Change};
-use crate::image_reference::ImageReference;
 use crate::path::AbsPath;
 use crate::plan::fields::{Fields, Setting};
 use crate::plan::problem::suggest;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::quadlet::{
-    PublishedPort, PublishedPortError, QUADLET_SECTION, QuadletName, QuadletType, Reference, UNSUPPORTED_SERVICE_KEYS,
-    key, nearest, quadlet_key, references,
+    PublishedPort, PublishedPortError, QUADLET_SECTION, QuadletName, QuadletType, UNSUPPORTED_SERVICE_KEYS, key,
+    nearest, quadlet_key, references,
 };
 use crate::resource::definition::{Definition, Home, Reader, used_paths};
 use crate::resource::file::FileSpec;
-use crate::resource::{Context, Field, Materials, Resource, Setup, Target, Thing, Want};
+use crate::resource::{Context, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::Step;
 use crate::systemd::{UnitFile, UnitName, literal};
+
+mod field;
+mod want;
+
+pub(crate) use field::{
+    DESCRIPTION, DIRECTORY, FILE_NAME, INSTALL, NETWORKS, OPTIONS, PODMAN_NAME, PUBLISH, QUADLET, SERVICE, UNIT,
+    VOLUMES,
+};
+use want::want;
 
 /// Where an administrator's Quadlet files stand.
 const DEFAULT_DIRECTORY: &str = "/etc/containers/systemd";
@@ -39,68 +47,6 @@ const AT_BOOT: &str = "default.target";
 /// Seconds between two tries. With systemd's own 100 ms a container that waits for something late has used up its five
 /// starts within ten seconds, and stays down for good.
 const RESTART_SECONDS: &str = "5";
-
-/// Fields that every kind of podman's units has.
-pub(crate) const DESCRIPTION: Field =
-    Field { name: "description", takes: "text", required: false, doc: "What systemctl and the journal call it." };
-pub(crate) const PODMAN_NAME: Field = Field {
-    name: "podman_name",
-    takes: "name",
-    required: false,
-    doc: "What podman calls it; \"systemd-\" and the file's name without it.",
-};
-pub(crate) const FILE_NAME: Field = Field {
-    name: "file_name",
-    takes: "text",
-    required: false,
-    doc: "The file's name without its type, which also names the unit; the resource's own name without it.",
-};
-pub(crate) const DIRECTORY: Field = Field {
-    name: "directory",
-    takes: "path",
-    required: false,
-    doc: "Where the file stands; \"/etc/containers/systemd\" without it. Outside of podman's own directories no unit is made of it.",
-};
-pub(crate) const OPTIONS: Field = Field {
-    name: "options",
-    takes: "table",
-    required: false,
-    doc: "Every other key of its own section, spelled as podman-systemd.unit(5) has it; a key that repeats has a list. Values are taken as they are.",
-};
-pub(crate) const UNIT: Field =
-    Field { name: "unit", takes: "table", required: false, doc: "Keys of [Unit], as they are." };
-pub(crate) const SERVICE: Field =
-    Field { name: "service", takes: "table", required: false, doc: "Keys of [Service], as they are." };
-pub(crate) const INSTALL: Field = Field {
-    name: "install",
-    takes: "table",
-    required: false,
-    doc: "Keys of [Install], as they are. What runs has WantedBy = default.target without it; an empty list turns that off.",
-};
-pub(crate) const QUADLET: Field = Field {
-    name: "quadlet",
-    takes: "table",
-    required: false,
-    doc: "Keys of [Quadlet], as they are. With DefaultDependencies = false nothing waits for the network.",
-};
-pub(crate) const PUBLISH: Field = Field {
-    name: "publish",
-    takes: "list of ADDRESS:HOSTPORT:PORT[/PROTOCOL]",
-    required: false,
-    doc: "Ports of the host that lead in, each with the address it is bound to: \"0.0.0.0:8443:8443\" for IPv4, \"[::]:8443:8443\" for IPv6.",
-};
-pub(crate) const VOLUMES: Field = Field {
-    name: "volumes",
-    takes: "list of SOURCE:TARGET[:OPTIONS]",
-    required: false,
-    doc: "Paths of the host, volumes of the plan (\"data.volume:/data\") and podman's own by name, and where they are seen inside. What the plan puts at or below such a path is used: it restarts when that changes.",
-};
-pub(crate) const NETWORKS: Field = Field {
-    name: "networks",
-    takes: "list of text",
-    required: false,
-    doc: "Networks of the plan (\"front.network\"), podman's own by name, or a mode such as \"host\".",
-};
 
 /// A Quadlet file and what follows from what is in it.
 #[derive(Debug)]
@@ -448,38 +394,6 @@ impl<'a, 'f> Draft<'a, 'f> {
         }
         wants
     }
-}
-
-/// What a reference asks of the plan. Volumes, networks, containers and secrets that are named and not made by a file
-/// are the host's own.
-fn want(reference: Reference, directory: &AbsPath) -> Option<Want> {
-    let tree = |path: AbsPath| (path != AbsPath::root()).then(|| Want::uses(Target::Tree(path)));
-    match reference {
-        Reference::Unit(name) => Some(match name.stem().split_once('@') {
-            // An instance is made of its template, by a link or by hand.
-            Some((prefix, instance)) if !instance.is_empty() => {
-                let template = format!("{prefix}@.{}", name.quadlet_type().extension());
-                Want::uses(Target::Thing(Thing::Quadlet(template)))
-            }
-            _ => Want::uses(Target::Thing(Thing::Quadlet(name.to_string()))).required(),
-        }),
-        Reference::HostPath(path) => tree(path.parse().ok()?),
-        Reference::UnitRelativePath(path) => tree(below(directory, &path)?),
-        Reference::Image(name) => {
-            let name: ImageReference = name.parse().ok()?;
-            Some(Want::uses(Target::Thing(Thing::Image(name.stored_name().to_string()))))
-        }
-        Reference::Volume(_) | Reference::Network(_) | Reference::Container(_) | Reference::Secret(_) => None,
-    }
-}
-
-/// A path that starts at a directory.
-fn below(directory: &AbsPath, path: &str) -> Option<AbsPath> {
-    path.split('/').try_fold(directory.clone(), |at, part| match part {
-        "" | "." => Some(at),
-        ".." => Some(at.parent().unwrap_or(at)),
-        part => at.join(part).ok(),
-    })
 }
 
 /// A port must say where it is bound: podman before 6 binds 0.0.0.0 alone, later ones both families, and what listens

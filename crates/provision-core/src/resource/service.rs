@@ -132,7 +132,7 @@ impl FromStr for OnChange {
 
 /// A unit that can run, `.service` added where there is no type.
 #[derive(Debug)]
-struct Runnable(UnitName);
+pub(crate) struct Runnable(pub(crate) UnitName);
 
 impl FromStr for Runnable {
     type Err = String;
@@ -314,7 +314,7 @@ impl Service {
         for cause in &context.causes {
             let asked = self.answer(cause);
             if asked > OnChange::None {
-                reasons.push(format!("{} changes", cause.address));
+                reasons.push(format!("because {} changes", cause.address));
             }
             answer = answer.max(asked);
         }

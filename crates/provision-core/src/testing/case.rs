@@ -198,15 +198,6 @@ impl Case {
         self
     }
 
-    /// Applies, and expects that it does not succeed, as [`super::State::fail_at`] has it.
-    pub fn fails(self) -> Self {
-        match wait(apply(self.changes(), &self.host, &ignore)) {
-            Ok(report) => assert!(!report.succeeded(), "{report:#?}"),
-            Err(error) => panic!("nothing was tried: {error}"),
-        }
-        self
-    }
-
     /// The host, for looking at.
     #[must_use]
     pub fn host(&self) -> &FakeHost {

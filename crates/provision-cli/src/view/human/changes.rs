@@ -87,7 +87,7 @@ const INDENT: &str = "      ";
 
 fn details(page: &mut Page, change: &Change, verbose: bool) {
     for reason in &change.reasons {
-        page.put(PLAIN, INDENT).put(FAINT, "because ").put(PLAIN, reason).end();
+        page.put(PLAIN, INDENT).line(PLAIN, reason);
     }
     for attribute in &change.attributes {
         let Attribute { name, before, after } = attribute;
@@ -211,4 +211,43 @@ fn in_sync(changes: &Changes) -> String {
 
 fn them(number: usize) -> &'static str {
     if number == 1 { "it" } else { "them" }
+}
+
+#[cfg(test)]
+mod tests {
+    use provision_core::testing::case;
+
+    use super::*;
+    use crate::args;
+
+    fn shown(changes: &Changes, verbose: bool) -> String {
+        let output = args::Output { json: false, verbose, color: args::Colour::Never };
+        let page = super::changes(&[changes], &View::new(&output, "diff"));
+        anstream::adapter::strip_str(page.as_str()).to_string()
+    }
+
+    #[test]
+    fn a_restart_is_named_beforehand_with_its_cause() {
+        let changes = case("service", "unit = 'x.service'\nrestart_on = ['file.conf']")
+            .plan("[file.conf]\npath = '/etc/x.conf'\ncontent = \"a\\nb\\n\"\n[file.other]\npath = '/srv/o'\ncontent = 'o'\n")
+            .given_unit("x.service", "active", "enabled")
+            .given_file("/etc/x.conf", "a\nc\n", "0600")
+            .given_file("/srv/o", "o", "0644")
+            .changes();
+        let expected = "  \
+  ~ update file.conf  /etc/x.conf
+      content:
+        @@ -1,2 +1,2 @@
+          a
+        - c
+        + b
+      mode: 0600 -> 0644
+  * restart service.x  x.service
+      because file.conf changes
+
+Plan: 1 to update, 1 to restart on host local
+";
+        assert_eq!(shown(&changes, false), expected);
+        assert!(shown(&changes, true).contains("  = keep file.other  /srv/o\n"));
+    }
 }

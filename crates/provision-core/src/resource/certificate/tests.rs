@@ -309,22 +309,22 @@ fn every_difference_is_seen_and_mended() {
     for (fields, action, attribute) in [
         (
             "directory = '/srv'\nnames = ['a.example', '2001:db8::2']\n",
-            Action::Update,
+            Action::Replace,
             "names: a.example, 192.0.2.1, 2001:db8::1 -> a.example, 2001:db8::2",
         ),
         (
             "directory = '/srv'\nnames = ['a.example', '192.0.2.1', '2001:db8::1']\ncommon_name = 'Registry'\n",
-            Action::Update,
+            Action::Replace,
             "common_name: a.example -> Registry",
         ),
         (
             "directory = '/srv'\nnames = ['a.example', '192.0.2.1', '2001:db8::1']\nusages = 'both'\n",
-            Action::Update,
+            Action::Replace,
             "usages: server-auth -> client-auth, server-auth",
         ),
         (
             "directory = '/srv'\nnames = ['a.example', '192.0.2.1', '2001:db8::1']\nusages = 'client'\n",
-            Action::Update,
+            Action::Replace,
             "usages: server-auth -> client-auth",
         ),
         (
@@ -334,7 +334,7 @@ fn every_difference_is_seen_and_mended() {
         ),
         (
             "directory = '/srv'\nnames = ['a.example', '192.0.2.1', '2001:db8::1']\nlifetime = '90d'\n",
-            Action::Update,
+            Action::Replace,
             "not_after: 2027-07-03T12:00:00Z -> 2026-08-30T12:00:00Z",
         ),
         (
@@ -425,7 +425,7 @@ fn an_apply_cut_between_the_two_files_is_taken_forward() {
             state.lacks_openssl = lacks_openssl;
             state.fail_at = Some(state.log.len() + 1);
         });
-        let case = case.fails();
+        let case = case.fails_with("cannot put the file /srv/x.crt in place: told to fail");
         let (certificate, key) = (read(&case, CERTIFICATE), read(&case, KEY));
         assert!(!key_matches(&certificate, &key).unwrap());
         let case = case.mended();

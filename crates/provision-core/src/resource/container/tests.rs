@@ -193,7 +193,7 @@ fn a_changed_file_below_a_mounted_path_restarts_the_service_once() {
         .given_file("/srv/certs/tls.key", "old", "0600")
         .given_file("/srv/other", "old", "0644")
         .expects(Action::Restart, "")
-        .because("file.crt changes; file.key changes")
+        .because("because file.crt changes; because file.key changes")
         .steps("put the file /srv/certs/tls.crt in place; put the file /srv/certs/tls.key in place; put the file /srv/other in place; restart app.service")
         .in_sync();
 }
@@ -206,7 +206,7 @@ fn a_changed_container_restarts_its_service_once() {
         .given_file("/etc/containers/systemd/app.container", "[Container]\nImage=other\n", "0644")
         .given_file("/etc/containers/systemd/data.volume", "[Volume]\nCopy=false\n", "0644")
         .expects(Action::Restart, "")
-        .because("container.app changes; volume.data changes")
+        .because("because container.app changes; because volume.data changes")
         .steps("put the file /etc/containers/systemd/data.volume in place; let systemd read its units; put the file /etc/containers/systemd/app.container in place; let systemd read its units; restart app.service")
         .in_sync();
 }
@@ -245,7 +245,7 @@ fn a_pod_starts_and_restarts_with_its_containers() {
         .filter(|(_, change)| change.action == Action::Restart)
         .map(|(address, change)| format!("{address} {}", change.reasons.join("; ")))
         .collect();
-    assert_eq!(restarts, ["service.quay container.x changes"]);
+    assert_eq!(restarts, ["service.quay because container.x changes"]);
     changed
         .steps("put the file /etc/containers/systemd/x.container in place; let systemd read its units; restart quay-pod.service")
         .in_sync();

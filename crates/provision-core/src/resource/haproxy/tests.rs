@@ -11,8 +11,9 @@ use crate::plan::Plan;
 use crate::plan::asset::NoAssets;
 use crate::plan::input::Inputs;
 use crate::plan::problem::Source;
+use crate::probe::UnitState;
 use crate::resource::Context;
-use crate::testing::{Case, FakeHost, NOW, case};
+use crate::testing::{Case, FakeHost, NOW, State, case};
 use crate::x509::{self, AuthoritySpec, LeafSpec, Names};
 
 const PATH: &str = "/etc/haproxy/haproxy.cfg";
@@ -188,17 +189,18 @@ fn what_is_edited_by_hand_is_put_back() {
 
 #[test]
 fn haproxy_checks_it_unless_told_not_to() {
-    let broken = |state: &mut crate::testing::State| {
+    let broken = |state: &mut State| {
         state.statuses.insert(["haproxy", "-c", "-f", "%s"].map(str::to_owned).to_vec(), 1);
     };
-    let case = haproxy(IPV6).given_file(PATH, "old\n", "0644").given(broken).fails();
+    let case = haproxy(IPV6).given_file(PATH, "old\n", "0644").given(broken);
+    let case = case.fails_with("cannot put the file /etc/haproxy/haproxy.cfg in place: refused by its validation");
     assert_eq!(written(&case), "old\n");
     haproxy(&format!("check = false\n{IPV6}")).given(broken).mended();
 }
 
 #[test]
 fn a_host_without_haproxy_is_found_out_beforehand() {
-    let absent = |state: &mut crate::testing::State| {
+    let absent = |state: &mut State| {
         state.statuses.insert(["haproxy", "-v"].map(str::to_owned).to_vec(), 127);
     };
     haproxy(IPV6).given(absent).undecided("haproxy is not installed on the host, so it cannot check its configuration");
@@ -235,6 +237,33 @@ fn it_comes_after_its_certificates_and_what_it_leads_to() {
              put the file /srv/tls/web.crt in place; make the directory /srv/front; \
              put the file /srv/front/haproxy.cfg in place",
         )
+        .in_sync();
+}
+
+#[test]
+fn its_service_takes_the_new_configuration_and_the_new_certificate_in() {
+    let plan = |name: &str| {
+        format!(
+            "check = false\nservice = 'front'\n[[haproxy.x.frontend]]\nname = '{name}'\nlines = ['option dontlognull']\n\
+             bind = [{{ address = '*', port = 443, tls = '/srv/web.crt' }}]\n\
+             [certificate.web]\ndirectory = '/srv'\nnames = ['a.example']\n\
+             [service.front]\nunit = 'front.service'\non_change = 'reload'\n"
+        )
+    };
+    let running = |state: &mut State| {
+        let words = |text: &str| text.to_owned();
+        let (load, active, sub, file) = (words("loaded"), words("active"), words("running"), words("enabled"));
+        state.units.insert("front.service".to_owned(), UnitState { load, active, sub, file, stale: false });
+    };
+    let host = haproxy(&plan("old")).given(running).applied().host().with(|state| state.clone());
+    haproxy(&plan("new"))
+        .given(|state| *state = host.clone())
+        .steps("put the file /etc/haproxy/haproxy.cfg in place; reload front.service")
+        .in_sync();
+    haproxy(&plan("old"))
+        .given(|state| *state = host)
+        .at(NOW + time::Duration::days(390))
+        .steps("put the file /srv/web.key in place; put the file /srv/web.crt in place; reload front.service")
         .in_sync();
 }
 

@@ -192,7 +192,7 @@ fn a_changed_file_is_answered_as_the_service_says() {
     ] {
         with_changed_file(fields)
             .expects(action, "")
-            .because("file.conf changes")
+            .because("because file.conf changes")
             .steps(&format!("put the file /srv/conf in place; {step}"))
             .in_sync();
     }
@@ -210,7 +210,7 @@ fn a_changed_definition_asks_for_a_restart() {
     };
     changed("on_change = 'reload'")
         .expects(Action::Restart, "")
-        .because("unit.limits changes")
+        .because("because unit.limits changes")
         .steps("put the file /etc/systemd/system/x.service.d/limits.conf in place; let systemd read its units; restart x.service")
         .in_sync();
     changed("on_change = 'none'").in_sync();
@@ -221,7 +221,7 @@ fn several_causes_are_answered_by_one_restart() {
     with_changed_file("")
         .given_file("/etc/systemd/system/x.service.d/limits.conf", "", "0644")
         .expects(Action::Restart, "")
-        .because("file.conf changes; unit.limits changes")
+        .because("because file.conf changes; because unit.limits changes")
         .steps("put the file /srv/conf in place; put the file /etc/systemd/system/x.service.d/limits.conf in place; let systemd read its units; restart x.service")
         .in_sync();
 }
@@ -277,7 +277,7 @@ fn a_service_restarts_along_with_another() {
         .given_unit("x.service", "active", "enabled")
         .given_unit("y.service", "active", "enabled")
         .given(|state| _ = state.owed.insert("y.service".to_owned()))
-        .because("service.y changes")
+        .because("because service.y changes")
         .steps("restart y.service; restart x.service")
         .in_sync();
 }

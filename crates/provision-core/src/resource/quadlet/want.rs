@@ -1,0 +1,38 @@
+//! From what a Quadlet file refers to, to what its resource wants.
+
+use crate::image_reference::ImageReference;
+use crate::path::AbsPath;
+use crate::quadlet::Reference;
+use crate::resource::{Target, Thing, Want};
+
+/// What a reference asks of the plan. Volumes, networks, containers and secrets that are named and not made by a file
+/// are the host's own.
+pub(crate) fn want(reference: Reference, directory: &AbsPath) -> Option<Want> {
+    let tree = |path: AbsPath| (path != AbsPath::root()).then(|| Want::uses(Target::Tree(path)));
+    match reference {
+        Reference::Unit(name) => Some(match name.stem().split_once('@') {
+            // An instance is made of its template, by a link or by hand.
+            Some((prefix, instance)) if !instance.is_empty() => {
+                let template = format!("{prefix}@.{}", name.quadlet_type().extension());
+                Want::uses(Target::Thing(Thing::Quadlet(template)))
+            }
+            _ => Want::uses(Target::Thing(Thing::Quadlet(name.to_string()))).required(),
+        }),
+        Reference::HostPath(path) => tree(path.parse().ok()?),
+        Reference::UnitRelativePath(path) => tree(below(directory, &path)?),
+        Reference::Image(name) => {
+            let name: ImageReference = name.parse().ok()?;
+            Some(Want::uses(Target::Thing(Thing::Image(name.stored_name().to_string()))))
+        }
+        Reference::Volume(_) | Reference::Network(_) | Reference::Container(_) | Reference::Secret(_) => None,
+    }
+}
+
+/// A path that starts at a directory.
+fn below(directory: &AbsPath, path: &str) -> Option<AbsPath> {
+    path.split('/').try_fold(directory.clone(), |at, part| match part {
+        "" | "." => Some(at),
+        ".." => Some(at.parent().unwrap_or(at)),
+        part => at.join(part).ok(),
+    })
+}
