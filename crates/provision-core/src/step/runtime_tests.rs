@@ -360,9 +360,9 @@ async fn curl_trusts_the_authority_alone_wherever_it_connects() {
     }
 }
 
-/// podman itself, with a store of the test's own: `cargo test -- --ignored`, as root.
+/// podman itself, with a store of the test's own.
 #[test]
-#[ignore = "needs podman and root"]
+#[ignore = "needs podman and root; tests/run runs it"]
 fn podman_itself_loads_what_the_archive_says_and_is_seen_without_being_run() {
     use crate::image_archive::ImageArchive;
     use crate::probe::{self, Answers, Ask, ImageState};
