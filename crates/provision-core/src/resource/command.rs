@@ -406,6 +406,20 @@ mod tests {
     }
 
     #[test]
+    fn a_run_is_owed_even_when_a_check_in_between_fails() {
+        let command = "[command.c]\nrun = ['reload']\nwhen_changed = ['file.f']\nafter = ['check.x']\n";
+        case("check", "url = 'tcp://127.0.0.1:9'\nwithin = '1s'\nafter = ['file.f']")
+            .plan(FILE)
+            .plan(command)
+            .fails_with("gave up after 1s: no connection to 127.0.0.1:9: nothing accepts a connection there")
+            .given(|host| {
+                host.listening.insert(9, Vec::new());
+            })
+            .steps("run reload")
+            .in_sync();
+    }
+
+    #[test]
     fn a_guard_is_in_doubt_when_what_the_command_uses_changes() {
         let uses = &format!("{UNLESS}\ninput = '{{{{ file.f.path }}}}'");
         with(uses, &[("test it", 0)])

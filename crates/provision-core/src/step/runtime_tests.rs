@@ -26,6 +26,7 @@ fn task(name: &str, steps: Vec<Step>) -> Task {
 /// Does some tasks, and after them one whose file proves that standard input was left at its place.
 fn attempt(shell: &[&str], home: &Path, mut tasks: Vec<Task>) -> BatchReply {
     let last = home.join("last");
+    let _ = fs::remove_file(&last);
     tasks.push(task("last", vec![put(&last, b"the last")]));
     let batch = Batch { tasks, plan: "test".to_owned(), step_limit: Duration::from_secs(20) };
     let path = home.to_str().unwrap();
@@ -355,6 +356,81 @@ async fn curl_trusts_the_authority_alone_wherever_it_connects() {
         for found in answered(ask(file, url)).await {
             let Outcome::Failed { output, .. } = found else { panic!("{found:?}") };
             assert!(output.starts_with("gave up after 1s: (60) SSL"), "{output}");
+        }
+    }
+}
+
+/// podman itself, with a store of the test's own.
+#[test]
+#[ignore = "needs podman and root; tests/run runs it"]
+fn podman_itself_loads_what_the_archive_says_and_is_seen_without_being_run() {
+    use crate::image_archive::ImageArchive;
+    use crate::probe::{self, Answers, Ask, ImageState};
+
+    let home = home();
+    let root = home.path();
+    let place = root.display();
+    let conf = format!("[storage]\ndriver = \"vfs\"\nrunroot = \"{place}/run\"\ngraphroot = \"{place}/root\"\n");
+    fs::write(root.join("storage.conf"), conf).unwrap();
+    let prefix = format!("export HOME={place} CONTAINERS_STORAGE_CONF={place}/storage.conf\n");
+    let sh =
+        |text: &str| String::from_utf8(run(&["sh"], &["-ec", &format!("{prefix}cd {place}\n{text}")], b"")).unwrap();
+    let images = |shell: &[&str]| -> Vec<ImageState> {
+        let program = format!("{prefix}{}", probe::script::program(&[Ask::Images], "n0nce"));
+        let reply = run(shell, &["-c", &program], b"");
+        let answers: Answers = probe::reply::read(&[&Ask::Images], &reply, "n0nce").unwrap();
+        answers.images().unwrap().clone()
+    };
+    let files = || sh("find root run -printf '%p %T@ %s\\n' | sort");
+
+    sh("mkdir in; echo hello >in/f; tar -C in -cf in.tar .; podman import -q in.tar localhost/registry:1");
+    for format in ["oci", "docker"] {
+        sh(&format!("podman save -q --format {format}-archive -o {format}.tar localhost/registry:1"));
+    }
+    sh("podman rmi -f -a");
+    for format in ["oci", "docker"] {
+        let bytes = fs::read(root.join(format!("{format}.tar"))).unwrap();
+        let archive = ImageArchive::index(std::io::Cursor::new(&bytes)).unwrap();
+        let id = archive.select(None, None).unwrap().image_id.clone();
+        for shell in shells() {
+            assert!(images(shell).is_empty());
+            let load = |bytes: Vec<u8>, id: &str| Step::LoadImage {
+                archive: Blob::from_bytes(bytes),
+                id: id.to_owned(),
+                name: "quay.io/other/name:2".to_owned(),
+            };
+            let attempt = |step: Step| {
+                let batch = Batch {
+                    tasks: vec![task("image", vec![step]), task("last", vec![put(&root.join("last"), b"last")])],
+                    plan: "test".to_owned(),
+                    step_limit: Duration::from_secs(60),
+                };
+                let mut input = Vec::new();
+                for blob in batch.tasks.iter().flat_map(|task| &task.steps).filter_map(Step::blob) {
+                    input.extend_from_slice(blob.bytes().unwrap());
+                }
+                let program = format!("{prefix}id() {{ echo 1000; }}\n{}", script::program(&batch, "n0nce"));
+                let reply = reply::read(&batch, &run(shell, &["-c", &program], &input), "n0nce").unwrap();
+                assert_eq!(reply.outcomes[1], done(""), "{format} {shell:?}");
+                reply.outcomes[0].clone()
+            };
+            let broken = attempt(load(vec![b'x'; 2_000_000], &id));
+            assert!(matches!(broken, Outcome::Failed { status: 125, .. }), "{broken:?}");
+            let other = attempt(load(bytes.clone(), &"0".repeat(64)));
+            let Outcome::Failed { output, .. } = &other else { panic!("{other:?}") };
+            assert!(output.ends_with(&format!("the archive did not bring the image {}", "0".repeat(64))), "{output}");
+            assert_eq!(attempt(load(bytes.clone(), &id)), done(""), "{format} {shell:?}");
+
+            let before = files();
+            let seen = images(shell);
+            assert_eq!(before, files(), "the question has changed something");
+            assert_eq!(seen.len(), 1);
+            assert_eq!(seen[0].id, id, "{format} {shell:?}");
+            assert_eq!(seen[0].names, ["localhost/registry:1", "quay.io/other/name:2"]);
+            let told = sh("podman images --no-trunc --format '{{.Id}} {{.Digest}} {{.Repository}}:{{.Tag}}' | sort");
+            let digest = &seen[0].digests[0];
+            assert_eq!(told, format!("{id} {digest} localhost/registry:1\n{id} {digest} quay.io/other/name:2\n"));
+            sh("podman rmi -f -a");
         }
     }
 }
