@@ -26,7 +26,7 @@ fn every_other_kind_is_made_kept_and_mended() -> Result<(), Error> {
         host.sh("systemctl is-active tick.timer kinds.service kindspod-pod.service")?.ok()?,
         "active\nactive\nactive"
     );
-    assert_eq!(host.sh("systemctl show --property=MemoryMax --value kinds.service")?.ok()?, "268435456");
+    assert_eq!(host.sh("systemctl show --property=MemoryMax --value kindspod-pod.service")?.ok()?, "268435456");
 
     host.sh("ln -sfn elsewhere /srv/kinds/current")?.ok()?;
     plan.mends(bed, &[("link.current", "update")])?;
@@ -34,10 +34,11 @@ fn every_other_kind_is_made_kept_and_mended() -> Result<(), Error> {
     plan.mends(bed, &[("command.database", "run")])?;
     host.sh("systemctl disable --now --quiet tick.timer")?.ok()?;
     plan.mends(bed, &[("service.tick", "start")])?;
-    host.sh("sed -i s/256M/128M/ /etc/systemd/system/kinds.service.d/memory.conf && systemctl daemon-reload")?.ok()?;
-    plan.mends(bed, &[("unit.memory", "update"), ("service.kinds", "restart")])?;
+    host.sh("sed -i s/256M/128M/ /etc/systemd/system/kindspod-pod.service.d/memory.conf && systemctl daemon-reload")?
+        .ok()?;
+    plan.mends(bed, &[("unit.memory", "update"), ("service.kindspod", "restart")])?;
     host.sh("echo '# by hand' >>/etc/containers/systemd/kinds.container")?.ok()?;
-    plan.mends(bed, &[("container.kinds", "update"), ("service.kinds", "restart")])?;
+    plan.mends(bed, &[("container.kinds", "update"), ("service.kindspod", "restart")])?;
     host.reboot()?;
     plan.mends(bed, &[])?;
     Ok(())

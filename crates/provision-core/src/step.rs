@@ -15,6 +15,8 @@ pub(crate) mod script;
 #[cfg(test)]
 mod tests;
 
+pub use reply::{BatchReply, Heard};
+
 /// One change of a host. Each either happens whole or leaves what was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {

@@ -1,0 +1,44 @@
+//! The README's first command, as a person without any rights runs it in a fresh directory, and again.
+
+use std::path::Path;
+use std::process::Command;
+
+fn provision(directory: &Path, arguments: &[&str]) -> (String, Option<i32>) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let plan = root.join("examples/quickstart/plan.toml");
+    let output = Command::new(env!("CARGO_BIN_EXE_provision"))
+        .args(arguments)
+        .arg(plan)
+        .current_dir(directory)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    (String::from_utf8(output.stdout).unwrap(), output.status.code())
+}
+
+#[test]
+fn quickstart_does_its_job_and_the_second_time_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (said, code) = provision(folder.path(), &["apply", "--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("\napplied: 10 created\n"), "{said}");
+    let made = folder.path().join("provision-quickstart");
+    for file in [
+        "authority/site.crt",
+        "authority/site.key",
+        "certificates/server.crt",
+        "certificates/server.key",
+        "config/registry.yml",
+        "config/haproxy.cfg",
+        "units/registry.container",
+    ] {
+        assert!(made.join(file).is_file(), "{file} is missing");
+    }
+    let (said, code) = provision(folder.path(), &["apply", "--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.starts_with("nothing to change: 10 resources are as the plan wants them\n"), "{said}");
+    let (_, code) = provision(folder.path(), &["diff", "--exit-code"]);
+    assert_eq!(code, Some(0));
+}
