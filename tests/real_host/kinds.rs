@@ -21,7 +21,7 @@ fn every_other_kind_is_made_kept_and_mended() -> Result<(), Error> {
             .ok()?,
         "there"
     );
-    assert_eq!(host.sh("podman exec kinds cat /data/mark")?.ok()?, "from the container");
+    assert_eq!(host.sh("podman exec kinds /bin/busybox cat /data/mark")?.ok()?, "from the container");
     assert_eq!(
         host.sh("systemctl is-active tick.timer kinds.service kindspod-pod.service")?.ok()?,
         "active\nactive\nactive"
