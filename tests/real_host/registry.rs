@@ -89,6 +89,8 @@ fn registry_is_brought_up_used_rebooted_and_mended() -> Result<(), Error> {
     plan.mends(bed, &[("service.registry", "start")])?;
     host.sh("systemctl disable --now haproxy")?.ok()?;
     plan.mends(bed, &[("service.haproxy", "start")])?;
+    host.sh("echo '# by hand' >>/etc/haproxy/haproxy.cfg")?.ok()?;
+    plan.mends(bed, &[("haproxy.front", "update"), ("service.haproxy", "reload")])?;
     host.sh("firewall-cmd --quiet --remove-port=8443/tcp")?.ok()?;
     plan.mends(bed, &[("firewall.registry", "update")])?;
     host.sh("firewall-cmd --quiet --permanent --remove-port=8443/tcp")?.ok()?;
@@ -100,6 +102,13 @@ fn registry_is_brought_up_used_rebooted_and_mended() -> Result<(), Error> {
     host.sh("systemctl stop registry; podman rmi --force localhost/registry:1")?.ok()?;
     plan.mends(bed, &[("image.registry", "create"), ("service.registry", "start")])?;
     used_from(&client, bed)?;
+
+    // Another host pulls from it by a plan of its own, once.
+    client.sh("podman rmi --force registry6.example.com:8443/site/tiny:1")?.ok()?;
+    let pulling = Plan::new("tests/real_host/plans/pull.toml")
+        .variable("address", client.ipv4)
+        .variable("image", "registry6.example.com:8443/site/tiny:1");
+    pulling.applied_twice(bed, &client)?;
 
     // A new name in the certificate reaches what serves it, and the authority stays the same.
     let authority = host.read("/etc/registry/authority/site.crt")?;

@@ -1,4 +1,4 @@
-//! The README's first command, as a person without any rights runs it in a fresh directory, and again.
+//! What the README shows: its first command, as a person runs it in a fresh directory, and again; and its plan.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
@@ -43,4 +43,21 @@ fn quickstart_does_its_job_and_the_second_time_nothing() {
     assert!(said.starts_with("nothing to change: 10 resources are as the plan wants them\n"), "{said}");
     let (_, code) = provision(folder.path(), &["diff", "--exit-code"]);
     assert_eq!(code, Some(0));
+}
+
+#[test]
+fn the_plan_of_the_readme_is_valid() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let plan = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plan.toml");
+    std::fs::write(&file, plan).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_provision"))
+        .args(["validate", "--var", "hostname=registry.example.com"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    assert!(said.ends_with("is valid: 5 resources on 1 host\n"), "{said}");
 }

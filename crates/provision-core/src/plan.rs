@@ -90,7 +90,6 @@ impl Plan {
         syntax: Problems,
     ) -> Result<Self, PlanError> {
         let source = Arc::new(source);
-        let broken = !syntax.is_empty();
         let problems = RefCell::new(Problems::default());
         let name = read_name(&root, &problems);
         let description = match root.entries.get("description").map(|entry| &entry.node) {
@@ -135,10 +134,7 @@ impl Plan {
             }
         }
         let mut problems = problems.into_inner();
-        if broken {
-            // What a syntax error has swallowed is not missing.
-            problems.forget_missing();
-        }
+        problems.give_way_to(&syntax);
         problems.extend(syntax);
         if problems.is_empty() { Ok(plan) } else { Err(problems.into_error(&source)) }
     }

@@ -346,10 +346,12 @@ impl<'a> Fields<'a> {
         if matches!(node.value, Value::Unknown) {
             return;
         }
+        let quotable = matches!(node.value, Value::Integer(_) | Value::Float(_) | Value::Boolean(_));
+        let quotes = if wanted == "text" && quotable { ": put it in quotes" } else { "" };
         self.problems.borrow_mut().add_help(
             node.place,
             format!("`{name}` of {} is {}", self.label, node.type_name()),
-            format!("it takes {wanted}"),
+            format!("it takes {wanted}{quotes}"),
         );
     }
 }

@@ -72,7 +72,12 @@ impl Node {
 pub(crate) fn parse(text: &str, problems: &mut Problems) -> Table {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        problems.add(error.span().map(Place::from), format!("not valid TOML: {}", error.message()));
+        let (place, message) = (error.span().map(Place::from), format!("not valid TOML: {}", error.message()));
+        if message.contains("leading zero") {
+            problems.add_help(place, message, "a number that starts with 0 goes in quotes: \"0750\"");
+        } else {
+            problems.add(place, message);
+        }
     }
     table(root.get_ref(), problems)
 }
@@ -96,6 +101,8 @@ fn node(source: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Node {
         DeValue::String(text) => Value::Text(Text::plain(text.as_ref())),
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Value::Integer(number),
+            // What is left of a number that could not be read, which has been reported.
+            Err(_) if number.as_str().is_empty() => Value::Integer(0),
             Err(_) => {
                 problems.add(place, format!("{} does not fit a 64-bit integer", number.as_str()));
                 Value::Integer(0)

@@ -121,9 +121,18 @@ impl Problems {
         PlanError { source_text: Arc::clone(source), problems: self.found }
     }
 
-    /// Leaves out what is only said to be missing.
-    pub(crate) fn forget_missing(&mut self) {
-        self.found.retain(|problem| !problem.message.contains(" lacks ") && !problem.message.contains("is not there"));
+    /// Leaves out what follows from syntax errors: what they have swallowed is not missing, and what stands where they
+    /// do is not wrong in another way too.
+    pub(crate) fn give_way_to(&mut self, syntax: &Self) {
+        if syntax.is_empty() {
+            return;
+        }
+        let broken: Vec<Place> = syntax.found.iter().filter_map(|problem| problem.span).collect();
+        let overlaps = |place: Place| broken.iter().any(|error| error.start <= place.end && place.start <= error.end);
+        self.found.retain(|problem| {
+            let missing = problem.message.contains(" lacks ") || problem.message.contains("is not there");
+            !missing && !problem.span.is_some_and(overlaps)
+        });
     }
 
     pub(crate) fn extend(&mut self, other: Self) {

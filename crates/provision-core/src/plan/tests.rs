@@ -43,7 +43,7 @@ fn every_finding_comes_in_one_run_with_its_place_and_a_way_out() {
             "p:6:8: \"0999\" does not fit `mode` of directory.b (a mode is three or four octal digits in quotes, such as \"0644\")",
             "p:7:1: unknown key `onwer` in directory.b (did you mean `owner`?)",
             "p:8:7: file.c lacks `path` (add `path = ...`; `provision kinds` shows what it takes)",
-            "p:9:11: `content` of file.c is an integer (it takes text)",
+            "p:9:11: `content` of file.c is an integer (it takes text: put it in quotes)",
         ],
     );
 }
@@ -188,6 +188,18 @@ fn facts_are_asked_for_only_when_they_are_used() {
 fn syntax_errors_are_findings_like_any_other() {
     let error = parse("name = \"x\"\n[file.f\npath = \"/f\"\n").unwrap_err();
     assert!(error.starts_with("p:2:8: not valid TOML: "), "{error}");
+}
+
+#[test]
+fn one_mistake_is_one_finding_though_the_syntax_is_broken() {
+    refused(
+        "name = \"x\"\n[directory.d]\npath = \"/d\"\nmode = 0750\nownr = \"a\"\n[directory.e]\npath = \"/e\"\nmode = 750\n",
+        &[
+            "p:4:8: not valid TOML: unexpected leading zero, expected nothing (a number that starts with 0 goes in quotes: \"0750\")",
+            "p:5:1: unknown key `ownr` in directory.d (did you mean `owner`?)",
+            "p:8:8: `mode` of directory.e is an integer (it takes text: put it in quotes)",
+        ],
+    );
 }
 
 #[test]
