@@ -63,15 +63,14 @@ fn sudo_that_wants_a_password_is_told() -> Result<(), Error> {
 #[test]
 fn a_host_that_is_down_is_told_from_one_that_refuses() -> Result<(), Error> {
     let bed = Testbed::shared()?;
-    let host = bed.fresh_host("down")?;
     let reached = |address: &str, port: u16| {
         let how = format!("address = \"{address}\"\nport = {port}\nuser = \"root\"\nconnect_timeout = \"3s\"");
         plan(bed, "down", &how)
     };
     // The bridge itself, where nothing listens and no firewall answers in its place.
     refused(&reached("192.0.2.254", 2222)?.run(bed, "diff", &[])?, 4, &["Connection refused"]);
-    host.unplug()?;
-    let ran = reached(&host.ipv4.to_string(), 22)?.run(bed, "diff", &[])?;
+    // An address of the bridge's network that no host has: what a host that is off looks like.
+    let ran = reached("192.0.2.199", 22)?.run(bed, "diff", &[])?;
     assert_eq!(ran.code, Some(4), "{ran:#?}");
     assert!(ran.stderr.contains("did not answer") || ran.stderr.contains("No route to host"), "{}", ran.stderr);
     Ok(())

@@ -105,6 +105,9 @@ fn registry_is_brought_up_used_rebooted_and_mended() -> Result<(), Error> {
 
     // Another host pulls from it by a plan of its own, once.
     client.sh("podman rmi --force registry6.example.com:8443/site/tiny:1")?.ok()?;
+    // A session keeps its logins for itself; these are for whoever comes as root.
+    let login = "podman login --authfile /root/.config/containers/auth.json --username init --password-stdin";
+    client.sh(&format!("{login} registry6.example.com:8443 </root/password"))?.ok()?;
     let pulling = Plan::new("tests/real_host/plans/pull.toml")
         .variable("address", client.ipv4)
         .variable("image", "registry6.example.com:8443/site/tiny:1");
