@@ -1,7 +1,5 @@
 //! A kind is not done before people can read of it and a real host has seen it.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
-
 use std::fs;
 use std::path::Path;
 
