@@ -112,30 +112,25 @@ fn diff(graph: &Graph, answers: &Answers, now: OffsetDateTime) -> Vec<Result<Cha
     let mut items: Vec<Result<Change, Undecided>> = Vec::with_capacity(graph.len());
     for (at, (_, resource)) in graph.resources().enumerate() {
         let item = {
-            let upstream = upstream(graph, at, &items);
-            let closure = graph.closure(at, Relation::After);
-            let provided: Vec<&Thing> = closure.iter().filter_map(|index| provided.get(*index)).flatten().collect();
-            let command = closure.iter().any(|index| {
-                items.get(*index).and_then(|item| item.as_ref().ok()).is_some_and(|change| change.action == Action::Run)
-            });
+            let mut upstream: BTreeMap<Thing, &Change> = BTreeMap::new();
+            let mut offered: Vec<&Thing> = Vec::new();
+            let mut command = false;
+            for index in graph.closure(at, Relation::After) {
+                let things = provided.get(index).map(Vec::as_slice).unwrap_or_default();
+                offered.extend(things);
+                if let Some(Ok(change)) = items.get(index)
+                    && !change.is_none()
+                {
+                    upstream.extend(things.iter().map(|thing| (thing.clone(), change)));
+                    command |= change.action == Action::Run;
+                }
+            }
             let causes = causes(graph, at, &items);
-            resource.diff(answers, &Context { now, upstream: &upstream, provided: &provided, command, causes, owed })
+            resource.diff(answers, &Context { now, upstream: &upstream, provided: &offered, command, causes, owed })
         };
         items.push(item);
     }
     items
-}
-
-/// What changes of the things that a resource wants, directly or not.
-fn upstream<'a>(graph: &Graph, at: usize, items: &'a [Result<Change, Undecided>]) -> BTreeMap<Thing, &'a Change> {
-    let mut upstream = BTreeMap::new();
-    for index in graph.closure(at, Relation::After) {
-        let change = items.get(index).and_then(|item| item.as_ref().ok()).filter(|change| !change.is_none());
-        if let (Some(change), Some(vertex)) = (change, graph.vertex(index)) {
-            upstream.extend(vertex.resource.provides().into_iter().map(|thing| (thing, change)));
-        }
-    }
-    upstream
 }
 
 /// The changes that reach a resource through what it uses, by address.
