@@ -96,9 +96,7 @@ fn registry_is_brought_up_used_rebooted_and_mended() -> Result<(), Error> {
     host.sh("firewall-cmd --quiet --permanent --remove-port=8443/tcp")?.ok()?;
     plan.mends(bed, &[("firewall.registry", "update")])?;
     host.sh("podman untag localhost/registry:1")?.ok()?;
-    let renamed = plan.diff(bed)?.ok().changes();
-    assert!(renamed.contains_key("image.registry"), "{renamed:?}");
-    plan.apply(bed)?.ok();
+    plan.mends(bed, &[("image.registry", "create"), ("service.registry", "restart")])?;
     host.sh("systemctl stop registry; podman rmi --force localhost/registry:1")?.ok()?;
     plan.mends(bed, &[("image.registry", "create"), ("service.registry", "start")])?;
     used_from(&client, bed)?;

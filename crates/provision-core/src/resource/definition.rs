@@ -45,6 +45,13 @@ pub(crate) enum Home {
 }
 
 impl Definition {
+    /// Its directory before it, and what its content wants.
+    pub(crate) fn wants(&self, content: &[Want]) -> Vec<Want> {
+        let mut wants = vec![Want::after(Target::Parent(self.file.path.clone()))];
+        wants.extend(content.iter().cloned());
+        wants
+    }
+
     pub(crate) fn asks(&self) -> Vec<Ask> {
         let mut asks = self.file.asks();
         if let Some(directory) = self.made() {

@@ -19,7 +19,7 @@ use crate::quadlet::{
 };
 use crate::resource::definition::{Definition, Home, Reader, used_paths};
 use crate::resource::file::FileSpec;
-use crate::resource::{Context, Materials, Resource, Setup, Target, Thing, Want};
+use crate::resource::{Context, Materials, Resource, Setup, Thing, Want};
 use crate::step::Step;
 use crate::systemd::{UnitFile, UnitName, literal};
 
@@ -80,9 +80,7 @@ impl Resource for Quadlet {
     }
 
     fn wants(&self) -> Vec<Want> {
-        let mut wants = vec![Want::after(Target::Parent(self.definition.file.path.clone()))];
-        wants.extend(self.wants.iter().cloned());
-        wants
+        self.definition.wants(&self.wants)
     }
 
     fn asks(&self) -> Vec<Ask> {

@@ -207,9 +207,7 @@ impl Resource for Unit {
     }
 
     fn wants(&self) -> Vec<Want> {
-        let mut wants = vec![Want::after(Target::Parent(self.definition.file.path.clone()))];
-        wants.extend(self.wants.iter().cloned());
-        wants
+        self.definition.wants(&self.wants)
     }
 
     fn asks(&self) -> Vec<Ask> {
