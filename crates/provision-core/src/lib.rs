@@ -22,6 +22,8 @@ pub mod facts;
 pub mod graph;
 pub mod image_archive;
 pub mod image_reference;
+pub mod ledger;
+pub mod object;
 pub mod path;
 pub mod plan;
 pub mod probe;

@@ -11,8 +11,9 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::address::Address;
-use crate::change::{Action, Cause, Change};
+use crate::change::{Action, Cause, Change, Shown};
 use crate::check::Check;
+use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::asset::Assets;
 use crate::plan::fields::Fields;
@@ -113,6 +114,24 @@ pub struct Setup<'a> {
 pub trait Resource: fmt::Debug + Send + Sync {
     /// What is there once the resource is as wanted.
     fn provides(&self) -> Vec<Thing>;
+
+    /// What it makes or changes on the host once all of it is done: what the plan then owns, in the order in which its steps
+    /// touch it. What several resources may share, such as the directory that a definition makes for itself, is left out.
+    fn objects(&self) -> Vec<Object> {
+        let object = |thing: Thing| match thing {
+            Thing::Directory(path) | Thing::Path(path) => Some(Object::Path(path)),
+            Thing::Running(unit) => Some(Object::Unit(unit)),
+            Thing::Image(name) => Some(Object::Image(name)),
+            Thing::Unit(_) | Thing::Install(_) | Thing::Quadlet(_) | Thing::Port { .. } => None,
+        };
+        self.provides().into_iter().filter_map(object).collect()
+    }
+
+    /// What is wanted, attribute by attribute, under the names and with the values that a change would show as `after`. It
+    /// tells a host that has moved from a plan that has. What is known only once it is done is left out.
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        Vec::new()
+    }
 
     /// What must be there before.
     fn wants(&self) -> Vec<Want> {

@@ -14,6 +14,7 @@ use crate::attribute::{Account, Mode};
 use crate::blob::{Blob, BlobSource, sha256_hex};
 use crate::connection::{Connection, ConnectionError};
 use crate::facts::Facts;
+use crate::ledger::Memory;
 use crate::path::AbsPath;
 use crate::probe::{
     Answer, Answers, Ask, CONTENT_LIMIT, Entry, FileState, Guard, ImageState, Owner, PathState, PublicKeyState, Sort,
@@ -184,6 +185,11 @@ impl State {
             }),
             Ask::Guard(guard) => Answer::Guard(self.status(&guard.argv)),
             Ask::Owed(_) => Answer::Owed(self.owed.iter().cloned().collect()),
+            Ask::Memory { .. } => Answer::Memory(Memory::default()),
+            Ask::Records { .. } => Answer::Records(Vec::new()),
+            Ask::History(_) => Answer::History(Vec::new()),
+            Ask::Listing(_) => Answer::Listing(Vec::new()),
+            Ask::Stored { .. } => Answer::Stored(false),
         }
     }
 
@@ -258,6 +264,7 @@ impl State {
                 list.push(format!("{port}/{protocol}"));
                 list.sort();
             }
+            Step::Revert(_) | Step::Claim(_) => {}
             Step::Run(run) => return self.run(run),
             Step::Await(_) => {}
         }
@@ -480,7 +487,7 @@ impl Connection for FakeHost {
             }
             outcomes
         });
-        Ok(BatchReply { outcomes, reload_failed: None, ended: true, lost: None })
+        Ok(BatchReply { outcomes, reload_failed: None, ended: true, refused: None, apply: None, lost: None })
     }
 
     async fn connect_tcp(&self, host: &str, port: u16, _limit: Duration) -> Result<Box<dyn Stream>, TransportError> {

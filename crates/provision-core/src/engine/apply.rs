@@ -244,6 +244,7 @@ impl Run<'_> {
                     (self.events)(Event::Begun { address });
                 }
             }
+            Heard::Waiting(_) | Heard::TookOver(_) => {}
             Heard::Ended(index, outcome) => {
                 if let Some(at) = members.get(index) {
                     let outcome = self.outcome(*at, &outcome, &members, steps(index));
@@ -296,11 +297,11 @@ impl Run<'_> {
                 pays.extend(debts.iter().filter(|debt| debt.debtor == *at).flat_map(|debt| debt.names.clone()));
                 pays.sort();
                 pays.dedup();
-                Some(Task { address, after: after.collect(), steps: steps.clone(), owes, pays })
+                Some(Task { address, after: after.collect(), steps: steps.clone(), owes, pays, late: false })
             })
             .collect();
         let (plan, step_limit) = (self.changes.graph.plan().to_owned(), self.changes.host.step_limit);
-        Batch { tasks, plan, step_limit }
+        Batch { tasks, plan, step_limit, journal: journal() }
     }
 
     /// What this apply will owe, in whichever batch: a check may stand between a cause and what follows from it.
@@ -481,4 +482,14 @@ fn still(change: &Change) -> String {
         parts.push(format!("it would {} again", change.action.word()));
     }
     parts.join(", ")
+}
+
+fn journal() -> crate::step::Journal {
+    crate::step::Journal {
+        purpose: crate::step::Purpose::Continue,
+        who: String::new(),
+        since: String::new(),
+        wait: std::time::Duration::ZERO,
+        lease: std::time::Duration::from_secs(60),
+    }
 }

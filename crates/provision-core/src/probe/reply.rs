@@ -88,6 +88,9 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
                 .get(plan.as_str())
                 .map(|units| Answer::Owed(units.clone()))
                 .ok_or_else(|| "the host did not say which restarts are owed".to_owned()),
+            Ask::Memory { .. } | Ask::Records { .. } | Ask::History(_) | Ask::Listing(_) | Ask::Stored { .. } => {
+                Err("not asked yet".to_owned())
+            }
         };
         answers.insert((*ask).clone(), answer.unwrap_or_else(Answer::Unknown));
     }

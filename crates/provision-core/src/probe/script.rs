@@ -174,6 +174,7 @@ impl<'a> Batch<'a> {
                 Ask::Owed(plan) => {
                     batch.owed.insert(plan);
                 }
+                Ask::Memory { .. } | Ask::Records { .. } | Ask::History(_) | Ask::Listing(_) | Ask::Stored { .. } => {}
             }
         }
         batch

@@ -12,6 +12,21 @@ pub enum Heard {
     Begun(usize),
     /// It has come to its end.
     Ended(usize, Outcome),
+    /// Somebody else is at it, and the host waits for them: `alice@laptop since 2026-11-23T10:00:00Z`.
+    Waiting(String),
+    /// Whoever had locked the host is gone, and the lock was taken over.
+    TookOver(String),
+}
+
+/// Why a host did none of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Somebody else is still at it after the time to wait.
+    Locked(String),
+    /// Something was applied, rolled back or destroyed since the host was looked at: its stamp now.
+    Moved(String),
+    /// What is to be written down cannot be.
+    Journal(String),
 }
 
 /// What a batch came to.
@@ -23,6 +38,10 @@ pub struct BatchReply {
     pub reload_failed: Option<String>,
     /// Whether the program came to its end.
     pub ended: bool,
+    /// Why nothing was done at all.
+    pub refused: Option<Refusal>,
+    /// The number of the apply that it belongs to, as the host counts.
+    pub apply: Option<u32>,
     /// Why the rest is not known, where the connection was lost on the way.
     pub lost: Option<String>,
 }
@@ -52,6 +71,8 @@ pub(crate) fn read(batch: &Batch, reply: &[u8], nonce: &str) -> Result<BatchRepl
         outcomes,
         reload_failed,
         ended: sections.last().is_some_and(|last| last.head == "end"),
+        refused: None,
+        apply: None,
         lost: None,
     })
 }

@@ -304,6 +304,8 @@ fn command(step: &Step, batch: &Batch) -> String {
             };
             words(["port", layer, zone.as_deref().unwrap_or_default(), port, protocol])
         }
+        Step::Revert(revert) => words(["revert", &revert.object.key()]),
+        Step::Claim(_) => ":".to_owned(),
         Step::Run(run) => run_command(run),
         Step::Await(wait) => await_command(wait),
     }
