@@ -1,5 +1,7 @@
 //! What an apply would do, as a value: only diff makes it, and only apply consumes it.
 
+use std::borrow::Cow;
+
 use crate::address::Address;
 use crate::secret::MASK;
 
@@ -14,13 +16,50 @@ pub struct Change {
     pub reasons: Vec<String>,
     /// What users of the resource have to do about it.
     pub signal: Signal,
+    /// Which side has moved since the last apply; set by the engine, which alone knows what was applied.
+    pub moved: Option<Moved>,
+}
+
+/// Which side has moved, for a change that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Moved {
+    /// The resource is new in the plan.
+    New,
+    /// The plan.
+    Plan,
+    /// The host: this is drift.
+    Host,
+    /// Both.
+    Both,
+    /// Neither: it follows from the change of something else, or is owed since an earlier apply.
+    Follows,
+    /// It is there already, differs, and does not belong to this plan.
+    Foreign,
+    /// It has left the plan, or is taken back.
+    Left,
+}
+
+impl Moved {
+    /// One word for programs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Plan => "plan",
+            Self::Host => "host",
+            Self::Both => "both",
+            Self::Follows => "follows",
+            Self::Foreign => "foreign",
+            Self::Left => "left",
+        }
+    }
 }
 
 impl Change {
     /// Nothing to do.
     #[must_use]
     pub fn none() -> Self {
-        Self { action: Action::Keep, attributes: Vec::new(), reasons: Vec::new(), signal: Signal::None }
+        Self { action: Action::Keep, attributes: Vec::new(), reasons: Vec::new(), signal: Signal::None, moved: None }
     }
 
     /// A change of the given sort, to be filled in.
@@ -39,13 +78,13 @@ impl Change {
     pub fn compare(&mut self, name: &'static str, before: impl Into<Shown>, after: impl Into<Shown>) {
         let (before, after) = (before.into(), after.into());
         if before != after {
-            self.attributes.push(Attribute { name, before, after });
+            self.attributes.push(Attribute { name: name.into(), before, after, applied: None });
         }
     }
 
     /// Adds an attribute whose sides may look the same, such as two secrets.
     pub fn differs(&mut self, name: &'static str, before: impl Into<Shown>, after: impl Into<Shown>) {
-        self.attributes.push(Attribute { name, before: before.into(), after: after.into() });
+        self.attributes.push(Attribute { name: name.into(), before: before.into(), after: after.into(), applied: None });
     }
 
     /// Sets what its users have to do; where there is nothing to do, there is nothing for them either.
@@ -79,6 +118,10 @@ pub enum Action {
     Restart,
     /// A unit reads its configuration anew.
     Reload,
+    /// What the plan had made goes.
+    Remove,
+    /// What was there before the plan comes back.
+    Restore,
 }
 
 impl Action {
@@ -95,6 +138,8 @@ impl Action {
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::Reload => "reload",
+            Self::Remove => "remove",
+            Self::Restore => "restore",
         }
     }
 }
@@ -102,12 +147,14 @@ impl Action {
 /// One attribute before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
-    /// Its name in the plan's words.
-    pub name: &'static str,
+    /// Its name in the plan's words; for what is taken back, the object's own.
+    pub name: Cow<'static, str>,
     /// As it is on the host.
     pub before: Shown,
     /// As it will be.
     pub after: Shown,
+    /// As the last apply left it, in the words of the ledger; set by the engine where that is known.
+    pub applied: Option<String>,
 }
 
 /// A value as a change shows it. It cannot hold a secret: secrets become [`Shown::Secret`] where the change is made.

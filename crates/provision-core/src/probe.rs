@@ -264,6 +264,14 @@ pub struct UnitState {
     pub stale: bool,
 }
 
+impl UnitState {
+    /// Whether there is something to stop.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        !matches!(self.active.as_str(), "inactive" | "failed" | "maintenance")
+    }
+}
+
 /// An image in podman's store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct ImageState {

@@ -410,6 +410,8 @@ pub enum Purpose {
         /// How much of the history is kept.
         keep: Keep,
     },
+    /// It changes nothing and only waits for answers: nothing is written down and nobody is kept out.
+    Watch,
     /// It goes on with the apply that this connection began.
     Continue,
     /// It takes an apply back: the tasks are reverts of its scope. When all have succeeded, its result is `rolled-back`, the
@@ -449,7 +451,7 @@ impl Journal {
         let (head, ledger) = match &self.purpose {
             Purpose::Begin { head, ledger, .. } => (Some(head), Some(ledger)),
             Purpose::End { ledger, .. } => (None, ledger.as_ref()),
-            Purpose::Continue | Purpose::Rollback { .. } => (None, None),
+            Purpose::Watch | Purpose::Continue | Purpose::Rollback { .. } => (None, None),
         };
         head.into_iter().chain(ledger)
     }

@@ -285,7 +285,7 @@ impl Service {
                 format!("find out why, and then run systemctl unmask {unit}; or leave it \"stopped\""),
             )),
             _ if pending => Ok(Reading::Upstream),
-            "loaded" if found.stale && (!off || is_up(found)) => Ok(Reading::Now),
+            "loaded" if found.stale && (!off || found.is_up()) => Ok(Reading::Now),
             "loaded" | "stub" | "merged" => Ok(Reading::Done),
             "not-found" if off => Ok(Reading::Done),
             // What a command brings is read by whatever it runs, such as a package manager.
@@ -304,7 +304,7 @@ impl Service {
 
     /// What is done about the state, and why where the state itself does not say.
     fn action(&self, found: &UnitState, context: &Context<'_>, reading: &Reading) -> (Action, Vec<String>) {
-        let up = is_up(found);
+        let up = found.is_up();
         if self.state == State::Stopped {
             let action = if up { Action::Stop } else { Action::Keep };
             return (action, Vec::new());
@@ -377,11 +377,6 @@ impl Service {
         };
         (now != self.enabled).then(|| now.to_string())
     }
-}
-
-/// Whether there is something to stop.
-fn is_up(found: &UnitState) -> bool {
-    !matches!(found.active.as_str(), "inactive" | "failed" | "maintenance")
 }
 
 /// The state in words: what systemd calls it, with the detail where that says more.

@@ -197,7 +197,7 @@ impl PairFiles {
         let key = (&self.key, key_mode, KEY_ATTRIBUTES);
         [certificate, key]
             .into_iter()
-            .filter(|(_, _, names)| change.attributes.iter().any(|attribute| names.contains(&attribute.name)))
+            .filter(|(_, _, names)| change.attributes.iter().any(|attribute| names.contains(&attribute.name.as_ref())))
             .map(|(path, mode, _)| Step::SetAttributes {
                 path: path.clone(),
                 mode: Some(mode),
@@ -208,7 +208,7 @@ impl PairFiles {
 
     /// The same for the key alone.
     pub(crate) fn settle_key(&self, change: &Change) -> Vec<Step> {
-        let attributes = change.attributes.iter().filter(|attribute| KEY_ATTRIBUTES.contains(&attribute.name));
+        let attributes = change.attributes.iter().filter(|attribute| KEY_ATTRIBUTES.contains(&attribute.name.as_ref()));
         let change = Change { attributes: attributes.cloned().collect(), ..change.clone() };
         self.settle(&change)
     }
@@ -255,7 +255,7 @@ pub(crate) fn show_differences(change: &mut Change, differences: &[Difference]) 
             "not_after" | "not_before" | "lifetime" => {}
             // Both sides are digests of public keys, and the one to come is not made yet.
             "key" => change.differs("public_key", text(before), Shown::Unknown),
-            name => change.attributes.push(Attribute { name, before: text(before).into(), after: text(after).into() }),
+            name => change.differs(name, text(before), text(after)),
         }
     }
 }

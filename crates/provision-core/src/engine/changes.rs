@@ -1,0 +1,264 @@
+//! What an apply, a destroy or a rollback would do, made by diff alone.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use super::drift;
+use super::observe::{Observed, Verb};
+use super::ownership::{Ownership, held_elsewhere};
+use super::removal::Removal;
+use crate::address::Address;
+use crate::change::{Action, Cause, Change, Moved, Signal};
+use crate::graph::Graph;
+use crate::ledger::{Ended, Ledger, Memory};
+use crate::object::Record;
+use crate::plan::host::Host;
+use crate::plan::ownership::OnFailure;
+use crate::probe::{Answers, Undecided};
+use crate::resource::{Context, Relation, Thing};
+use crate::secret::Secrets;
+use crate::step::Data;
+
+/// What would be done to one host: what is shown is what is done.
+#[derive(Debug)]
+pub struct Changes {
+    pub(super) verb: Verb,
+    pub(super) host: Host,
+    pub(super) graph: Graph,
+    pub(super) answers: Answers,
+    pub(super) secrets: Secrets,
+    pub(super) plan: String,
+    pub(super) memory: Memory,
+    pub(super) ledger: Ledger,
+    pub(super) ownership: Ownership,
+    pub(super) records: Vec<Record>,
+    pub(super) data: Data,
+    pub(super) removals: Vec<Removal>,
+    pub(super) now: OffsetDateTime,
+    /// When that was, for whoever needs the time later: a plan may be looked at for long before it is applied.
+    pub(super) since: Instant,
+    pub(super) items: Vec<Result<Change, Undecided>>,
+    pub(super) orders: Orders,
+}
+
+/// How changes are to be made.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    /// By whom, for the host's history and for whoever finds it locked: `user@machine`.
+    pub who: String,
+    /// How long to wait for somebody else who is at it.
+    pub lock_wait: Duration,
+    /// Whether what is there already and differs may be taken over.
+    pub adopt: Adopt,
+    /// What to do when something fails; what the plan says without it.
+    pub on_failure: Option<OnFailure>,
+}
+
+/// Whether what is on the host already, differs and does not belong to the plan may be taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Adopt {
+    /// Only where the resource says `adopt = true`.
+    #[default]
+    Named,
+    /// Anything.
+    All,
+}
+
+/// Long enough for an apply that only has to finish, short enough for a person to see that something is wrong.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self { who: "provision".to_owned(), lock_wait: LOCK_WAIT, adopt: Adopt::Named, on_failure: None }
+    }
+}
+
+impl Changes {
+    pub(super) fn new(observed: Observed, now: OffsetDateTime) -> Self {
+        let mut items = diff(&observed.graph, &observed.answers, now);
+        for (at, ((address, resource), item)) in observed.graph.resources().zip(&mut items).enumerate() {
+            if let Some((plan, object)) = held_elsewhere(&resource.objects(), &observed.memory) {
+                *item = Err(Undecided::with_help(
+                    format!("{object} belongs to the plan `{plan}` on this host"),
+                    format!("leave it to one of the two plans; `provision status` of `{plan}` shows what it owns"),
+                ));
+            } else if let Ok(change) = item {
+                let entry = observed.ownership.entry(address);
+                drift::tell(change, resource, entry, observed.graph.digest(at));
+            }
+        }
+        let mut removals = observed.takeback().removals(&observed.leaving, &observed.answers);
+        for change in removals.iter_mut().filter_map(|removal| removal.change.as_mut().ok()) {
+            if !change.is_none() {
+                change.moved = Some(Moved::Left);
+            }
+        }
+        let Observed { verb, host, graph, answers, secrets, plan, memory, ledger, ownership, records, data, .. } =
+            observed;
+        Self {
+            verb,
+            host,
+            graph,
+            answers,
+            secrets,
+            plan,
+            memory,
+            ledger,
+            ownership,
+            records,
+            data,
+            removals,
+            now,
+            since: Instant::now(),
+            items,
+            orders: Orders::default(),
+        }
+    }
+
+    /// Says how they are to be made.
+    #[must_use]
+    pub fn ordered(mut self, orders: Orders) -> Self {
+        self.orders = orders;
+        self
+    }
+
+    /// What is to become of the plan.
+    #[must_use]
+    pub fn verb(&self) -> Verb {
+        self.verb
+    }
+
+    /// The host they are for.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Everything in the order in which it is done: what leaves, then every resource of the plan; each with its change or why
+    /// it could not be decided.
+    pub fn iter(&self) -> impl Iterator<Item = (&Address, Result<&Change, &Undecided>)> {
+        let removals = self.removals.iter().map(|removal| (&removal.address, removal.change.as_ref()));
+        removals.chain(self.graph.resources().zip(&self.items).map(|((address, _), item)| (address, item.as_ref())))
+    }
+
+    /// The changes that there are.
+    pub fn changed(&self) -> impl Iterator<Item = (&Address, &Change)> {
+        self.iter()
+            .filter_map(|(address, item)| item.ok().map(|change| (address, change)))
+            .filter(|(_, c)| !c.is_none())
+    }
+
+    /// What leaves the plan and stays on the host all the same, each with why.
+    pub fn kept(&self) -> impl Iterator<Item = (&Address, &str)> {
+        let changes = self.removals.iter().filter_map(|removal| Some((&removal.address, removal.change.as_ref().ok()?)));
+        changes
+            .filter(|(_, change)| change.is_none())
+            .flat_map(|(address, change)| change.reasons.iter().map(move |reason| (address, reason.as_str())))
+    }
+
+    /// Resources that have another address since the last apply: the old and the new one.
+    pub fn moves(&self) -> impl Iterator<Item = (&Address, &Address)> {
+        self.ownership.moves.iter().map(|(old, new)| (old, new))
+    }
+
+    /// What could not be decided.
+    pub fn undecided(&self) -> impl Iterator<Item = (&Address, &Undecided)> {
+        self.iter().filter_map(|(address, item)| item.err().map(|reason| (address, reason)))
+    }
+
+    /// What is on the host already, differs, does not belong to the plan, and is not said to be adopted. Each with what is
+    /// the matter and what to do.
+    pub fn foreign(&self) -> impl Iterator<Item = (&Address, Undecided)> {
+        let adopted = |at: usize| self.orders.adopt == Adopt::All || self.graph.adopts(at);
+        self.graph.resources().zip(&self.items).enumerate().filter_map(move |(at, ((address, _), item))| {
+            let is_foreign = item.as_ref().is_ok_and(|change| change.moved == Some(Moved::Foreign));
+            (is_foreign && !adopted(at)).then(|| (address, drift::foreign()))
+        })
+    }
+
+    /// Whether the host is as wanted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.iter().all(|(_, item)| item.is_ok_and(Change::is_none))
+    }
+
+    /// How many resources are watched at each apply, changed or not.
+    #[must_use]
+    pub fn watched(&self) -> usize {
+        self.graph.resources().filter(|(_, resource)| resource.watch().is_some()).count()
+    }
+
+    /// The resources and their order.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// What the host remembers of the plan.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Whether the host's memory is to be brought up to date although nothing else changes: its ledger says something else,
+    /// or an apply was cut and has left its lock or no result.
+    pub(super) fn is_to_be_noted(&self) -> bool {
+        let cut = self.memory.last.as_ref().is_some_and(|last| last.result == Ended::Cut);
+        let leaving = self.removals.iter().any(|removal| !removal.steps.is_empty());
+        self.verb == Verb::Apply && (self.ownership.stale || cut || self.memory.lock.is_some() || leaving)
+    }
+}
+
+pub(super) fn diff(graph: &Graph, answers: &Answers, now: OffsetDateTime) -> Vec<Result<Change, Undecided>> {
+    let empty = Vec::new();
+    let owed = answers.owed(graph.plan()).unwrap_or(&empty);
+    let provided: Vec<Vec<Thing>> = graph.resources().map(|(_, resource)| resource.provides()).collect();
+    let mut items: Vec<Result<Change, Undecided>> = Vec::with_capacity(graph.len());
+    for (at, (_, resource)) in graph.resources().enumerate() {
+        let item = {
+            let mut upstream: BTreeMap<Thing, &Change> = BTreeMap::new();
+            let mut offered: Vec<&Thing> = Vec::new();
+            let mut command = false;
+            for index in graph.closure(at, Relation::After) {
+                let things = provided.get(index).map(Vec::as_slice).unwrap_or_default();
+                offered.extend(things);
+                if let Some(Ok(change)) = items.get(index)
+                    && !change.is_none()
+                {
+                    upstream.extend(things.iter().map(|thing| (thing.clone(), change)));
+                    command |= change.action == Action::Run;
+                }
+            }
+            let causes = causes(graph, at, &items);
+            resource.diff(answers, &Context { now, upstream: &upstream, provided: &offered, command, causes, owed })
+        };
+        items.push(item);
+    }
+    items
+}
+
+/// The changes that reach a resource through what it uses, by address.
+fn causes(graph: &Graph, at: usize, items: &[Result<Change, Undecided>]) -> Vec<Cause> {
+    let mut causes: BTreeMap<&Address, Cause> = BTreeMap::new();
+    for (used, _) in graph.dependencies(at).filter(|(_, relation)| *relation == Relation::Uses) {
+        let Some(through) = graph.vertex(used) else { continue };
+        for index in graph.closure(used, Relation::Uses).into_iter().chain([used]) {
+            let Some((vertex, Ok(change))) = graph.vertex(index).zip(items.get(index)) else { continue };
+            if change.signal == Signal::None {
+                continue;
+            }
+            let (address, signal) = (vertex.address.clone(), change.signal);
+            let cause = causes.entry(&vertex.address).or_insert(Cause { address, signal, through: Vec::new() });
+            cause.through.push(through.address.clone());
+        }
+    }
+    causes
+        .into_values()
+        .map(|mut cause| {
+            cause.through.sort();
+            cause
+        })
+        .collect()
+}

@@ -1,0 +1,485 @@
+//! An apply on its way: exchanges with the host, what is heard of each, and what became of everything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use time::format_description::well_known::Rfc3339;
+
+use super::changes::{Changes, diff};
+use super::observe::{Verb, asks};
+use super::prepare::{Member, Work, debts, settled};
+use super::watch::{self, Trust};
+use super::{EngineError, Ownership};
+use crate::address::Address;
+use crate::blob::Blob;
+use crate::change::{Action, Change, Signal};
+use crate::check::Check;
+use crate::connection::Connection;
+use crate::event::{Event, Events};
+use crate::ledger::{Ended, Head, Ledger};
+use crate::report::{Outcome, Report};
+use crate::resource::{Materials, Relation, Watch};
+use crate::step::reply::{Heard, Refusal};
+use crate::step::{self, Batch, Journal, Purpose, Step, Task, UnitAction};
+
+/// An apply on its way.
+pub(super) struct Run<'a> {
+    changes: &'a Changes,
+    materials: &'a Materials,
+    events: Events<'a>,
+    outcomes: BTreeMap<Member, Outcome>,
+    /// Whether anything of it changes the host, and is therefore noted there.
+    pub(super) journalled: bool,
+    /// The apply's number on the host, once it has begun.
+    number: Option<u32>,
+    pub(super) failures: Vec<String>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(changes: &'a Changes, materials: &'a Materials, events: Events<'a>) -> Self {
+        let (outcomes, failures) = (BTreeMap::new(), Vec::new());
+        Self { changes, materials, events, outcomes, journalled: false, number: None, failures }
+    }
+
+    fn address(&self, member: Member) -> Option<Address> {
+        match member {
+            Member::Removal(at) | Member::Resumed(at) => {
+                self.changes.removals.get(at).map(|removal| removal.address.clone())
+            }
+            Member::Resource(at) => self.changes.graph.vertex(at).map(|vertex| vertex.address.clone()),
+        }
+    }
+
+    /// The change that a member makes.
+    fn change(&self, member: Member) -> Option<&Change> {
+        let item = match member {
+            Member::Removal(at) | Member::Resumed(at) => &self.changes.removals.get(at)?.change,
+            Member::Resource(at) => self.changes.items.get(at)?,
+        };
+        item.as_ref().ok().filter(|change| !change.is_none())
+    }
+
+    fn finish(&mut self, member: Member, outcome: Outcome) {
+        // What only forgets a record, or repeats a good end, is nothing to tell of.
+        let silent = match member {
+            Member::Resumed(_) => !outcome.is_failure(),
+            Member::Removal(_) => self.change(member).is_none() && !outcome.is_failure(),
+            Member::Resource(_) => false,
+        };
+        if let Some(address) = self.address(member).filter(|_| !silent) {
+            (self.events)(Event::Finished { address, outcome: outcome.clone() });
+        }
+        self.outcomes.insert(member, outcome);
+    }
+
+    /// The resource upstream whose failure keeps this one from being tried.
+    fn blocker(&self, at: usize) -> Option<Member> {
+        let failed = |member: &Member| self.outcomes.get(member).is_some_and(Outcome::is_failure);
+        self.changes.graph.closure(at, Relation::After).into_iter().map(Member::Resource).find(failed)
+    }
+
+    /// Skips what cannot be tried any more and gives the rest.
+    fn possible(&mut self, members: &[Member]) -> Vec<Member> {
+        let mut rest = Vec::new();
+        for member in members {
+            let blocker = if let Member::Resource(at) = member { self.blocker(*at) } else { None };
+            match blocker {
+                Some(failed) => {
+                    let because = self.root(failed);
+                    self.finish(*member, Outcome::Skipped { because });
+                }
+                None => rest.push(*member),
+            }
+        }
+        rest
+    }
+
+    /// What failed first, for something that was itself only skipped.
+    fn root(&self, member: Member) -> Option<Address> {
+        match self.outcomes.get(&member) {
+            Some(Outcome::Skipped { because }) => because.clone(),
+            _ => self.address(member),
+        }
+    }
+
+    pub(super) async fn batch(
+        &mut self,
+        members: &[Member],
+        work: &[Work],
+        connection: &dyn Connection,
+    ) -> Result<(), EngineError> {
+        let members = self.possible(members);
+        if members.is_empty() {
+            return Ok(());
+        }
+        let batch = self.make_batch(&members, work);
+        let describe = |task: &Task| task.steps.iter().map(Step::describe).collect();
+        let descriptions: Vec<Vec<String>> = batch.tasks.iter().map(describe).collect();
+        let steps = |index: usize| descriptions.get(index).map(Vec::as_slice).unwrap_or_default();
+        let mut tell = |heard: Heard| match heard {
+            Heard::Waiting(holder) => (self.events)(Event::Waiting { holder }),
+            Heard::TookOver(holder) => (self.events)(Event::TookOver { holder }),
+            Heard::Begun(index) => {
+                let member = members.get(index).filter(|member| self.change(**member).is_some() || is_check(**member));
+                if let Some(address) = member.and_then(|member| self.address(*member)) {
+                    (self.events)(Event::Begun { address });
+                }
+            }
+            Heard::Ended(index, outcome) => {
+                if let Some(member) = members.get(index) {
+                    let outcome = self.outcome(*member, &outcome, &members, steps(index));
+                    self.finish(*member, outcome);
+                }
+            }
+        };
+        let reply = match connection.run(batch, &mut tell).await {
+            Ok(reply) => reply,
+            Err(error) if self.outcomes.is_empty() => return Err(error.into()),
+            Err(error) => {
+                self.failures.push(error.to_string());
+                return Ok(());
+            }
+        };
+        if let Some(refusal) = reply.refused {
+            let error = self.refused(refusal);
+            if self.outcomes.is_empty() {
+                return Err(error);
+            }
+            self.failures.push(error.to_string());
+            return Ok(());
+        }
+        self.number = self.number.or(reply.apply);
+        // Of what was not told on the way, because the connection was lost.
+        for (index, (member, outcome)) in members.iter().zip(&reply.outcomes).enumerate() {
+            if !self.outcomes.contains_key(member) {
+                let outcome = self.outcome(*member, outcome, &members, steps(index));
+                self.finish(*member, outcome);
+            }
+        }
+        if let Some(said) = reply.reload_failed {
+            self.failures.push(format!("systemd could not read its units: {}", self.changes.secrets.mask(&said)));
+        }
+        if let Some(lost) = reply.lost {
+            self.failures.push(self.changes.secrets.mask(&lost));
+        }
+        Ok(())
+    }
+
+    fn refused(&self, refusal: Refusal) -> EngineError {
+        let host = self.changes.host.name.clone();
+        match refusal {
+            Refusal::Locked(holder) => EngineError::Locked { host, holder },
+            Refusal::Moved(_) => EngineError::Moved { host },
+            Refusal::Journal(reason) => EngineError::Journal { host, reason: self.changes.secrets.mask(&reason) },
+        }
+    }
+
+    fn make_batch(&self, members: &[Member], work: &[Work]) -> Batch {
+        let debts = debts(self.changes, work);
+        let graph = &self.changes.graph;
+        let is_run = |at: &usize| matches!(work.get(*at), Some(Work::Steps(steps)) if steps.iter().any(|step| matches!(step, Step::Run(_))));
+        let mut tasks = Vec::new();
+        for (place, member) in members.iter().enumerate() {
+            let Some(address) = self.address(*member) else { continue };
+            let task = match member {
+                Member::Removal(at) => {
+                    let Some(removal) = self.changes.removals.get(*at) else { continue };
+                    // What runs goes before what it runs with: where it cannot be stopped, the rest stays.
+                    let units = |other: &Member| {
+                        let Member::Removal(other) = other else { return false };
+                        let steps = self.changes.removals.get(*other).map(|removal| removal.steps.as_slice());
+                        steps.unwrap_or_default().iter().any(|step| {
+                            matches!(step, Step::Revert(revert) if matches!(revert.object, crate::object::Object::Unit(_)))
+                        })
+                    };
+                    let before = members.iter().take(place).enumerate().filter(|(_, other)| units(other));
+                    let resumed = self.changes.removals.iter().flat_map(|removal| &removal.after);
+                    let owes = resumed.filter_map(|step| match step {
+                        Step::Unit { name, action: UnitAction::Restart } => Some(name.clone()),
+                        _ => None,
+                    });
+                    let (after, owes) = (before.map(|(index, _)| index).collect(), owes.collect());
+                    Task { address, after, steps: removal.steps.clone(), owes, pays: Vec::new(), late: false }
+                }
+                Member::Resumed(at) => {
+                    let Some(removal) = self.changes.removals.get(*at) else { continue };
+                    let removed = members.iter().enumerate().filter(|(_, other)| matches!(other, Member::Removal(_)));
+                    let (steps, pays) = (removal.after.clone(), settled(&removal.after));
+                    let after = removed.map(|(index, _)| index).collect();
+                    Task { address, after, steps, owes: Vec::new(), pays, late: false }
+                }
+                Member::Resource(at) => {
+                    let Some(Work::Steps(steps)) = work.get(*at) else { continue };
+                    let closure = graph.closure(*at, Relation::After);
+                    let before = |other: &Member| matches!(other, Member::Resource(other) if closure.contains(other));
+                    let after = members.iter().enumerate().filter(|(_, other)| before(other)).map(|(index, _)| index);
+                    let signals = self.change(*member).is_some_and(|change| change.signal > Signal::None);
+                    let owed = debts.iter().filter(|debt| signals && debt.causes.contains(at));
+                    let mut owes: Vec<String> = owed.flat_map(|debt| debt.names.clone()).collect();
+                    owes.sort();
+                    owes.dedup();
+                    let mut pays = settled(steps);
+                    pays.extend(debts.iter().filter(|debt| debt.debtor == *at).flat_map(|debt| debt.names.clone()));
+                    pays.sort();
+                    pays.dedup();
+                    let late = closure.iter().any(is_run);
+                    Task { address, after: after.collect(), steps: steps.clone(), owes, pays, late }
+                }
+            };
+            tasks.push(task);
+        }
+        let (plan, step_limit) = (graph.plan().to_owned(), self.changes.host.step_limit);
+        Batch { tasks, plan, step_limit, journal: self.journal(self.purpose()) }
+    }
+
+    fn purpose(&self) -> Purpose {
+        let stamp = self.changes.memory.stamp();
+        match (self.changes.verb, self.number) {
+            _ if !self.journalled => Purpose::Watch,
+            (Verb::Rollback(number), _) => Purpose::Rollback { stamp, number },
+            (Verb::Apply | Verb::Destroy, Some(_)) => Purpose::Continue,
+            (Verb::Apply | Verb::Destroy, None) => {
+                let ledger = self.changes.ownership.during(&self.changes.ledger);
+                Purpose::Begin { stamp, head: self.head(), ledger: blob(&ledger), keep: self.changes.graph.keep() }
+            }
+        }
+    }
+
+    fn when(&self) -> String {
+        // The year of a clock that this type can hold always has four digits.
+        self.changes.now.format(&Rfc3339).unwrap_or_default()
+    }
+
+    fn head(&self) -> Blob {
+        let head = Head {
+            verb: self.changes.verb.word().to_owned(),
+            when: self.when(),
+            who: self.changes.orders.who.clone(),
+            plan: self.changes.plan.clone(),
+            changes: self.changes.changed().count(),
+        };
+        Blob::from_bytes(serde_json::to_string_pretty(&head).unwrap_or_default().into_bytes())
+    }
+
+    fn journal(&self, purpose: Purpose) -> Journal {
+        let checks = self.changes.graph.resources().filter_map(|(_, resource)| match resource.watch() {
+            Some(Watch::Here(check)) => Some(check.limit),
+            _ => None,
+        });
+        Journal {
+            purpose,
+            who: self.changes.orders.who.clone(),
+            since: self.when(),
+            wait: self.changes.orders.lock_wait,
+            lease: self.changes.host.silence.min(LEASE) + checks.sum::<Duration>(),
+        }
+    }
+
+    /// How the apply ends on the host: its result is noted, the ledger is what it is from now on, and the lock goes.
+    pub(super) async fn end(&mut self, connection: &dyn Connection) {
+        if self.number.is_none() || matches!(self.changes.verb, Verb::Rollback(_)) {
+            return;
+        }
+        let good = self.failures.is_empty() && !self.outcomes.values().any(Outcome::is_failure);
+        let mut ledger = self.changes.ledger.clone();
+        let during = self.changes.ownership.during(&ledger);
+        let failed = |address: &Address| {
+            self.changes.removals.iter().enumerate().any(|(at, removal)| {
+                let members = [Member::Removal(at), Member::Resumed(at)];
+                removal.address == *address
+                    && members.iter().any(|member| self.outcomes.get(member).is_some_and(Outcome::is_failure))
+            })
+        };
+        if !good {
+            // What could not be taken back is still owned.
+            ledger = Ownership { orphans: self.changes.ownership.orphans.iter().filter(|(entry, _)| failed(&entry.address)).cloned().collect(), ..Ownership::default() }.during(&ledger);
+        }
+        let ledger = (ledger != during).then(|| blob(&ledger));
+        let result = if good { Ended::Done } else { Ended::Failed };
+        let vanish = good && self.changes.verb == Verb::Destroy;
+        self.say(Purpose::End { stamp: None, result, ledger, vanish }, connection).await;
+    }
+
+    /// Brings the host's memory up to date where nothing else is to be done.
+    pub(super) async fn note(&mut self, connection: &dyn Connection) -> Result<(), EngineError> {
+        let stamp = Some(self.changes.memory.stamp());
+        let ledger = self.changes.ownership.stale.then(|| blob(&self.changes.ledger));
+        let refusal = self.say(Purpose::End { stamp, result: Ended::Done, ledger, vanish: false }, connection).await;
+        refusal.map_or(Ok(()), |refusal| Err(self.refused(refusal)))
+    }
+
+    /// An exchange without tasks.
+    async fn say(&mut self, purpose: Purpose, connection: &dyn Connection) -> Option<Refusal> {
+        let (plan, step_limit) = (self.changes.graph.plan().to_owned(), self.changes.host.step_limit);
+        let batch = Batch { tasks: Vec::new(), plan, step_limit, journal: self.journal(purpose) };
+        let mut tell = |heard: Heard| match heard {
+            Heard::Waiting(holder) => (self.events)(Event::Waiting { holder }),
+            Heard::TookOver(holder) => (self.events)(Event::TookOver { holder }),
+            Heard::Begun(_) | Heard::Ended(..) => {}
+        };
+        match connection.run(batch, &mut tell).await {
+            Ok(reply) => {
+                if let Some(lost) = reply.lost {
+                    self.failures.push(self.changes.secrets.mask(&lost));
+                }
+                reply.refused
+            }
+            Err(error) => {
+                self.failures.push(format!("cannot note on the host how it ended: {error}"));
+                None
+            }
+        }
+    }
+
+    fn outcome(&self, member: Member, outcome: &step::Outcome, members: &[Member], steps: &[String]) -> Outcome {
+        let mask = |text: &str| self.changes.secrets.mask(text);
+        match outcome {
+            step::Outcome::Done { output } => match self.change(member) {
+                Some(change) => Outcome::Changed { action: change.action, output: mask(output) },
+                None if output.is_empty() => Outcome::Answered { answer: "answered as it should".to_owned() },
+                None => Outcome::Answered { answer: mask(output) },
+            },
+            step::Outcome::NotNeeded => Outcome::NotNeeded,
+            step::Outcome::Failed { step, status, output } => {
+                let what = steps.get(*step).map_or("", String::as_str);
+                let why = match (*status, output.trim()) {
+                    (124, "") => "its time was up".to_owned(),
+                    (124, said) => format!("its time was up\n{said}"),
+                    (status, "") => format!("exit status {status}"),
+                    (_, said) => said.to_owned(),
+                };
+                Outcome::Failed { message: mask(&format!("cannot {what}: {why}")) }
+            }
+            step::Outcome::Skipped { because } => {
+                let because = because.and_then(|index| members.get(index)).and_then(|failed| self.root(*failed));
+                Outcome::Skipped { because }
+            }
+        }
+    }
+
+    pub(super) async fn watch(&mut self, at: usize, connection: &dyn Connection) {
+        let possible = self.possible(&[Member::Resource(at)]);
+        let Some(vertex) = self.changes.graph.vertex(at).filter(|_| !possible.is_empty()) else { return };
+        let Some(Watch::Here(check)) = vertex.resource.watch() else { return };
+        (self.events)(Event::Begun { address: vertex.address.clone() });
+        let outcome = match self.ask_from_here(&check, connection).await {
+            Ok(answer) => Outcome::Answered { answer },
+            Err(message) => Outcome::Failed { message: self.changes.secrets.mask(&message) },
+        };
+        self.finish(Member::Resource(at), outcome);
+    }
+
+    async fn ask_from_here(&self, check: &Check, connection: &dyn Connection) -> Result<String, String> {
+        let now = watch::moved_on(self.changes.now, self.changes.since);
+        let trust = match &check.tls {
+            // Made by a command or a service of this very apply: no step of ours has its bytes.
+            Some(tls) if !self.materials.has(&tls.authority) => {
+                let found = connection.read(&BTreeSet::from([tls.authority.clone()])).await;
+                let mut late = Materials::default();
+                for (path, content) in found.map_err(|error| error.to_string())? {
+                    late.insert(path, content);
+                }
+                Trust::new(Some(tls), &late, now)?
+            }
+            tls => Trust::new(tls.as_ref(), self.materials, now)?,
+        };
+        watch::until(check, &trust, connection).await
+    }
+
+    /// Asks everything again: no change may be left where one was made.
+    pub(super) async fn verify(&mut self, connection: &dyn Connection) {
+        let takeback = self.changes.takeback();
+        let mut asks = asks(&self.changes.graph);
+        asks.extend(takeback.asks());
+        let answers = match connection.ask(&asks).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                self.failures.push(format!("cannot verify: {error}"));
+                return;
+            }
+        };
+        let resources = diff(&self.changes.graph, &answers, self.changes.now).into_iter().enumerate();
+        let mut left: Vec<(Member, String)> = Vec::new();
+        for (at, item) in resources {
+            match item {
+                Ok(change) if change.is_none() => {}
+                Ok(change) => left.push((Member::Resource(at), still(&change))),
+                Err(reason) => left.push((Member::Resource(at), reason.to_string())),
+            }
+        }
+        for (at, removal) in self.changes.removals.iter().enumerate() {
+            let remains = removal.steps.iter().filter_map(|step| takeback.remains(step, &answers)).collect::<Vec<_>>();
+            if !remains.is_empty() {
+                left.push((Member::Removal(at), remains.join(", ")));
+            }
+        }
+        for (member, message) in left {
+            if !self.outcomes.get(&member).is_some_and(Outcome::is_failure) {
+                self.finish(member, Outcome::NotConverged { message: self.changes.secrets.mask(&message) });
+            }
+        }
+    }
+
+    pub(super) fn report(mut self) -> Report {
+        let changes = self.changes;
+        let mut resources: Vec<(Address, Outcome)> = Vec::new();
+        for (at, removal) in changes.removals.iter().enumerate() {
+            let first = self.outcomes.remove(&Member::Removal(at));
+            let second = self.outcomes.remove(&Member::Resumed(at)).filter(Outcome::is_failure);
+            let skipped = || (!removal.steps.is_empty()).then_some(Outcome::Skipped { because: None });
+            let outcome = second.or(first).or_else(skipped);
+            let seen = removal.change.as_ref().is_ok_and(|change| !change.is_none());
+            if let Some(outcome) = outcome.filter(|outcome| seen || outcome.is_failure()) {
+                resources.push((removal.address.clone(), outcome));
+            }
+        }
+        for (at, (address, _)) in changes.graph.resources().enumerate() {
+            let missing = || match changes.items.get(at) {
+                // Never tried, because the apply ended early.
+                Some(Ok(change)) if !change.is_none() => Outcome::Skipped { because: None },
+                _ => Outcome::Unchanged,
+            };
+            let outcome = self.outcomes.remove(&Member::Resource(at)).unwrap_or_else(missing);
+            resources.push((address.clone(), outcome));
+        }
+        let kept = changes.kept().map(|(address, why)| (address.clone(), why.to_owned())).collect();
+        let (host, apply) = (changes.host.name.clone(), self.number);
+        let mut report = Report { host, apply, resources, kept, failures: self.failures, outputs: Vec::new(), rolled_back: None };
+        if report.succeeded() {
+            let outputs = changes.graph.outputs().iter();
+            report.outputs = outputs.map(|(name, text)| (name.clone(), text.shown().to_owned())).collect();
+        }
+        report
+    }
+}
+
+/// The host may wait so long for what it is sent, unless it is told to be less patient.
+const LEASE: Duration = Duration::from_secs(60);
+
+fn blob(ledger: &Ledger) -> Blob {
+    Blob::from_bytes(ledger.text().into_bytes())
+}
+
+/// A resource may be asked for its answer without changing.
+const fn is_check(member: Member) -> bool {
+    matches!(member, Member::Resource(_))
+}
+
+/// What still differs, on one line.
+fn still(change: &Change) -> String {
+    if change.action == Action::Run {
+        let reasons =
+            if change.reasons.is_empty() { String::new() } else { format!(": {}", change.reasons.join(", ")) };
+        return format!("it would run again{reasons}");
+    }
+    let mut parts: Vec<String> = change
+        .attributes
+        .iter()
+        .map(|attribute| format!("{} is still {}", attribute.name, attribute.before.line()))
+        .collect();
+    parts.extend(change.reasons.iter().cloned());
+    if parts.is_empty() {
+        parts.push(format!("it would {} again", change.action.word()));
+    }
+    parts.join(", ")
+}
