@@ -438,5 +438,11 @@ fn podman_itself_loads_what_the_archive_says_and_is_seen_without_being_run() {
 
 fn journal() -> Journal {
     let wait = Duration::ZERO;
-    Journal { purpose: Purpose::Continue, who: String::new(), since: String::new(), wait, lease: Duration::from_secs(60) }
+    Journal {
+        purpose: Purpose::Continue,
+        who: String::new(),
+        since: String::new(),
+        wait,
+        lease: Duration::from_secs(60),
+    }
 }

@@ -299,5 +299,11 @@ fn a_full_disk_is_named_and_leaves_the_old_file_and_the_next_task_its_data() {
 
 fn journal() -> Journal {
     let wait = Duration::ZERO;
-    Journal { purpose: Purpose::Continue, who: String::new(), since: String::new(), wait, lease: Duration::from_secs(60) }
+    Journal {
+        purpose: Purpose::Continue,
+        who: String::new(),
+        since: String::new(),
+        wait,
+        lease: Duration::from_secs(60),
+    }
 }
