@@ -9,10 +9,12 @@ use indexmap::IndexMap;
 
 pub mod asset;
 pub mod build;
+mod digest;
 pub mod fields;
 pub mod host;
 pub mod input;
 pub(crate) mod node;
+pub mod ownership;
 pub mod problem;
 mod resolve;
 mod template;
@@ -25,10 +27,12 @@ use crate::graph::Graph;
 use crate::resource::{KINDS, Kind, kind};
 use crate::secret::Secrets;
 use asset::Assets;
+use digest::{Hasher, Secrecy};
 use fields::Fields;
 use host::Host;
 use input::{Input, Inputs};
 use node::{Entry, Node, Table, Value};
+use ownership::Ownership;
 use problem::{Place, PlanError, Problems, Source, suggest};
 use template::{Reference, Templates, is_template};
 
@@ -45,6 +49,8 @@ pub struct Plan {
     templates: Templates,
     assets: Arc<dyn Assets>,
     secrets: Secrets,
+    ownership: Ownership,
+    digest: String,
 }
 
 impl std::fmt::Debug for Plan {
@@ -70,6 +76,11 @@ struct Declared {
 
 /// Words that stand beside the kinds at the top of a plan.
 const TOP: &[&str] = &["name", "description", "input", "host", "outputs"];
+
+/// Every such word.
+fn top() -> impl Iterator<Item = &'static str> {
+    TOP.iter().copied().chain(ownership::WORDS)
+}
 
 impl Plan {
     /// Reads a plan.
@@ -118,6 +129,8 @@ impl Plan {
             templates,
             assets,
             secrets: Secrets::default(),
+            ownership: Ownership::default(),
+            digest: String::new(),
         };
         for value in plan.values.values() {
             remember(value, &mut plan.secrets);
@@ -125,14 +138,19 @@ impl Plan {
         plan.read_hosts(&root, &problems);
         plan.read_resources(&root, &problems);
         plan.read_outputs(&root, &problems);
+        let addresses: Vec<&Address> = plan.resources.iter().map(|resource| &resource.address).collect();
+        plan.ownership = Ownership::read(&root, &addresses, &problems);
         plan.check_references(&problems);
         let ordered = plan.order(&problems);
         let hosts: Vec<Host> = plan.hosts.clone();
+        let mut files = BTreeSet::new();
         for host in hosts.iter().filter(|_| ordered) {
-            if let Err(found) = plan.resolve_for(host, &Facts::example()) {
-                problems.borrow_mut().extend(found);
+            match plan.resolve_for(host, &Facts::example()) {
+                Ok(graph) => files.extend(graph.assets().cloned()),
+                Err(found) => problems.borrow_mut().extend(found),
             }
         }
+        plan.digest = plan.digest_of(&root, &files);
         let mut problems = problems.into_inner();
         problems.give_way_to(&syntax);
         problems.extend(syntax);
@@ -167,6 +185,33 @@ impl Plan {
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+
+    /// SHA-256 of the plan as it is written, comments aside; of the values of its inputs, secrets left out; and of the
+    /// files that it names, as far as they do not depend on a host's facts. It tells people whether two applies were of
+    /// the same plan.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    fn digest_of(&self, root: &Table, files: &BTreeSet<String>) -> String {
+        let mut hasher = Hasher::new(Secrecy::LeftOut);
+        for (key, entry) in root.entries.iter().filter(|(key, _)| *key != "input") {
+            hasher.text(key);
+            hasher.node(&entry.node);
+        }
+        for (name, value) in &self.values {
+            hasher.text(name);
+            hasher.node(value);
+        }
+        // The text of a template has taken the place of its name by now.
+        for resource in &self.resources {
+            let templates = resource.kind.templates.iter().filter_map(|field| resource.table.entries.get(*field));
+            templates.for_each(|entry| hasher.node(&entry.node));
+        }
+        hasher.all("files", files);
+        hasher.finish()
     }
 
     /// Whether its resources depend on facts of the host, so that those must be asked first.
@@ -222,9 +267,9 @@ impl Plan {
     }
 
     fn read_resources(&mut self, root: &Table, problems: &RefCell<Problems>) {
-        for (key, entry) in root.entries.iter().filter(|(key, _)| !TOP.contains(&key.as_str())) {
+        for (key, entry) in root.entries.iter().filter(|(key, _)| top().all(|word| word != *key)) {
             let Some(kind) = kind(key) else {
-                let known = KINDS.iter().map(|kind| kind.name).chain(TOP.iter().copied());
+                let known = KINDS.iter().map(|kind| kind.name).chain(top());
                 problems.borrow_mut().add_help(entry.key, format!("unknown kind `{key}`"), suggest(key, known));
                 continue;
             };

@@ -71,6 +71,8 @@ pub struct Kind {
     pub example: &'static str,
     /// Fields that name a template file beside the plan; the plan replaces the name by the rendered text.
     pub templates: &'static [&'static str],
+    /// Fields that name a file beside the plan which is sent as it is: what counts of them is what is in the file.
+    pub assets: &'static [&'static str],
     /// Reads the fields of one resource. It gives none when there was a finding that it cannot do without.
     pub read: fn(&Fields<'_>, &Setup<'_>) -> Option<Box<dyn Resource>>,
 }

@@ -112,6 +112,7 @@ authority_key = "{{ certificate_authority.root.key }}"
 names = ["registry.example.com", "192.0.2.10", "2001:db8::10"]
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 

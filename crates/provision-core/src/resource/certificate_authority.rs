@@ -70,6 +70,7 @@ directory = "{{ directory.certificates.path }}"
 common_name = "Registry CA"
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 

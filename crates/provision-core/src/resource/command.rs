@@ -85,6 +85,7 @@ run = ["sysctl", "--system"]
 when_changed = ["file.sysctl"]
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 

@@ -24,6 +24,7 @@ path = "/etc/quay-install"
 mode = "0750"
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 

@@ -61,6 +61,7 @@ mode = "0440"
 validate = ["visudo", "-cf", "%s"]
 "#,
     templates: &["template"],
+    assets: &["source"],
     read,
 };
 

@@ -32,6 +32,7 @@ pub static KIND: Kind = Kind {
 ports = ["8443/tcp"]
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 

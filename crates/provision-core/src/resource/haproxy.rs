@@ -97,6 +97,7 @@ name = "registry"
 servers = [{ name = "local", address = "127.0.0.1", port = 8443, check = true }]
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 

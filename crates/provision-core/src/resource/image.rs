@@ -47,6 +47,7 @@ name = "quay.io/quay/quay-mirror:v3.16"
 pull = true
 "#,
     templates: &[],
+    assets: &["archive"],
     read,
 };
 

@@ -27,6 +27,7 @@ path = "/opt/current"
 target = "releases/2.0"
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 

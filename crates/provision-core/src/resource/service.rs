@@ -78,6 +78,7 @@ unit = "haproxy"
 state = "stopped"
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 

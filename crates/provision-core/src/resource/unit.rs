@@ -81,6 +81,7 @@ dropin = "10-limits"
 sections.Service.LimitNOFILE = 65536
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 

@@ -28,7 +28,7 @@ fn attempt(shell: &[&str], home: &Path, mut tasks: Vec<Task>) -> BatchReply {
     let last = home.join("last");
     let _ = fs::remove_file(&last);
     tasks.push(task("last", vec![put(&last, b"the last")]));
-    let batch = Batch { tasks, plan: "test".to_owned(), step_limit: Duration::from_secs(20) };
+    let batch = Batch { tasks, plan: "test".to_owned(), step_limit: Duration::from_secs(20), journal: journal() };
     let path = home.to_str().unwrap();
     let program = format!(
         "HOME={path}; PATH={path}/bin:$PATH; XDG_STATE_HOME=; id() {{ echo 1000; }}\n{}",
@@ -404,6 +404,7 @@ fn podman_itself_loads_what_the_archive_says_and_is_seen_without_being_run() {
                     tasks: vec![task("image", vec![step]), task("last", vec![put(&root.join("last"), b"last")])],
                     plan: "test".to_owned(),
                     step_limit: Duration::from_secs(60),
+                    journal: journal(),
                 };
                 let mut input = Vec::new();
                 for blob in batch.tasks.iter().flat_map(|task| &task.steps).filter_map(Step::blob) {
@@ -432,5 +433,16 @@ fn podman_itself_loads_what_the_archive_says_and_is_seen_without_being_run() {
             assert_eq!(told, format!("{id} {digest} localhost/registry:1\n{id} {digest} quay.io/other/name:2\n"));
             sh("podman rmi -f -a");
         }
+    }
+}
+
+fn journal() -> Journal {
+    let wait = Duration::ZERO;
+    Journal {
+        purpose: Purpose::Continue,
+        who: String::new(),
+        since: String::new(),
+        wait,
+        lease: Duration::from_secs(60),
     }
 }

@@ -20,6 +20,7 @@ fn task(name: &str, after: &[usize], steps: Vec<Step>) -> Task {
         steps,
         owes: Vec::new(),
         pays: Vec::new(),
+        late: false,
     }
 }
 
@@ -35,7 +36,7 @@ fn put(path: &AbsPath, content: &[u8]) -> Step {
 
 /// Runs a batch with its blobs behind it, cut to `sent` bytes of them, in a home of its own.
 fn attempt(shell: &[&str], tasks: Vec<Task>, home: &AbsPath, sent: Option<usize>) -> BatchReply {
-    let batch = Batch { tasks, plan: "test".to_owned(), step_limit: Duration::from_secs(20) };
+    let batch = Batch { tasks, plan: "test".to_owned(), step_limit: Duration::from_secs(20), journal: journal() };
     let program = format!("HOME={home} XDG_STATE_HOME=\nid() {{ echo 1000; }}\n{}", script::program(&batch, "n0nce"));
     let mut input: Vec<u8> = Vec::new();
     for blob in batch.tasks.iter().flat_map(|task| &task.steps).filter_map(Step::blob) {
@@ -294,4 +295,15 @@ fn a_full_disk_is_named_and_leaves_the_old_file_and_the_next_task_its_data() {
     });
     assert!(std::process::Command::new("umount").arg(small).status().unwrap().success());
     result.unwrap();
+}
+
+fn journal() -> Journal {
+    let wait = Duration::ZERO;
+    Journal {
+        purpose: Purpose::Continue,
+        who: String::new(),
+        since: String::new(),
+        wait,
+        lease: Duration::from_secs(60),
+    }
 }
