@@ -84,7 +84,12 @@ impl Change {
 
     /// Adds an attribute whose sides may look the same, such as two secrets.
     pub fn differs(&mut self, name: &'static str, before: impl Into<Shown>, after: impl Into<Shown>) {
-        self.attributes.push(Attribute { name: name.into(), before: before.into(), after: after.into(), applied: None });
+        self.attributes.push(Attribute {
+            name: name.into(),
+            before: before.into(),
+            after: after.into(),
+            applied: None,
+        });
     }
 
     /// Sets what its users have to do; where there is nothing to do, there is nothing for them either.

@@ -100,6 +100,11 @@ impl Graph {
         self
     }
 
+    /// Of a plan that wants nothing.
+    pub(crate) fn empty(plan: &str) -> Self {
+        Self::build(plan.to_owned(), Vec::new(), Vec::new(), &mut Problems::default())
+    }
+
     /// The plan's name.
     #[must_use]
     pub fn plan(&self) -> &str {

@@ -361,6 +361,11 @@ impl Answers {
         self.0.insert(ask, answer);
     }
 
+    /// Keeps all the answers of others as well.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// Whether a question has any answer.
     #[must_use]
     pub fn has(&self, ask: &Ask) -> bool {

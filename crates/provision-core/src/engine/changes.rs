@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::drift;
 use super::observe::{Observed, Verb};
 use super::ownership::{Ownership, held_elsewhere};
-use super::removal::Removal;
+use super::removal::{Removal, Takeback};
 use crate::address::Address;
 use crate::change::{Action, Cause, Change, Moved, Signal};
 use crate::graph::Graph;
@@ -86,7 +86,7 @@ impl Changes {
                 ));
             } else if let Ok(change) = item {
                 let entry = observed.ownership.entry(address);
-                drift::tell(change, resource, entry, observed.graph.digest(at));
+                drift::tell(change, resource, entry, observed.graph.digest(at).unwrap_or_default());
             }
         }
         let mut removals = observed.takeback().removals(&observed.leaving, &observed.answers);
@@ -152,7 +152,8 @@ impl Changes {
 
     /// What leaves the plan and stays on the host all the same, each with why.
     pub fn kept(&self) -> impl Iterator<Item = (&Address, &str)> {
-        let changes = self.removals.iter().filter_map(|removal| Some((&removal.address, removal.change.as_ref().ok()?)));
+        let changes =
+            self.removals.iter().filter_map(|removal| Some((&removal.address, removal.change.as_ref().ok()?)));
         changes
             .filter(|(_, change)| change.is_none())
             .flat_map(|(address, change)| change.reasons.iter().map(move |reason| (address, reason.as_str())))
@@ -200,6 +201,17 @@ impl Changes {
     #[must_use]
     pub fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    pub(super) fn takeback(&self) -> Takeback<'_> {
+        Takeback {
+            plan: self.graph.plan(),
+            memory: &self.memory,
+            scope: self.verb.scope(),
+            data: self.data,
+            records: &self.records,
+            held: self.ledger.resources.iter().flat_map(|entry| &entry.objects).collect(),
+        }
     }
 
     /// Whether the host's memory is to be brought up to date although nothing else changes: its ledger says something else,

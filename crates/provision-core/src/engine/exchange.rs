@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use time::format_description::well_known::Rfc3339;
 
+use super::EngineError;
 use super::changes::{Changes, diff};
 use super::observe::{Verb, asks};
 use super::prepare::{Member, Work, debts, settled};
 use super::watch::{self, Trust};
-use super::{EngineError, Ownership};
 use crate::address::Address;
 use crate::blob::Blob;
 use crate::change::{Action, Change, Signal};
@@ -281,19 +281,16 @@ impl<'a> Run<'a> {
             return;
         }
         let good = self.failures.is_empty() && !self.outcomes.values().any(Outcome::is_failure);
-        let mut ledger = self.changes.ledger.clone();
-        let during = self.changes.ownership.during(&ledger);
+        let (ownership, wanted) = (&self.changes.ownership, &self.changes.ledger);
+        // What could not be taken back is still owned; where something was never tried, nobody knows.
         let failed = |address: &Address| {
             self.changes.removals.iter().enumerate().any(|(at, removal)| {
-                let members = [Member::Removal(at), Member::Resumed(at)];
-                removal.address == *address
-                    && members.iter().any(|member| self.outcomes.get(member).is_some_and(Outcome::is_failure))
+                let outcomes = [Member::Removal(at), Member::Resumed(at)].map(|member| self.outcomes.get(&member));
+                removal.address == *address && outcomes.into_iter().flatten().any(Outcome::is_failure)
             })
         };
-        if !good {
-            // What could not be taken back is still owned.
-            ledger = Ownership { orphans: self.changes.ownership.orphans.iter().filter(|(entry, _)| failed(&entry.address)).cloned().collect(), ..Ownership::default() }.during(&ledger);
-        }
+        let lost = !self.failures.is_empty();
+        let (ledger, during) = (ownership.with_orphans(wanted, |a| lost || failed(a)), ownership.during(wanted));
         let ledger = (ledger != during).then(|| blob(&ledger));
         let result = if good { Ended::Done } else { Ended::Failed };
         let vanish = good && self.changes.verb == Verb::Destroy;
@@ -444,7 +441,8 @@ impl<'a> Run<'a> {
         }
         let kept = changes.kept().map(|(address, why)| (address.clone(), why.to_owned())).collect();
         let (host, apply) = (changes.host.name.clone(), self.number);
-        let mut report = Report { host, apply, resources, kept, failures: self.failures, outputs: Vec::new(), rolled_back: None };
+        let mut report =
+            Report { host, apply, resources, kept, failures: self.failures, outputs: Vec::new(), rolled_back: None };
         if report.succeeded() {
             let outputs = changes.graph.outputs().iter();
             report.outputs = outputs.map(|(name, text)| (name.clone(), text.shown().to_owned())).collect();

@@ -60,7 +60,6 @@ pub async fn observe(plan: &Plan, host: &Host, connection: &dyn Connection) -> R
     let facts = if plan.needs_facts() { connection.facts().await? } else { Facts::default() };
     let graph = plan.resolve(host, &facts)?;
     let mut observed = Observed::ask(plan, host, graph, Verb::Apply, connection).await?;
-    observed.data = plan.data();
     let orphans = observed.ownership.orphans.iter();
     observed.leaving = orphans.map(|(entry, lost)| (entry.address.clone(), lost.clone())).collect();
     if observed.leaving.iter().any(|(_, objects)| !objects.is_empty()) {
@@ -251,4 +250,3 @@ impl Verb {
         }
     }
 }
-

@@ -17,7 +17,7 @@ pub(crate) fn ledger_of(graph: &Graph) -> Ledger {
         .enumerate()
         .map(|(at, (address, resource))| Entry {
             address: address.clone(),
-            digest: graph.digest(at).to_owned(),
+            digest: graph.digest(at).unwrap_or_default().to_owned(),
             objects: resource.objects(),
             wanted: resource.wanted().into_iter().map(|(name, value)| (name.to_owned(), noted(&value))).collect(),
         })
@@ -92,8 +92,13 @@ impl Ownership {
 
     /// The ledger while an apply is under way: what leaves stays in it until it has left.
     pub(crate) fn during(&self, wanted: &Ledger) -> Ledger {
+        self.with_orphans(wanted, |_| true)
+    }
+
+    /// The ledger with those orphans that have not left.
+    pub(crate) fn with_orphans(&self, wanted: &Ledger, stays: impl Fn(&Address) -> bool) -> Ledger {
         let mut ledger = wanted.clone();
-        for (entry, lost) in &self.orphans {
+        for (entry, lost) in self.orphans.iter().filter(|(entry, _)| stays(&entry.address)) {
             match ledger.resources.iter_mut().find(|known| known.address == entry.address) {
                 Some(known) => known.objects.extend(lost.iter().cloned()),
                 None => ledger.resources.push(Entry { objects: lost.clone(), ..entry.clone() }),

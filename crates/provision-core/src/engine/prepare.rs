@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
-use super::changes::Changes;
 use super::EngineError;
+use super::changes::Changes;
 use crate::address::Address;
 use crate::blob::sha256_hex;
 use crate::change::{Action, Change};

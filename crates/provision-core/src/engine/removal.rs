@@ -86,8 +86,7 @@ impl Takeback<'_> {
     /// The removals of some resources, each with its objects in the order in which they were made; given in the order in
     /// which they were applied, and taken back the other way round.
     pub(crate) fn removals(&self, resources: &[(Address, Vec<Object>)], answers: &Answers) -> Vec<Removal> {
-        let records: BTreeMap<&Object, &Record> =
-            self.records.iter().map(|record| (&record.object, record)).collect();
+        let records: BTreeMap<&Object, &Record> = self.records.iter().map(|record| (&record.object, record)).collect();
         // Paths that are no longer there by then: a directory with nothing else in it goes as well.
         let mut gone = BTreeSet::new();
         let mut found: Vec<(Removal, Vec<&Record>)> = Vec::new();
@@ -136,6 +135,26 @@ impl Takeback<'_> {
         }
         steps.push(self.revert(record));
         steps
+    }
+
+    /// What a step of ours was to take back and has not, in the answers after it. The copy that a file came back from may be
+    /// gone by then.
+    pub(crate) fn remains(&self, step: &Step, answers: &Answers) -> Option<String> {
+        let Step::Revert(Revert { object, .. }) = step else { return None };
+        let record = self.records.iter().find(|record| record.object == *object)?;
+        let message = |state: &str| Some(format!("{} is still {state}", name(object)));
+        match (object, &record.was) {
+            (Object::Path(path), Was::Absent) => answers.path(path).ok()?.entry().and_then(|_| message("there")),
+            (Object::Path(path), Was::File { sha256, .. }) => match answers.file(path, &Wanted::Always) {
+                Ok(FileState::Present { sha256: found, .. }) if found == sha256 => None,
+                _ => message("not what it was"),
+            },
+            (Object::Path(path), _) => answers.path(path).ok()?.entry().map_or_else(|| message("gone"), |_| None),
+            _ => match self.back(record, answers, &BTreeSet::new()) {
+                Ok(Back::Changes(_)) => message("not what it was"),
+                _ => None,
+            },
+        }
     }
 
     fn revert(&self, record: &Record) -> Step {
@@ -187,13 +206,13 @@ impl Takeback<'_> {
                 Ok(changed(layer.to_owned(), word(open).into(), word(was).into()))
             }
             Object::Volume { name, .. } => {
-                if *was == Was::Present || !answers.stored(Store::Volume, name)? {
+                if *was == Was::Present || !*answers.stored(Store::Volume, name)? {
                     return Ok(Back::Same);
                 }
                 Ok(self.data(|| one(format!("volume {name}"), "present".into(), Shown::Absent)))
             }
             Object::Network { name, .. } => {
-                if *was == Was::Present || !answers.stored(Store::Network, name)? {
+                if *was == Was::Present || !*answers.stored(Store::Network, name)? {
                     return Ok(Back::Same);
                 }
                 Ok(Back::Changes(vec![one(format!("network {name}"), "present".into(), Shown::Absent)]))
@@ -285,13 +304,7 @@ impl Takeback<'_> {
     }
 
     /// A file that was there before: its copy goes back.
-    fn file(
-        &self,
-        path: &AbsPath,
-        record: &Record,
-        now: &PathState,
-        answers: &Answers,
-    ) -> Result<Back, Undecided> {
+    fn file(&self, path: &AbsPath, record: &Record, now: &PathState, answers: &Answers) -> Result<Back, Undecided> {
         let Was::File { mode, user, group, size, sha256 } = &record.was else { return Ok(Back::Same) };
         let copy = self.copy(record).ok_or_else(|| lost(path))?;
         let content = |path: &AbsPath| match answers.file(path, &Wanted::Always) {

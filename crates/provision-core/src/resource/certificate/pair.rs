@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::attribute::{Mode, Span};
 use crate::blob::Blob;
-use crate::change::{Attribute, Change, Shown, Signal};
+use crate::change::{Change, Shown, Signal};
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Entry, FileState, PathState, PublicKeyState, Sort, Undecided, Wanted};
