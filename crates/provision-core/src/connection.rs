@@ -85,12 +85,19 @@ pub struct ShellConnection<T> {
     transport: T,
     become_: Become,
     silence: Duration,
+    state: Option<AbsPath>,
 }
 
 impl<T: Transport> ShellConnection<T> {
     /// Uses a transport that is connected. `silence` is the longest time without a byte in either direction.
     pub fn new(transport: T, become_: Become, silence: Duration) -> Self {
-        Self { transport, become_, silence }
+        Self { transport, become_, silence, state: None }
+    }
+
+    /// Keeps what the host remembers of plans in another directory than the usual one.
+    #[must_use]
+    pub fn with_state(self, state: Option<AbsPath>) -> Self {
+        Self { state, ..self }
     }
 
     /// Gives the transport back, so that it can say goodbye to its host.
@@ -99,6 +106,9 @@ impl<T: Transport> ShellConnection<T> {
     }
 
     fn request(&self, program: String, blobs: Vec<Blob>) -> Request {
+        // Always set, so that no variable of the login can stand for it.
+        let base = quote(self.state.as_ref().map_or("", AbsPath::as_str));
+        let program = format!("base={base}\n{program}");
         let command = bootstrap(&program, self.become_);
         let input = std::iter::once(Blob::from_bytes(program.into_bytes())).chain(blobs).collect();
         Request { command, input, silence: self.silence }

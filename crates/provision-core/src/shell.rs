@@ -74,11 +74,11 @@ pub(crate) fn preamble(nonce: &str) -> String {
     )
 }
 
-/// Where a plan keeps its state on a host, as a shell function that sets `state`: the system's for root (FHS 5.8), the
-/// user's own for anybody else (XDG base directories).
+/// Where a plan keeps its state on a host, as a shell function that sets `state`: below `$base` where the plan names one,
+/// otherwise the system's for root (FHS 5.8), the user's own for anybody else (XDG base directories).
 pub(crate) const STATE: &str = r#"
 state() {
-  if [ "$(id -u)" = 0 ]; then state=/var/lib/provision/$1; else state=${XDG_STATE_HOME:-$HOME/.local/state}/provision/$1; fi
+  if [ -n "$base" ]; then state=$base/$1; elif [ "$(id -u)" = 0 ]; then state=/var/lib/provision/$1; else state=${XDG_STATE_HOME:-$HOME/.local/state}/provision/$1; fi
 }
 "#;
 

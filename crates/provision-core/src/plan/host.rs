@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::fields::Fields;
 use crate::attribute::Span;
+use crate::path::AbsPath;
 use crate::shell::Become;
 
 /// A host as a plan describes it.
@@ -19,6 +20,8 @@ pub struct Host {
     pub silence: Duration,
     /// Longest time for one step that has no limit of its own.
     pub step_limit: Duration,
+    /// Where the host keeps what it remembers of plans, one directory a plan; the usual place without it.
+    pub state: Option<AbsPath>,
 }
 
 /// How a host is reached.
@@ -60,6 +63,7 @@ impl Host {
             become_: Become::No,
             silence: DEFAULT_SILENCE.duration(),
             step_limit: DEFAULT_STEP.duration(),
+            state: None,
         }
     }
 
@@ -72,6 +76,7 @@ impl Host {
         let connect: Span = fields.optional("connect_timeout").unwrap_or(DEFAULT_CONNECT);
         let silence: Span = fields.optional("silence_timeout").unwrap_or(DEFAULT_SILENCE);
         let step: Span = fields.optional("step_timeout").unwrap_or(DEFAULT_STEP);
+        let state: Option<AbsPath> = fields.optional("state");
         fields.finish();
         for (key, span) in [("connect_timeout", connect), ("silence_timeout", silence), ("step_timeout", step)] {
             if span.duration().is_zero() {
@@ -98,6 +103,13 @@ impl Host {
             let connect_limit = connect.duration();
             Reach::Ssh(SshAddress { address, port: port.unwrap_or(22), user, identity, connect_limit })
         };
-        Some(Self { name: name.to_owned(), reach, become_, silence: silence.duration(), step_limit: step.duration() })
+        Some(Self {
+            name: name.to_owned(),
+            reach,
+            become_,
+            silence: silence.duration(),
+            step_limit: step.duration(),
+            state,
+        })
     }
 }
