@@ -14,6 +14,8 @@ pub struct Report {
     pub resources: Vec<(Address, Outcome)>,
     /// What has left the plan and stays on the host all the same, each with why.
     pub kept: Vec<(Address, String)>,
+    /// Whether the host took the apply back by itself, since after one of its changes no fresh connection to it came about.
+    pub reverted: bool,
     /// How the apply was taken back after it had failed, where that was asked for.
     pub rolled_back: Option<Box<Report>>,
     /// Failures that belong to no single resource, such as a lost connection.

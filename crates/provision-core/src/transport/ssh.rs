@@ -245,7 +245,12 @@ impl Transport for Ssh {
         let found = resolve(bare(&self.options.host), &self.options).await;
         let addresses = match found {
             Ok(Some(addresses)) => addresses,
-            Ok(None) => return vec![nowhere(TransportError::ConnectTimeout { host: self.host.clone(), limit: self.options.connect_timeout })],
+            Ok(None) => {
+                return vec![nowhere(TransportError::ConnectTimeout {
+                    host: self.host.clone(),
+                    limit: self.options.connect_timeout,
+                })];
+            }
             Err(source) => return vec![nowhere(TransportError::Connect { host: self.host.clone(), source })],
         };
         let families: [(&str, fn(&SocketAddr) -> bool); 2] =
@@ -311,11 +316,7 @@ const CIPHERS: [cipher::Name; 6] = [
 ];
 
 /// Connects to the first of the host's addresses that answers; none when the last to be tried did not answer in time.
-async fn connect(
-    name: &str,
-    addresses: Option<&[SocketAddr]>,
-    options: &SshOptions,
-) -> io::Result<Option<TcpStream>> {
+async fn connect(name: &str, addresses: Option<&[SocketAddr]>, options: &SshOptions) -> io::Result<Option<TcpStream>> {
     let limit = options.connect_timeout;
     let addresses = match addresses {
         Some(addresses) => addresses.to_vec(),
