@@ -180,6 +180,7 @@ impl Observed {
         connection: &dyn Connection,
     ) -> Result<Self, EngineError> {
         let Subject { plan, digest: plan_digest, secrets, host } = subject;
+        let graph_data = graph.data();
         let ledger = ledger_of(&graph);
         let digest = ledger.sha256();
         let mut asks = asks(&graph);
@@ -194,12 +195,12 @@ impl Observed {
             answers,
             secrets: secrets.clone(),
             plan: plan_digest.to_owned(),
+            data: graph_data,
             memory,
             ledger,
             ownership,
             records: Vec::new(),
             leaving: Vec::new(),
-            data: Data::Keep,
         })
     }
 
