@@ -288,6 +288,9 @@ pub struct Context<'a> {
     pub causes: Vec<Cause>,
     /// Units that are owed a restart since an earlier apply, and commands that are owed a run.
     pub owed: &'a [String],
+    /// Whether the resource belongs to this plan already and the plan's last apply did not come to a good end: what it is made
+    /// of may be there in part. What was there before is kept on the host.
+    pub unfinished: bool,
 }
 
 impl Context<'_> {

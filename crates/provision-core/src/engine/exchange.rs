@@ -367,7 +367,7 @@ impl<'a> Run<'a> {
                 return;
             }
         };
-        let resources = diff(&self.changes.graph, &answers, self.changes.now).into_iter().enumerate();
+        let resources = diff(&self.changes.graph, &answers, self.changes.now, &BTreeSet::new()).into_iter().enumerate();
         let mut left: Vec<(Member, String)> = Vec::new();
         for (at, item) in resources {
             match item {

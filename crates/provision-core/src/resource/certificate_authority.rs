@@ -113,6 +113,15 @@ impl Resource for CertificateAuthority {
             }
             (Some(_), Some(_)) => self.difference(&standing, context),
             (Some(_), None) => Err(self.lone(&self.files.certificate, "its key", &self.files.key)),
+            // Nobody has seen that key's certificate yet; and a copy of the key is kept on the host.
+            (None, Some(_)) if context.unfinished => {
+                self.files.require_parents(answers, context)?;
+                let mut change = self.creation(&standing, context);
+                change.reasons.push(
+                    "there is a key without its certificate, as an apply leaves it that was cut short".to_owned(),
+                );
+                Ok(change)
+            }
             (None, Some(_)) => Err(self.lone(&self.files.key, "its certificate", &self.files.certificate)),
         }
     }
@@ -171,12 +180,12 @@ impl CertificateAuthority {
         let found = Found { certificate: &certificate, key_sha256: files.key_sha256(standing)? };
         let expiry = Expiry { now: context.now, renew_before: *renew_before };
         let differences = authority_differences(spec, found, expiry);
-        self.check_own(&differences)?;
+        self.check_own(&differences, context)?;
         Ok(self.change(&certificate, &differences, standing, context))
     }
 
     /// Refuses what nobody can have meant: that an authority from elsewhere goes, or one whose key is another.
-    fn check_own(&self, differences: &[Difference]) -> Result<(), Undecided> {
+    fn check_own(&self, differences: &[Difference], context: &Context<'_>) -> Result<(), Undecided> {
         let with = |name: &str| differences.iter().find(|difference| difference.attribute == name);
         if let Some(foreign) = with("is_ca").or_else(|| with("issuer")) {
             return Err(self.unusable(&foreign.reason));
@@ -185,7 +194,8 @@ impl CertificateAuthority {
         let asked = differences
             .iter()
             .any(|difference| difference.consequence == Consequence::Replace && difference.attribute != "key");
-        match with("key").filter(|_| !asked) {
+        // An apply that was cut between the two files has brought a new key already: the pair is made once more.
+        match with("key").filter(|_| !asked && !context.unfinished) {
             Some(stranger) => Err(Undecided::with_help(
                 format!("{}: {}", self.files.key, stranger.reason),
                 format!(
