@@ -18,6 +18,9 @@ pub struct Report {
     pub rolled_back: Option<Box<Report>>,
     /// Failures that belong to no single resource, such as a lost connection.
     pub failures: Vec<String>,
+    /// Whether the connection did not come back after a change that could cut it, and the host has taken that change back
+    /// by itself, or is about to.
+    pub reverted: bool,
     /// Outputs of the plan: name and text, secrets masked. Empty when something failed.
     pub outputs: Vec<(String, String)>,
 }

@@ -441,8 +441,16 @@ impl<'a> Run<'a> {
         }
         let kept = changes.kept().map(|(address, why)| (address.clone(), why.to_owned())).collect();
         let (host, apply) = (changes.host.name.clone(), self.number);
-        let mut report =
-            Report { host, apply, resources, kept, failures: self.failures, outputs: Vec::new(), rolled_back: None };
+        let mut report = Report {
+            host,
+            apply,
+            resources,
+            kept,
+            rolled_back: None,
+            failures: self.failures,
+            reverted: false,
+            outputs: Vec::new(),
+        };
         if report.succeeded() {
             let outputs = changes.graph.outputs().iter();
             report.outputs = outputs.map(|(name, text)| (name.clone(), text.shown().to_owned())).collect();
