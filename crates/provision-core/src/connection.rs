@@ -15,7 +15,7 @@ use crate::probe::{self, Answers, Ask};
 use crate::shell::{Become, WHOLE, bootstrap, nonce, preamble, quote, sections};
 use crate::step::reply::{BatchReply, Heard, Progress};
 use crate::step::{self, Batch};
-use crate::transport::{Exit, Request, Stream, Transport, TransportError};
+use crate::transport::{Anew, Exit, Request, Stream, Transport, TransportError};
 
 /// What the engine needs of a host. Each method but [`Connection::connect_tcp`] is one exchange.
 #[async_trait]
@@ -37,6 +37,20 @@ pub trait Connection: Send + Sync {
 
     /// Opens a TCP connection as seen from the host.
     async fn connect_tcp(&self, host: &str, port: u16, limit: Duration) -> Result<Box<dyn Stream>, TransportError>;
+
+    /// Connects to the host anew, once over each address family under which it is known. Nothing comes back for a host that
+    /// cannot be lost.
+    async fn anew(&self) -> Vec<Again> {
+        Vec::new()
+    }
+}
+
+/// A new connection to a host that is connected already.
+pub struct Again {
+    /// `IPv4` or `IPv6`.
+    pub family: &'static str,
+    /// The connection, or why there is none.
+    pub connection: Result<Box<dyn Connection>, ConnectionError>,
 }
 
 /// Why a host could not be asked or changed at all.
@@ -207,5 +221,17 @@ impl<T: Transport> Connection for ShellConnection<T> {
 
     async fn connect_tcp(&self, host: &str, port: u16, limit: Duration) -> Result<Box<dyn Stream>, TransportError> {
         self.transport.connect_tcp(host, port, limit).await
+    }
+
+    async fn anew(&self) -> Vec<Again> {
+        let shell = |transport: Box<dyn Transport>| {
+            let (become_, silence, state) = (self.become_, self.silence, self.state.clone());
+            Box::new(ShellConnection { transport, become_, silence, state }) as Box<dyn Connection>
+        };
+        let again = |anew: Anew| Again {
+            family: anew.family,
+            connection: anew.transport.map(shell).map_err(ConnectionError::Transport),
+        };
+        self.transport.anew().await.into_iter().map(again).collect()
     }
 }

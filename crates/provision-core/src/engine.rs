@@ -6,10 +6,12 @@ mod apply;
 mod changes;
 mod drift;
 mod exchange;
+mod guard;
 mod observe;
 mod ownership;
 mod prepare;
 mod removal;
+mod tasks;
 pub(crate) mod watch;
 
 use crate::address::Address;

@@ -9,7 +9,7 @@ use crate::plan::ownership::{Move, OnFailure, Ownership};
 use crate::plan::problem::{Place, Problems};
 use crate::resource::{Relation, Resource, Target, Thing};
 use crate::secret::Text;
-use crate::step::Keep;
+use crate::step::{Data, Keep};
 
 /// A resource with what the plan says of its place.
 pub(crate) struct Vertex {
@@ -145,6 +145,12 @@ impl Graph {
     #[must_use]
     pub fn on_failure(&self) -> OnFailure {
         self.ownership.on_failure
+    }
+
+    /// What becomes of data that leaves the plan.
+    #[must_use]
+    pub fn data(&self) -> Data {
+        self.ownership.data
     }
 
     /// Whether the plan says that a resource takes over what is on the host.

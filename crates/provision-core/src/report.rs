@@ -14,13 +14,12 @@ pub struct Report {
     pub resources: Vec<(Address, Outcome)>,
     /// What has left the plan and stays on the host all the same, each with why.
     pub kept: Vec<(Address, String)>,
+    /// Whether the host took the apply back by itself, since after one of its changes no fresh connection to it came about.
+    pub reverted: bool,
     /// How the apply was taken back after it had failed, where that was asked for.
     pub rolled_back: Option<Box<Report>>,
     /// Failures that belong to no single resource, such as a lost connection.
     pub failures: Vec<String>,
-    /// Whether the connection did not come back after a change that could cut it, and the host has taken that change back
-    /// by itself, or is about to.
-    pub reverted: bool,
     /// Outputs of the plan: name and text, secrets masked. Empty when something failed.
     pub outputs: Vec<(String, String)>,
 }

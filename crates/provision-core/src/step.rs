@@ -16,6 +16,7 @@ mod runtime_tests;
 pub(crate) mod script;
 #[cfg(test)]
 mod tests;
+pub(crate) mod undo;
 
 pub use reply::{BatchReply, Heard, Refusal};
 
@@ -394,6 +395,25 @@ pub struct Journal {
     /// How long the host may wait for the next piece of what it is sent, and for the next exchange of the same apply, until
     /// whoever sends it counts as gone.
     pub lease: Duration,
+    /// Whether the host is to take the apply back by itself unless it hears from us again.
+    pub arm: Option<Arm>,
+}
+
+/// A host's way out of a change that cuts it off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arm {
+    /// How long it waits.
+    pub after: Duration,
+    /// What it then runs.
+    pub script: Blob,
+}
+
+impl Arm {
+    /// With the script that takes back the apply in whose directory it stands.
+    #[must_use]
+    pub fn new(after: Duration) -> Self {
+        Self { after, script: Blob::from_bytes(undo::script().into_bytes()) }
+    }
 }
 
 /// What an exchange is part of.
@@ -414,6 +434,8 @@ pub enum Purpose {
     Watch,
     /// It goes on with the apply that this connection began.
     Continue,
+    /// It tells a host that was armed that it need not take the apply back. [`Refusal::Moved`] says that it has.
+    Disarm,
     /// It takes an apply back: the tasks are reverts of its scope. When all have succeeded, its result is `rolled-back`, the
     /// ledger and the records are as they were before it, and the lock goes.
     Rollback {
@@ -446,14 +468,14 @@ pub struct Keep {
 }
 
 impl Journal {
-    /// What is sent before anything that the tasks carry: the head, then the ledger.
+    /// What is sent before anything that the tasks carry: the head, the ledger, and the script of what the host is armed with.
     pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
         let (head, ledger) = match &self.purpose {
             Purpose::Begin { head, ledger, .. } => (Some(head), Some(ledger)),
             Purpose::End { ledger, .. } => (None, ledger.as_ref()),
-            Purpose::Watch | Purpose::Continue | Purpose::Rollback { .. } => (None, None),
+            Purpose::Watch | Purpose::Continue | Purpose::Disarm | Purpose::Rollback { .. } => (None, None),
         };
-        head.into_iter().chain(ledger)
+        head.into_iter().chain(ledger).chain(self.arm.as_ref().map(|arm| &arm.script))
     }
 }
 

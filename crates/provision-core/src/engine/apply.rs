@@ -1,10 +1,12 @@
 //! Apply, destroy and rollback: changes become tasks, tasks as few exchanges as they can, and the host notes how it ended.
 
 use super::exchange::Run;
+use super::observe::{Subject, Verb, taken_back};
 use super::prepare::{Part, Work, gather, parts, prepare};
 use super::{Changes, EngineError};
 use crate::connection::Connection;
 use crate::event::{Event, Events};
+use crate::plan::ownership::OnFailure;
 use crate::report::Report;
 use crate::step::Step;
 
@@ -42,7 +44,33 @@ pub async fn apply(changes: Changes, connection: &dyn Connection, events: Events
     } else if changes.is_to_be_noted() {
         run.note(connection).await?;
     }
-    Ok(run.report())
+    let mut report = run.report();
+    let choice = changes.orders.on_failure.unwrap_or_else(|| changes.graph.on_failure());
+    let begun = changes.verb == Verb::Apply && report.apply.is_some() && !report.reverted;
+    if !report.succeeded() && begun && choice == OnFailure::Rollback {
+        events(Event::RollingBack);
+        match Box::pin(roll_back(&changes, &report, connection, events)).await {
+            Ok(back) => report.rolled_back = Some(Box::new(back)),
+            Err(error) => report.failures.push(format!("cannot take it back: {error}")),
+        }
+    }
+    Ok(report)
+}
+
+/// Takes back what an apply has done that failed; over a new connection, where the old one is lost.
+async fn roll_back(
+    changes: &Changes,
+    report: &Report,
+    connection: &dyn Connection,
+    events: Events<'_>,
+) -> Result<Report, EngineError> {
+    let anew = if report.failures.is_empty() { Vec::new() } else { connection.anew().await };
+    let anew = anew.into_iter().find_map(|again| again.connection.ok());
+    let connection = anew.as_deref().unwrap_or(connection);
+    let (plan, digest) = (changes.graph.plan(), changes.plan.as_str());
+    let subject = Subject { plan, digest, secrets: &changes.secrets, host: &changes.host };
+    let back = taken_back(subject, connection).await?.diff(changes.now).ordered(changes.orders.clone());
+    apply(back, connection, events).await
 }
 
 fn refuse(changes: &Changes) -> Result<(), EngineError> {

@@ -1,47 +1,46 @@
 //! An apply on its way: exchanges with the host, what is heard of each, and what became of everything.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-use time::format_description::well_known::Rfc3339;
 
 use super::EngineError;
 use super::changes::{Changes, diff};
+use super::guard::{self, Found};
 use super::observe::{Verb, asks};
-use super::prepare::{Member, Work, debts, settled};
+use super::prepare::{Member, Work};
+use super::tasks::blob;
 use super::watch::{self, Trust};
 use crate::address::Address;
-use crate::blob::Blob;
-use crate::change::{Action, Change, Signal};
+use crate::change::{Action, Change};
 use crate::check::Check;
 use crate::connection::Connection;
 use crate::event::{Event, Events};
-use crate::ledger::{Ended, Head, Ledger};
+use crate::ledger::Ended;
 use crate::report::{Outcome, Report};
-use crate::resource::{Materials, Relation, Watch};
+use crate::resource::{Materials, Watch};
 use crate::step::reply::{Heard, Refusal};
-use crate::step::{self, Batch, Journal, Purpose, Step, Task, UnitAction};
+use crate::step::{self, Arm, Batch, Purpose, Step, Task};
 
 /// An apply on its way.
 pub(super) struct Run<'a> {
-    changes: &'a Changes,
+    pub(super) changes: &'a Changes,
     materials: &'a Materials,
     events: Events<'a>,
     outcomes: BTreeMap<Member, Outcome>,
     /// Whether anything of it changes the host, and is therefore noted there.
     pub(super) journalled: bool,
     /// The apply's number on the host, once it has begun.
-    number: Option<u32>,
+    pub(super) number: Option<u32>,
     pub(super) failures: Vec<String>,
+    reverted: bool,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(changes: &'a Changes, materials: &'a Materials, events: Events<'a>) -> Self {
         let (outcomes, failures) = (BTreeMap::new(), Vec::new());
-        Self { changes, materials, events, outcomes, journalled: false, number: None, failures }
+        Self { changes, materials, events, outcomes, journalled: false, number: None, failures, reverted: false }
     }
 
-    fn address(&self, member: Member) -> Option<Address> {
+    pub(super) fn address(&self, member: Member) -> Option<Address> {
         match member {
             Member::Removal(at) | Member::Resumed(at) => {
                 self.changes.removals.get(at).map(|removal| removal.address.clone())
@@ -51,7 +50,7 @@ impl<'a> Run<'a> {
     }
 
     /// The change that a member makes.
-    fn change(&self, member: Member) -> Option<&Change> {
+    pub(super) fn change(&self, member: Member) -> Option<&Change> {
         let item = match member {
             Member::Removal(at) | Member::Resumed(at) => &self.changes.removals.get(at)?.change,
             Member::Resource(at) => self.changes.items.get(at)?,
@@ -72,18 +71,12 @@ impl<'a> Run<'a> {
         self.outcomes.insert(member, outcome);
     }
 
-    /// The resource upstream whose failure keeps this one from being tried.
-    fn blocker(&self, at: usize) -> Option<Member> {
-        let failed = |member: &Member| self.outcomes.get(member).is_some_and(Outcome::is_failure);
-        self.changes.graph.closure(at, Relation::After).into_iter().map(Member::Resource).find(failed)
-    }
-
-    /// Skips what cannot be tried any more and gives the rest.
+    /// Skips what cannot be tried any more, because something that it needs has failed, and gives the rest.
     fn possible(&mut self, members: &[Member]) -> Vec<Member> {
         let mut rest = Vec::new();
         for member in members {
-            let blocker = if let Member::Resource(at) = member { self.blocker(*at) } else { None };
-            match blocker {
+            let failed = |member: &Member| self.outcomes.get(member).is_some_and(Outcome::is_failure);
+            match self.needed_by(*member).into_iter().find(failed) {
                 Some(failed) => {
                     let because = self.root(failed);
                     self.finish(*member, Outcome::Skipped { because });
@@ -112,7 +105,17 @@ impl<'a> Run<'a> {
         if members.is_empty() {
             return Ok(());
         }
-        let batch = self.make_batch(&members, work);
+        let mut batch = self.make_batch(&members, work);
+        let families = match batch.journal.purpose {
+            Purpose::Begin { .. } | Purpose::Continue if guard::is_dangerous(&batch) => {
+                guard::families(connection).await
+            }
+            _ => BTreeSet::new(),
+        };
+        let confirm = self.changes.host.confirm;
+        if !families.is_empty() {
+            batch.journal.arm = Some(Arm::new(confirm));
+        }
         let describe = |task: &Task| task.steps.iter().map(Step::describe).collect();
         let descriptions: Vec<Vec<String>> = batch.tasks.iter().map(describe).collect();
         let steps = |index: usize| descriptions.get(index).map(Vec::as_slice).unwrap_or_default();
@@ -132,12 +135,25 @@ impl<'a> Run<'a> {
                 }
             }
         };
-        let reply = match connection.run(batch, &mut tell).await {
+        let exchange = connection.run(batch, &mut tell);
+        let reply = if families.is_empty() {
+            exchange.await
+        } else {
+            // Of a connection that is cut nothing may ever be heard again.
+            match tokio::time::timeout(confirm, exchange).await {
+                Ok(reply) => reply,
+                Err(_) => {
+                    self.failures.push(format!("the host did not answer any more within {} s", confirm.as_secs()));
+                    return self.confirm(&families, connection).await;
+                }
+            }
+        };
+        let reply = match reply {
             Ok(reply) => reply,
-            Err(error) if self.outcomes.is_empty() => return Err(error.into()),
+            Err(error) if self.outcomes.is_empty() && families.is_empty() => return Err(error.into()),
             Err(error) => {
                 self.failures.push(error.to_string());
-                return Ok(());
+                return self.confirm(&families, connection).await;
             }
         };
         if let Some(refusal) = reply.refused {
@@ -162,7 +178,64 @@ impl<'a> Run<'a> {
         if let Some(lost) = reply.lost {
             self.failures.push(self.changes.secrets.mask(&lost));
         }
+        self.confirm(&families, connection).await
+    }
+
+    /// Tells a host that was told to take everything back that it need not, over a fresh connection; or waits until it has.
+    async fn confirm(
+        &mut self,
+        families: &BTreeSet<&'static str>,
+        connection: &dyn Connection,
+    ) -> Result<(), EngineError> {
+        if families.is_empty() {
+            return Ok(());
+        }
+        let mut missing = Vec::new();
+        let look_for = async {
+            loop {
+                match guard::look(connection, families).await {
+                    Found::There(again) => {
+                        let fresh = again.into_iter().find_map(|again| again.connection.ok());
+                        if let Some(reply) = self.disarm(fresh.as_deref()).await {
+                            return reply;
+                        }
+                    }
+                    Found::Lost(why) => missing = why,
+                }
+                tokio::time::sleep(guard::PAUSE).await;
+            }
+        };
+        let limit = self.changes.host.confirm + guard::PATIENCE;
+        let disarmed = tokio::time::timeout(limit, look_for).await;
+        match disarmed {
+            Ok(Disarmed::InTime) => {}
+            Ok(Disarmed::TooLate) => {
+                self.reverted = true;
+                let why = if missing.is_empty() { "in time".to_owned() } else { missing.join("; ") };
+                self.failures.push(format!(
+                    "after these changes no fresh connection came about ({why}), and the host took the whole apply back by itself"
+                ));
+            }
+            Err(_) => self.failures.push(format!(
+                "after these changes no fresh connection came about ({}), and none since, though the host was to take the \
+                 apply back after {} s by itself",
+                missing.join("; "),
+                self.changes.host.confirm.as_secs()
+            )),
+        }
         Ok(())
+    }
+
+    /// Tells the host over a fresh connection to stay as it is; nothing comes back when that did not reach it.
+    async fn disarm(&self, connection: Option<&dyn Connection>) -> Option<Disarmed> {
+        let (plan, step_limit) = (self.changes.graph.plan().to_owned(), self.changes.host.step_limit);
+        let batch = Batch { tasks: Vec::new(), plan, step_limit, journal: self.journal(Purpose::Disarm) };
+        let reply = connection?.run(batch, &mut |_| {}).await.ok()?;
+        match reply.refused {
+            None if reply.lost.is_none() => Some(Disarmed::InTime),
+            Some(_) => Some(Disarmed::TooLate),
+            None => None,
+        }
     }
 
     fn refused(&self, refusal: Refusal) -> EngineError {
@@ -174,110 +247,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn make_batch(&self, members: &[Member], work: &[Work]) -> Batch {
-        let debts = debts(self.changes, work);
-        let graph = &self.changes.graph;
-        let is_run = |at: &usize| matches!(work.get(*at), Some(Work::Steps(steps)) if steps.iter().any(|step| matches!(step, Step::Run(_))));
-        let mut tasks = Vec::new();
-        for (place, member) in members.iter().enumerate() {
-            let Some(address) = self.address(*member) else { continue };
-            let task = match member {
-                Member::Removal(at) => {
-                    let Some(removal) = self.changes.removals.get(*at) else { continue };
-                    // What runs goes before what it runs with: where it cannot be stopped, the rest stays.
-                    let units = |other: &Member| {
-                        let Member::Removal(other) = other else { return false };
-                        let steps = self.changes.removals.get(*other).map(|removal| removal.steps.as_slice());
-                        steps.unwrap_or_default().iter().any(|step| {
-                            matches!(step, Step::Revert(revert) if matches!(revert.object, crate::object::Object::Unit(_)))
-                        })
-                    };
-                    let before = members.iter().take(place).enumerate().filter(|(_, other)| units(other));
-                    let resumed = self.changes.removals.iter().flat_map(|removal| &removal.after);
-                    let owes = resumed.filter_map(|step| match step {
-                        Step::Unit { name, action: UnitAction::Restart } => Some(name.clone()),
-                        _ => None,
-                    });
-                    let (after, owes) = (before.map(|(index, _)| index).collect(), owes.collect());
-                    Task { address, after, steps: removal.steps.clone(), owes, pays: Vec::new(), late: false }
-                }
-                Member::Resumed(at) => {
-                    let Some(removal) = self.changes.removals.get(*at) else { continue };
-                    let removed = members.iter().enumerate().filter(|(_, other)| matches!(other, Member::Removal(_)));
-                    let (steps, pays) = (removal.after.clone(), settled(&removal.after));
-                    let after = removed.map(|(index, _)| index).collect();
-                    Task { address, after, steps, owes: Vec::new(), pays, late: false }
-                }
-                Member::Resource(at) => {
-                    let Some(Work::Steps(steps)) = work.get(*at) else { continue };
-                    let closure = graph.closure(*at, Relation::After);
-                    let before = |other: &Member| matches!(other, Member::Resource(other) if closure.contains(other));
-                    let after = members.iter().enumerate().filter(|(_, other)| before(other)).map(|(index, _)| index);
-                    let signals = self.change(*member).is_some_and(|change| change.signal > Signal::None);
-                    let owed = debts.iter().filter(|debt| signals && debt.causes.contains(at));
-                    let mut owes: Vec<String> = owed.flat_map(|debt| debt.names.clone()).collect();
-                    owes.sort();
-                    owes.dedup();
-                    let mut pays = settled(steps);
-                    pays.extend(debts.iter().filter(|debt| debt.debtor == *at).flat_map(|debt| debt.names.clone()));
-                    pays.sort();
-                    pays.dedup();
-                    let late = closure.iter().any(is_run);
-                    Task { address, after: after.collect(), steps: steps.clone(), owes, pays, late }
-                }
-            };
-            tasks.push(task);
-        }
-        let (plan, step_limit) = (graph.plan().to_owned(), self.changes.host.step_limit);
-        Batch { tasks, plan, step_limit, journal: self.journal(self.purpose()) }
-    }
-
-    fn purpose(&self) -> Purpose {
-        let stamp = self.changes.memory.stamp();
-        match (self.changes.verb, self.number) {
-            _ if !self.journalled => Purpose::Watch,
-            (Verb::Rollback(number), _) => Purpose::Rollback { stamp, number },
-            (Verb::Apply | Verb::Destroy, Some(_)) => Purpose::Continue,
-            (Verb::Apply | Verb::Destroy, None) => {
-                let ledger = self.changes.ownership.during(&self.changes.ledger);
-                Purpose::Begin { stamp, head: self.head(), ledger: blob(&ledger), keep: self.changes.graph.keep() }
-            }
-        }
-    }
-
-    fn when(&self) -> String {
-        // The year of a clock that this type can hold always has four digits.
-        self.changes.now.format(&Rfc3339).unwrap_or_default()
-    }
-
-    fn head(&self) -> Blob {
-        let head = Head {
-            verb: self.changes.verb.word().to_owned(),
-            when: self.when(),
-            who: self.changes.orders.who.clone(),
-            plan: self.changes.plan.clone(),
-            changes: self.changes.changed().count(),
-        };
-        Blob::from_bytes(serde_json::to_string_pretty(&head).unwrap_or_default().into_bytes())
-    }
-
-    fn journal(&self, purpose: Purpose) -> Journal {
-        let checks = self.changes.graph.resources().filter_map(|(_, resource)| match resource.watch() {
-            Some(Watch::Here(check)) => Some(check.limit),
-            _ => None,
-        });
-        Journal {
-            purpose,
-            who: self.changes.orders.who.clone(),
-            since: self.when(),
-            wait: self.changes.orders.lock_wait,
-            lease: self.changes.host.silence.min(LEASE) + checks.sum::<Duration>(),
-        }
-    }
-
     /// How the apply ends on the host: its result is noted, the ledger is what it is from now on, and the lock goes.
     pub(super) async fn end(&mut self, connection: &dyn Connection) {
-        if self.number.is_none() || matches!(self.changes.verb, Verb::Rollback(_)) {
+        if self.number.is_none() || self.reverted || matches!(self.changes.verb, Verb::Rollback(_)) {
             return;
         }
         let good = self.failures.is_empty() && !self.outcomes.values().any(Outcome::is_failure);
@@ -446,10 +418,10 @@ impl<'a> Run<'a> {
             apply,
             resources,
             kept,
-            rolled_back: None,
             failures: self.failures,
-            reverted: false,
             outputs: Vec::new(),
+            reverted: self.reverted,
+            rolled_back: None,
         };
         if report.succeeded() {
             let outputs = changes.graph.outputs().iter();
@@ -459,11 +431,10 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The host may wait so long for what it is sent, unless it is told to be less patient.
-const LEASE: Duration = Duration::from_secs(60);
-
-fn blob(ledger: &Ledger) -> Blob {
-    Blob::from_bytes(ledger.text().into_bytes())
+/// Whether a host heard in time that it is to stay as it is.
+enum Disarmed {
+    InTime,
+    TooLate,
 }
 
 /// A resource may be asked for its answer without changing.

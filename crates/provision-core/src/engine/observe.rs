@@ -51,6 +51,25 @@ pub struct Observed {
     pub(super) data: Data,
 }
 
+/// Whose memory of which plan is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject<'a> {
+    /// The plan's name.
+    pub(super) plan: &'a str,
+    /// The plan's digest.
+    pub(super) digest: &'a str,
+    /// What must not be seen.
+    pub(super) secrets: &'a Secrets,
+    /// The host.
+    pub(super) host: &'a Host,
+}
+
+impl<'a> Subject<'a> {
+    fn new(plan: &'a Plan, host: &'a Host) -> Self {
+        Self { plan: plan.name(), digest: plan.digest(), secrets: plan.secrets(), host }
+    }
+}
+
 /// Asks a host everything that the plan's resources want to know: one exchange; one before it where the plan uses facts, and
 /// two after it where something has left the plan.
 ///
@@ -59,7 +78,7 @@ pub struct Observed {
 pub async fn observe(plan: &Plan, host: &Host, connection: &dyn Connection) -> Result<Observed, EngineError> {
     let facts = if plan.needs_facts() { connection.facts().await? } else { Facts::default() };
     let graph = plan.resolve(host, &facts)?;
-    let mut observed = Observed::ask(plan, host, graph, Verb::Apply, connection).await?;
+    let mut observed = Observed::ask(Subject::new(plan, host), graph, Verb::Apply, connection).await?;
     let orphans = observed.ownership.orphans.iter();
     observed.leaving = orphans.map(|(entry, lost)| (entry.address.clone(), lost.clone())).collect();
     if observed.leaving.iter().any(|(_, objects)| !objects.is_empty()) {
@@ -78,7 +97,7 @@ pub async fn observe(plan: &Plan, host: &Host, connection: &dyn Connection) -> R
 /// As for [`observe`].
 pub async fn observe_destroy(plan: &Plan, host: &Host, connection: &dyn Connection) -> Result<Observed, EngineError> {
     let graph = Graph::empty(plan.name());
-    let mut observed = Observed::ask(plan, host, graph, Verb::Destroy, connection).await?;
+    let mut observed = Observed::ask(Subject::new(plan, host), graph, Verb::Destroy, connection).await?;
     if observed.memory.touched {
         observed.ask_records(Scope::Origin, connection).await?;
     }
@@ -111,11 +130,15 @@ pub async fn observe_destroy(plan: &Plan, host: &Host, connection: &dyn Connecti
 /// # Errors
 /// As for [`observe`]; and when there is no such apply.
 pub async fn observe_rollback(plan: &Plan, host: &Host, connection: &dyn Connection) -> Result<Observed, EngineError> {
-    let graph = Graph::empty(plan.name());
-    let mut observed = Observed::ask(plan, host, graph, Verb::Apply, connection).await?;
-    let history = history(plan.name(), connection).await?;
+    taken_back(Subject::new(plan, host), connection).await
+}
+
+pub(super) async fn taken_back(subject: Subject<'_>, connection: &dyn Connection) -> Result<Observed, EngineError> {
+    let mut observed = Observed::ask(subject, Graph::empty(subject.plan), Verb::Apply, connection).await?;
+    let history = history(subject.plan, connection).await?;
     let Some(last) = history.iter().rev().find(|apply| apply.result != Ended::RolledBack) else {
-        return Err(EngineError::NothingToRollBack { host: host.name.clone(), plan: plan.name().to_owned() });
+        let (host, plan) = (subject.host.name.clone(), subject.plan.to_owned());
+        return Err(EngineError::NothingToRollBack { host, plan });
     };
     observed.verb = Verb::Rollback(last.number);
     observed.ask_records(Scope::Apply(last.number), connection).await?;
@@ -151,32 +174,33 @@ pub(super) fn asks(graph: &Graph) -> BTreeSet<Ask> {
 
 impl Observed {
     async fn ask(
-        plan: &Plan,
-        host: &Host,
+        subject: Subject<'_>,
         graph: Graph,
         verb: Verb,
         connection: &dyn Connection,
     ) -> Result<Self, EngineError> {
+        let Subject { plan, digest: plan_digest, secrets, host } = subject;
+        let graph_data = graph.data();
         let ledger = ledger_of(&graph);
         let digest = ledger.sha256();
         let mut asks = asks(&graph);
-        asks.insert(Ask::Memory { plan: plan.name().to_owned(), ledger: digest.clone() });
+        asks.insert(Ask::Memory { plan: plan.to_owned(), ledger: digest.clone() });
         let answers = connection.ask(&asks).await?;
-        let memory = answers.memory(plan.name(), &digest).cloned().map_err(EngineError::Memory)?;
+        let memory = answers.memory(plan, &digest).cloned().map_err(EngineError::Memory)?;
         let ownership = Ownership::new(&graph, &ledger, &memory).map_err(EngineError::Memory)?;
         Ok(Self {
             verb,
             host: host.clone(),
             graph,
             answers,
-            secrets: plan.secrets().clone(),
-            plan: plan.digest().to_owned(),
+            secrets: secrets.clone(),
+            plan: plan_digest.to_owned(),
+            data: graph_data,
             memory,
             ledger,
             ownership,
             records: Vec::new(),
             leaving: Vec::new(),
-            data: Data::Keep,
         })
     }
 

@@ -6,6 +6,8 @@ use zeroize::Zeroizing;
 
 use super::EngineError;
 use super::changes::Changes;
+use super::guard::may_cut_off;
+use super::observe::Verb;
 use crate::address::Address;
 use crate::blob::sha256_hex;
 use crate::change::{Action, Change};
@@ -120,29 +122,42 @@ pub(super) fn prepare(changes: &Changes, materials: &mut Materials) -> Result<Ve
     Ok(work)
 }
 
-/// Sorts everything into exchanges: what leaves first, the last that came first; then the rest in its order.
+/// Sorts everything into exchanges: what leaves first, the last that came first; then the rest in its order. What may cut the
+/// host off has an exchange of its own, so that it is known at once whether it did.
 pub(super) fn parts(changes: &Changes, work: &[Work]) -> Vec<Part> {
-    let mut parts = Vec::new();
     let leaving = changes.removals.iter().enumerate();
-    let mut batch: Vec<Member> =
+    let mut members: Vec<Member> =
         leaving.clone().filter(|(_, removal)| !removal.steps.is_empty()).map(|(at, _)| Member::Removal(at)).collect();
     // What runs again does so in the order in which it was first applied.
     let resumed = leaving.rev().filter(|(_, removal)| !removal.after.is_empty());
-    batch.extend(resumed.map(|(at, _)| Member::Resumed(at)));
-    for (at, work) in work.iter().enumerate() {
-        match work {
-            Work::Nothing => {}
-            Work::Steps(_) => batch.push(Member::Resource(at)),
-            Work::Here => {
-                if !batch.is_empty() {
-                    parts.push(Part::Batch(std::mem::take(&mut batch)));
-                }
-                parts.push(Part::Here(at));
-            }
-        }
+    members.extend(resumed.map(|(at, _)| Member::Resumed(at)));
+    if let Verb::Rollback(_) = changes.verb {
+        // Whole or not at all: the host ends it with the same exchange.
+        return if members.is_empty() { Vec::new() } else { vec![Part::Batch(members)] };
     }
-    if !batch.is_empty() {
-        parts.push(Part::Batch(batch));
+    let wanted = work.iter().enumerate().filter(|(_, work)| !matches!(work, Work::Nothing));
+    members.extend(wanted.map(|(at, _)| Member::Resource(at)));
+    let mut parts: Vec<Part> = Vec::new();
+    let mut last = None;
+    for member in members {
+        let steps: &[Step] = match member {
+            Member::Removal(at) => changes.removals.get(at).map(|removal| removal.steps.as_slice()).unwrap_or_default(),
+            Member::Resumed(at) => changes.removals.get(at).map(|removal| removal.after.as_slice()).unwrap_or_default(),
+            Member::Resource(at) => match work.get(at) {
+                Some(Work::Steps(steps)) => steps,
+                _ => {
+                    parts.push(Part::Here(at));
+                    last = None;
+                    continue;
+                }
+            },
+        };
+        let danger = steps.iter().any(may_cut_off);
+        match parts.last_mut() {
+            Some(Part::Batch(batch)) if last == Some(danger) => batch.push(member),
+            _ => parts.push(Part::Batch(vec![member])),
+        }
+        last = Some(danger);
     }
     parts
 }

@@ -11,7 +11,7 @@ use super::problem::{Place, Problems, suggest};
 use super::section;
 use crate::address::Address;
 use crate::attribute::Size;
-use crate::step::Keep;
+use crate::step::{Data, Keep};
 
 /// What becomes of an apply that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,10 +55,12 @@ pub(crate) struct Ownership {
     pub(crate) keep: Keep,
     /// Sorted by the old address.
     pub(crate) moved: Vec<Move>,
+    /// What becomes of data that leaves the plan.
+    pub(crate) data: Data,
 }
 
 /// Words at the top of a plan that are read here.
-pub(super) const WORDS: [&str; 3] = ["on_failure", "history", "moved"];
+pub(super) const WORDS: [&str; 4] = ["on_failure", "history", "moved", "delete_data"];
 
 /// A few weeks of changes, and copies of configuration many times over; what is large is a slip or an image, and those
 /// are not copied.
@@ -66,7 +68,7 @@ const DEFAULT_KEEP: Keep = Keep { applies: 10, bytes: 256 << 20 };
 
 impl Default for Ownership {
     fn default() -> Self {
-        Self { on_failure: OnFailure::default(), keep: DEFAULT_KEEP, moved: Vec::new() }
+        Self { on_failure: OnFailure::default(), keep: DEFAULT_KEEP, moved: Vec::new(), data: Data::Keep }
     }
 }
 
@@ -78,6 +80,7 @@ impl Ownership {
             on_failure: top.optional("on_failure").unwrap_or_default(),
             keep: read_keep(root, problems),
             moved: read_moved(root, addresses, problems),
+            data: if top.boolean("delete_data").unwrap_or(false) { Data::Delete } else { Data::Keep },
         }
     }
 }
