@@ -84,7 +84,17 @@ pub fn applied(plan: &Plan, hosts: Vec<(Map<String, Value>, Option<&Report>)>) -
     let hosts: Vec<Value> = hosts
         .into_iter()
         .map(|(mut host, report)| {
-            if let Some(Report { host: _, resources, failures, outputs }) = report {
+            if let Some(Report {
+                host: _,
+                apply: _,
+                resources,
+                kept: _,
+                rolled_back: _,
+                failures,
+                reverted: _,
+                outputs,
+            }) = report
+            {
                 let results: Vec<Value> =
                     resources.iter().map(|(address, outcome)| result(&address.to_string(), outcome)).collect();
                 let outputs: Map<String, Value> =
@@ -123,11 +133,11 @@ fn host(host: &Host) -> Map<String, Value> {
 }
 
 fn change(address: &str, change: &Change) -> Value {
-    let Change { action, attributes, reasons, signal: _ } = change;
+    let Change { action, attributes, reasons, signal: _, moved: _ } = change;
     let attributes: Vec<Value> = attributes
         .iter()
         .map(
-            |Attribute { name, before, after }| json!({ "name": name, "before": shown(before), "after": shown(after) }),
+            |Attribute { name, before, after, applied: _ }| json!({ "name": name, "before": shown(before), "after": shown(after) }),
         )
         .collect();
     json!({ "resource": address, "action": action.word(), "attributes": attributes, "reasons": reasons })

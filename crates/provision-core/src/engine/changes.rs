@@ -140,8 +140,13 @@ impl Changes {
     /// Everything in the order in which it is done: what leaves, then every resource of the plan; each with its change or why
     /// it could not be decided.
     pub fn iter(&self) -> impl Iterator<Item = (&Address, Result<&Change, &Undecided>)> {
-        let removals = self.removals.iter().map(|removal| (&removal.address, removal.change.as_ref()));
-        removals.chain(self.graph.resources().zip(&self.items).map(|((address, _), item)| (address, item.as_ref())))
+        self.leaving()
+            .chain(self.graph.resources().zip(&self.items).map(|((address, _), item)| (address, item.as_ref())))
+    }
+
+    /// What leaves the plan or is taken back, in the order in which that is done: the first part of [`Changes::iter`].
+    pub fn leaving(&self) -> impl Iterator<Item = (&Address, Result<&Change, &Undecided>)> {
+        self.removals.iter().map(|removal| (&removal.address, removal.change.as_ref()))
     }
 
     /// The changes that there are.

@@ -60,6 +60,8 @@ pub fn symbol(action: Action) -> (&'static str, Style) {
         Action::Replace => ("-/+", BAD),
         Action::Run => (">", CHANGE),
         Action::Start | Action::Stop | Action::Restart | Action::Reload => ("*", CHANGE),
+        Action::Remove => ("-", BAD),
+        Action::Restore => ("<", CHANGE),
     }
 }
 
@@ -90,7 +92,7 @@ fn details(page: &mut Page, change: &Change, verbose: bool) {
         page.put(PLAIN, INDENT).line(PLAIN, reason);
     }
     for attribute in &change.attributes {
-        let Attribute { name, before, after } = attribute;
+        let Attribute { name, before, after, applied: _ } = attribute;
         page.put(PLAIN, &format!("{INDENT}{name}:"));
         match (before, after) {
             (Shown::Content(before), Shown::Content(after)) => {
@@ -162,7 +164,9 @@ fn limited(page: &mut Page, lines: Lines, verbose: bool) {
 }
 
 /// The order in which actions are counted.
-pub const ACTIONS: [Action; 8] = [
+pub const ACTIONS: [Action; 10] = [
+    Action::Remove,
+    Action::Restore,
     Action::Create,
     Action::Update,
     Action::Replace,

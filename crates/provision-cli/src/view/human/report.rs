@@ -19,6 +19,8 @@ pub const fn done(action: Action) -> &'static str {
         Action::Stop => "stopped",
         Action::Restart => "restarted",
         Action::Reload => "reloaded",
+        Action::Remove => "removed",
+        Action::Restore => "restored",
     }
 }
 
