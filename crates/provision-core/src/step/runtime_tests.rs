@@ -444,5 +444,6 @@ fn journal() -> Journal {
         since: String::new(),
         wait,
         lease: Duration::from_secs(60),
+        arm: None,
     }
 }

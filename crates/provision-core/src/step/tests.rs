@@ -305,5 +305,6 @@ fn journal() -> Journal {
         since: String::new(),
         wait,
         lease: Duration::from_secs(60),
+        arm: None,
     }
 }

@@ -9,7 +9,7 @@ use time::macros::datetime;
 
 use super::FakeHost;
 use crate::change::{Action, Change};
-use crate::engine::{Changes, apply, observe};
+use crate::engine::{Adopt, Changes, Orders, apply, observe};
 use crate::event::ignore;
 use crate::plan::Plan;
 use crate::plan::asset::{Assets, NoAssets};
@@ -175,7 +175,7 @@ impl Case {
     /// Applies, and expects the resource to fail with this message.
     #[must_use]
     pub fn fails_with(self, message: &str) -> Self {
-        let report = match wait(apply(self.changes(), &self.host, &ignore)) {
+        let report = match wait(apply(self.adopting(), &self.host, &ignore)) {
             Ok(report) => report,
             Err(error) => panic!("cannot apply: {error}"),
         };
@@ -230,8 +230,13 @@ impl Case {
         }
     }
 
+    /// What the host has in a case is not this plan's, and is there to be changed.
+    fn adopting(&self) -> Changes {
+        self.changes().ordered(Orders { adopt: Adopt::All, ..Orders::default() })
+    }
+
     fn apply_once(&self) {
-        match wait(apply(self.changes(), &self.host, &ignore)) {
+        match wait(apply(self.adopting(), &self.host, &ignore)) {
             Ok(report) => assert!(report.succeeded(), "{report:#?}"),
             Err(error) => panic!("cannot apply: {error}"),
         }

@@ -156,6 +156,10 @@ impl State {
         tell: &mut (dyn FnMut(Heard) + Send),
     ) -> Result<Option<u32>, Refusal> {
         let Batch { plan, journal, .. } = batch;
+        // One only looks; the other is for hosts that can be cut off, which this one cannot.
+        if let Purpose::Watch | Purpose::Disarm = journal.purpose {
+            return Ok(None);
+        }
         if let Some(holder) = &self.held {
             if !journal.wait.is_zero() {
                 tell(Heard::Waiting(holder.clone()));
@@ -168,7 +172,7 @@ impl State {
             Purpose::End { stamp, .. } => stamp.as_ref(),
             // Somebody who does steps outside of an apply: nothing is written down about those.
             Purpose::Continue if self.plans.get(plan).is_none_or(|known| known.current.is_none()) => return Ok(None),
-            Purpose::Continue => None,
+            Purpose::Continue | Purpose::Watch | Purpose::Disarm => None,
         };
         self.lock(plan, journal, tell);
         if stamp.is_some_and(|stamp| *stamp != found) {
@@ -190,7 +194,15 @@ impl State {
                 }
                 Ok(current)
             }
-            Purpose::Rollback { number, .. } => Ok(Some(*number)),
+            Purpose::Rollback { number, .. } => {
+                // Until it is whole, the apply is there in part.
+                let known = self.plans.get_mut(plan);
+                if let Some(past) = known.and_then(|known| known.applies.get_mut(number)) {
+                    past.result = None;
+                }
+                Ok(Some(*number))
+            }
+            Purpose::Watch | Purpose::Disarm => Ok(None),
             Purpose::End { .. } => Ok(self.plans.get(plan).and_then(Remembered::last).map(|last| last.number)),
         }
     }
@@ -287,7 +299,8 @@ impl State {
         let done = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done { .. } | Outcome::NotNeeded));
         match &journal.purpose {
             Purpose::Rollback { number, .. } if done => self.take_back(plan, *number),
-            Purpose::Begin { .. } | Purpose::Continue | Purpose::Rollback { .. } => {}
+            Purpose::Begin { .. } | Purpose::Continue | Purpose::Rollback { .. } | Purpose::Watch | Purpose::Disarm => {
+            }
             Purpose::End { result, ledger, vanish, .. } => {
                 let known = self.plans.entry(plan.clone()).or_default();
                 if let Some(ledger) = ledger {

@@ -37,6 +37,7 @@ fn batch(purpose: Purpose, tasks: Vec<Task>) -> Batch {
         since: "2026-06-01T12:00:00Z".to_owned(),
         wait: Duration::from_secs(1),
         lease: Duration::from_secs(60),
+        arm: None,
     };
     Batch { tasks, plan: PLAN.to_owned(), step_limit: Duration::from_secs(60), journal }
 }
