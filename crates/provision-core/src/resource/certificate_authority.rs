@@ -5,7 +5,8 @@
 
 use time::Duration;
 
-use crate::change::{Action, Change, Signal};
+use crate::change::{Action, Change, Shown, Signal};
+use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
@@ -96,6 +97,15 @@ impl Resource for CertificateAuthority {
         self.files.provides()
     }
 
+    fn objects(&self) -> Vec<Object> {
+        self.files.objects()
+    }
+
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        let nature = [("is_ca", "true".into()), ("path_length", self.spec.path_length.to_string().into())];
+        self.wish().wanted().into_iter().chain(nature).chain(self.files.wanted()).collect()
+    }
+
     fn wants(&self) -> Vec<Want> {
         self.files.wants()
     }
@@ -158,18 +168,21 @@ impl Resource for CertificateAuthority {
 }
 
 impl CertificateAuthority {
-    fn creation(&self, standing: &Standing<'_>, context: &Context<'_>) -> Change {
-        let AuthoritySpec { common_name, organization, key_type, lifetime, path_length: _ } = &self.spec;
-        let mut change = Change::new(Action::Create);
-        let wish = Wish {
+    fn wish(&self) -> Wish<'_> {
+        let AuthoritySpec { common_name, organization, key_type, lifetime: _, path_length: _ } = &self.spec;
+        Wish {
             common_name: Some(common_name.as_str()),
             organization: organization.as_ref().map(SubjectText::as_str),
             names: None,
             usages: None,
             key_type: key_type.to_string(),
-        };
-        show_wish(&mut change, wish);
-        show_issue(&mut change, None, Some(context.now.saturating_add(lifetime.duration())));
+        }
+    }
+
+    fn creation(&self, standing: &Standing<'_>, context: &Context<'_>) -> Change {
+        let mut change = Change::new(Action::Create);
+        show_wish(&mut change, self.wish());
+        show_issue(&mut change, None, Some(context.now.saturating_add(self.spec.lifetime.duration())));
         self.files.compare(&mut change, standing);
         change.signals(Signal::Content)
     }

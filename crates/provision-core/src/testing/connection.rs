@@ -89,6 +89,7 @@ impl State {
             if self.is_cut_here() {
                 return None;
             }
+            self.steps.push((task.address.clone(), step.clone()));
             match self.do_step(&batch.plan, apply, step) {
                 Ok(Done::Said(output)) if output.is_empty() => {}
                 Ok(Done::Said(output)) => said.push(output),

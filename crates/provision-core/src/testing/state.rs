@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::memory::Remembered;
+use crate::address::Address;
 use crate::attribute::{Account, Mode};
 use crate::blob::{Blob, BlobSource};
 use crate::path::AbsPath;
 use crate::probe::{Entry, ImageState, Owner, Sort, UnitState, ZonePorts};
-use crate::step::Ownership;
+use crate::step::{Ownership, Step};
 
 /// What a fake host has.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +45,9 @@ pub struct State {
     pub plans: BTreeMap<String, Remembered>,
     /// Somebody else who is at it, whatever the plan, and does not come to an end: `alice@laptop since ...`.
     pub held: Option<String>,
-    /// Every step that was done, in order, as [`crate::step::Step::describe`] has it.
+    /// Every step that was tried, in order, with the resource on whose behalf.
+    pub steps: Vec<(Address, Step)>,
+    /// The same, as [`Step::describe`] has it.
     pub log: Vec<String>,
     /// The step that fails, counted from 0 over the whole life of the host.
     pub fail_at: Option<usize>,
