@@ -162,6 +162,15 @@ pub struct Attribute {
     pub applied: Option<String>,
 }
 
+impl Attribute {
+    /// As the last apply left it, where neither side is so any more: both have moved since.
+    #[must_use]
+    pub fn once(&self) -> Option<&str> {
+        let applied = self.applied.as_deref()?;
+        (applied != self.before.noted() && applied != self.after.noted()).then_some(applied)
+    }
+}
+
 /// A value as a change shows it. It cannot hold a secret: secrets become [`Shown::Secret`] where the change is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
@@ -197,6 +206,18 @@ impl Shown {
             }
             Self::Secret => MASK.to_owned(),
             Self::Unknown => "(known after apply)".to_owned(),
+        }
+    }
+}
+
+impl Shown {
+    /// As the ledger has it: short text as it is, content by its digest, a secret not at all.
+    #[must_use]
+    pub fn noted(&self) -> String {
+        match self {
+            Self::Content(text) => format!("sha256:{}", crate::blob::sha256_hex(text.as_bytes())),
+            Self::Bytes { sha256, .. } => format!("sha256:{sha256}"),
+            other => other.line(),
         }
     }
 }

@@ -11,6 +11,7 @@ mod observe;
 mod ownership;
 mod prepare;
 mod removal;
+mod status;
 mod tasks;
 pub(crate) mod watch;
 
@@ -23,6 +24,7 @@ pub use apply::apply;
 pub use changes::{Adopt, Changes, Orders};
 pub use observe::{Observed, Verb, history, observe, observe_destroy, observe_rollback};
 pub(crate) use prepare::owed_run;
+pub use status::{Owned, Standing, Status, status};
 
 /// Why a host could not be observed or changed as a whole.
 #[derive(Debug, thiserror::Error)]

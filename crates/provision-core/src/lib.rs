@@ -30,6 +30,7 @@ pub mod probe;
 pub mod quadlet;
 pub mod report;
 pub mod resource;
+pub mod seal;
 pub mod secret;
 pub mod shell;
 pub mod step;

@@ -180,6 +180,13 @@ impl Plan {
         &self.inputs
     }
 
+    /// The values of its inputs that anyone may see, in the order of the plan: text, whole numbers, true or false, lists of
+    /// text. [`Inputs::keep`] takes them back.
+    pub fn values(&self) -> impl Iterator<Item = (&str, serde_json::Value)> {
+        let open = self.values.iter().filter(|(name, _)| self.inputs.get(*name).is_none_or(|input| !input.secret));
+        open.filter_map(|(name, node)| Some((name.as_str(), input::kept(node)?)))
+    }
+
     /// The secrets among its values, for masking what a host says.
     #[must_use]
     pub fn secrets(&self) -> &Secrets {

@@ -69,7 +69,7 @@ async fn roll_back(
     let connection = anew.as_deref().unwrap_or(connection);
     let (plan, digest) = (changes.graph.plan(), changes.plan.as_str());
     let subject = Subject { plan, digest, secrets: &changes.secrets, host: &changes.host };
-    let back = taken_back(subject, connection).await?.diff(changes.now).ordered(changes.orders.clone());
+    let back = taken_back(subject, connection).await?.diff(changes.time()).ordered(changes.orders.clone());
     apply(back, connection, events).await
 }
 

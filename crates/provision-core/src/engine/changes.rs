@@ -19,7 +19,7 @@ use crate::plan::ownership::OnFailure;
 use crate::probe::{Answers, Undecided};
 use crate::resource::{Context, Relation, Thing};
 use crate::secret::Secrets;
-use crate::step::Data;
+use crate::step::{Data, Step};
 
 /// What would be done to one host: what is shown is what is done.
 #[derive(Debug)]
@@ -37,8 +37,9 @@ pub struct Changes {
     pub(super) data: Data,
     pub(super) removals: Vec<Removal>,
     pub(super) now: OffsetDateTime,
-    /// When that was, for whoever needs the time later: a plan may be looked at for long before it is applied.
-    pub(super) since: Instant,
+    /// What a clock says, and when that was: a plan may be looked at for long before it is applied.
+    clock: OffsetDateTime,
+    since: Instant,
     pub(super) items: Vec<Result<Change, Undecided>>,
     pub(super) orders: Orders,
 }
@@ -112,6 +113,7 @@ impl Changes {
             data,
             removals,
             now,
+            clock: now,
             since: Instant::now(),
             items,
             orders: Orders::default(),
@@ -123,6 +125,19 @@ impl Changes {
     pub fn ordered(mut self, orders: Orders) -> Self {
         self.orders = orders;
         self
+    }
+
+    /// Says what time it is, where that is another than the one for which the changes were made up: a sealed plan is made
+    /// with the dates that were shown, and applied later.
+    #[must_use]
+    pub fn at(mut self, clock: OffsetDateTime) -> Self {
+        (self.clock, self.since) = (clock, Instant::now());
+        self
+    }
+
+    /// The time, moved on by what has passed since it was told.
+    pub(super) fn time(&self) -> OffsetDateTime {
+        super::watch::moved_on(self.clock, self.since)
     }
 
     /// What is to become of the plan.
@@ -207,6 +222,37 @@ impl Changes {
     #[must_use]
     pub fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    /// What the host answered.
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
+    /// The time for which they were made up.
+    #[must_use]
+    pub fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+
+    /// What becomes of data that leaves.
+    #[must_use]
+    pub fn data(&self) -> Data {
+        self.data
+    }
+
+    /// What must not be seen.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Of each that leaves, in their order, what the host has noted of the objects that it gives back.
+    pub(crate) fn given_back(&self) -> impl Iterator<Item = Vec<&Record>> {
+        self.removals.iter().map(|removal| {
+            let steps = removal.steps.iter().chain(&removal.after);
+            let objects = steps.filter_map(|step| if let Step::Revert(revert) = step { Some(&revert.object) } else { None });
+            objects.filter_map(|object| self.records.iter().find(|record| record.object == *object)).collect()
+        })
     }
 
     pub(super) fn takeback(&self) -> Takeback<'_> {

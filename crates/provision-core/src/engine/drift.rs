@@ -9,8 +9,6 @@ use crate::object::Object;
 use crate::probe::Undecided;
 use crate::resource::Resource;
 
-use super::ownership::noted;
-
 /// Says of a change, and of each of its attributes, which side has moved.
 pub(super) fn tell(change: &mut Change, resource: &dyn Resource, entry: Option<&Entry>, digest: &str) {
     if change.is_none() {
@@ -58,8 +56,8 @@ fn known(change: &Change, resource: &dyn Resource, entry: &Entry, digest: &str) 
         match applied {
             None => plan = true,
             Some(applied) => {
-                plan |= applied != noted(&attribute.after);
-                host |= applied != noted(&attribute.before);
+                plan |= applied != attribute.after.noted();
+                host |= applied != attribute.before.noted();
             }
         }
     }

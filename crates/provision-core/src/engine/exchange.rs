@@ -339,7 +339,7 @@ impl<'a> Run<'a> {
     }
 
     async fn ask_from_here(&self, check: &Check, connection: &dyn Connection) -> Result<String, String> {
-        let now = watch::moved_on(self.changes.now, self.changes.since);
+        let now = self.changes.time();
         let trust = match &check.tls {
             // Made by a command or a service of this very apply: no step of ours has its bytes.
             Some(tls) if !self.materials.has(&tls.authority) => {

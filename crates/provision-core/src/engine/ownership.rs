@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::Address;
-use crate::change::Shown;
 use crate::graph::Graph;
 use crate::ledger::{Entry, FORMAT, Ledger, LedgerFound, Memory};
 use crate::object::Object;
@@ -19,26 +18,17 @@ pub(crate) fn ledger_of(graph: &Graph) -> Ledger {
             address: address.clone(),
             digest: graph.digest(at).unwrap_or_default().to_owned(),
             objects: resource.objects(),
-            wanted: resource.wanted().into_iter().map(|(name, value)| (name.to_owned(), noted(&value))).collect(),
+            wanted: resource.wanted().into_iter().map(|(name, value)| (name.to_owned(), value.noted())).collect(),
         })
         .collect();
     Ledger { format: FORMAT, plan: graph.plan().to_owned(), resources }
-}
-
-/// A value as the ledger has it: short text as it is, content by its digest, a secret not at all.
-pub(crate) fn noted(value: &Shown) -> String {
-    match value {
-        Shown::Content(text) => format!("sha256:{}", crate::blob::sha256_hex(text.as_bytes())),
-        Shown::Bytes { sha256, .. } => format!("sha256:{sha256}"),
-        other => other.line(),
-    }
 }
 
 /// What a host owns under a plan's name, set against the plan.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ownership {
     /// What the host has noted of each resource that it knows, under the address that the plan has for it.
-    entries: BTreeMap<Address, Entry>,
+    pub(crate) entries: BTreeMap<Address, Entry>,
     /// Old and new address of what has been moved.
     pub(crate) moves: Vec<(Address, Address)>,
     /// Entries of which some objects, or all, are no longer in the plan; in the order of the ledger, with those objects.

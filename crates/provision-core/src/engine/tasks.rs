@@ -93,7 +93,7 @@ impl Run<'_> {
 
     pub(super) fn when(&self) -> String {
         // The year of a clock that this type can hold always has four digits.
-        self.changes.now.format(&Rfc3339).unwrap_or_default()
+        self.changes.time().truncate_to_second().format(&Rfc3339).unwrap_or_default()
     }
 
     fn head(&self) -> Blob {
