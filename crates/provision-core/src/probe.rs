@@ -9,6 +9,7 @@ use crate::attribute::{Account, Mode};
 use crate::ledger::{Applied, Memory, Records, Scope};
 use crate::path::AbsPath;
 
+mod memory;
 pub(crate) mod reply;
 #[cfg(test)]
 mod runtime_tests;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::memory::Remembered;
 use super::script::guards;
 use super::{
     Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, PublicKeyState, Sort, UnitState, Wanted,
@@ -40,6 +41,7 @@ struct Reply<'a> {
     zones: BTreeMap<Option<String>, Result<ZoneState, String>>,
     guards: BTreeMap<usize, i32>,
     owed: BTreeMap<&'a str, Vec<String>>,
+    remembered: Remembered,
 }
 
 /// Reads a reply: every question gets an answer, if only that it is unknown.
@@ -89,7 +91,7 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
                 .map(|units| Answer::Owed(units.clone()))
                 .ok_or_else(|| "the host did not say which restarts are owed".to_owned()),
             Ask::Memory { .. } | Ask::Records { .. } | Ask::History(_) | Ask::Listing(_) | Ask::Stored { .. } => {
-                Err("not asked yet".to_owned())
+                found.remembered.answer(ask)
             }
         };
         answers.insert((*ask).clone(), answer.unwrap_or_else(Answer::Unknown));
@@ -144,7 +146,7 @@ impl<'a> Reply<'a> {
                     found.owed.insert(rest, units);
                 }
                 "missing" | "failed" => found.failure(zone.as_ref(), word, rest),
-                _ => {}
+                _ => found.remembered.hear(word, rest, section),
             }
         }
         found

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::{Ask, CONTENT_LIMIT, Guard, Wanted};
+use super::{Ask, CONTENT_LIMIT, Guard, Wanted, memory};
 use crate::path::AbsPath;
 use crate::shell::{LIMITED, STATE, WHOLE, preamble, quote, words};
+use crate::step::lock::LOOK;
 
 /// Most paths in one tool run: well under the 128 KiB that Linux allows one argument list entry and the 2 MiB of all,
 /// and small enough that the shell's own copying of the list does not show.
@@ -59,8 +60,7 @@ shelf() { # root driver: the images of one store, as podman itself keeps the lis
     cat -- "$j" 2>/dev/null || say failed podman "cannot read $j"
   done
 }
-images() {
-  command -v podman >/dev/null 2>&1 || { say missing podman; return 0; }
+graph() { # where podman keeps what it has: sets g, and with what: d
   u=$(id -u); r=
   if [ "$u" = 0 ]; then
     g=/var/lib/containers/storage; c=/etc/containers/storage.conf
@@ -78,6 +78,10 @@ images() {
   case $f in *'$USER'*) f=${f%%'$USER'*}$(id -un)${f#*'$USER'} ;; esac
   case $f in '$HOME'*) f=$HOME${f#'$HOME'} ;; esac
   g=${f:-$g}; d=${STORAGE_DRIVER:-$(conf driver "$c")}
+}
+images() {
+  command -v podman >/dev/null 2>&1 || { say missing podman; return 0; }
+  graph
   shelf "$g" "$d"
   f=$(conf imagestore "$c"); [ -z "$f" ] || shelf "$f" "$d"
   [ -r "$c" ] && sed -n '/^[[:blank:]]*additionalimagestores/,/]/{s/#.*//;p;/]/q;}' "$c" | tr ',[]' '\n\n\n' |
@@ -122,8 +126,9 @@ zone_failed() { # what busctl said
 pub(crate) fn program<'a>(asks: impl IntoIterator<Item = &'a Ask>, nonce: &str) -> String {
     let mut script = preamble(nonce);
     script.push_str(STATE);
-    script.push_str(LIMITED);
-    script.push_str(FUNCTIONS);
+    for functions in [LIMITED, LOOK, FUNCTIONS, memory::FUNCTIONS] {
+        script.push_str(functions);
+    }
     script.push_str("main() {\nsay begin\n");
     let batch = Batch::sort(asks);
     let _infallible = batch.write(&mut script);
@@ -142,6 +147,7 @@ struct Batch<'a> {
     zones: BTreeSet<Option<&'a str>>,
     guards: BTreeSet<&'a Guard>,
     owed: BTreeSet<&'a str>,
+    remembered: BTreeSet<&'a Ask>,
 }
 
 impl<'a> Batch<'a> {
@@ -174,7 +180,9 @@ impl<'a> Batch<'a> {
                 Ask::Owed(plan) => {
                     batch.owed.insert(plan);
                 }
-                Ask::Memory { .. } | Ask::Records { .. } | Ask::History(_) | Ask::Listing(_) | Ask::Stored { .. } => {}
+                Ask::Memory { .. } | Ask::Records { .. } | Ask::History(_) | Ask::Listing(_) | Ask::Stored { .. } => {
+                    batch.remembered.insert(ask);
+                }
             }
         }
         batch
@@ -227,7 +235,7 @@ impl<'a> Batch<'a> {
                 "say owed {plan}; state {plan}; for f in \"$state\"/owed/*; do [ -e \"$f\" ] && printf '%s\\n' \"${{f##*/}}\"; done"
             )?;
         }
-        Ok(())
+        memory::write(script, &self.remembered)
     }
 }
 
