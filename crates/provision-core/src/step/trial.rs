@@ -49,6 +49,10 @@ pub(super) fn end(result: Ended) -> Purpose {
     Purpose::End { stamp: None, result, ledger: None, vanish: false }
 }
 
+pub(super) fn rollback(home: &Path, number: u32) -> Purpose {
+    Purpose::Rollback { stamp: stamp(home), number }
+}
+
 pub(super) fn batch(purpose: Purpose, tasks: Vec<Task>) -> Batch {
     let journal = Journal {
         purpose,
