@@ -227,7 +227,10 @@ impl Seal {
     pub fn check(&self, changes: &Changes) -> Result<(), Vec<Difference>> {
         let host = &changes.host().name;
         let Some(sealed) = self.hosts.iter().find(|known| known.host == *host) else {
-            return Err(vec![Difference { resource: None, message: format!("the sealed plan is not for host {host}") }]);
+            return Err(vec![Difference {
+                resource: None,
+                message: format!("the sealed plan is not for host {host}"),
+            }]);
         };
         let found = sealed.differences(&Host::of(changes));
         if found.is_empty() { Ok(()) } else { Err(found) }
@@ -338,4 +341,3 @@ impl Item {
         }
     }
 }
-

@@ -249,7 +249,8 @@ impl Changes {
     pub(crate) fn given_back(&self) -> impl Iterator<Item = Vec<&Record>> {
         self.removals.iter().map(|removal| {
             let steps = removal.steps.iter().chain(&removal.after);
-            let objects = steps.filter_map(|step| if let Step::Revert(revert) = step { Some(&revert.object) } else { None });
+            let objects =
+                steps.filter_map(|step| if let Step::Revert(revert) = step { Some(&revert.object) } else { None });
             objects.filter_map(|object| self.records.iter().find(|record| record.object == *object)).collect()
         })
     }

@@ -121,7 +121,8 @@ impl<'a> State<'a> {
     }
 
     fn images(&self, images: &[ImageState]) -> String {
-        let is_ours = |name: &&String| self.objects.iter().any(|object| matches!(object, Object::Image(own) if own == *name));
+        let is_ours =
+            |name: &&String| self.objects.iter().any(|object| matches!(object, Object::Image(own) if own == *name));
         let mut ours: Vec<String> = images
             .iter()
             .flat_map(|image| image.names.iter().filter(is_ours).map(move |name| format!("{name} {}", image.id)))

@@ -5,7 +5,14 @@ use provision_core::resource::{Field, Kind};
 use super::super::page::{FAINT, PLACE, PLAIN, Page, STRONG};
 
 /// What every resource takes besides the fields of its kind.
-pub const COMMON: [Field; 2] = [
+pub const COMMON: [Field; 3] = [
+    Field {
+        name: "adopt",
+        takes: "boolean",
+        required: false,
+        doc: "Whether what is on the host already, differs, and is not the plan's is taken over; false without it. What was \
+              there is kept on the host and comes back with a destroy.",
+    },
     Field {
         name: "after",
         takes: "list of addresses",
