@@ -201,8 +201,7 @@ impl<T: Transport> Connection for ShellConnection<T> {
     async fn run(&self, batch: Batch, tell: &mut (dyn FnMut(Heard) + Send)) -> Result<BatchReply, ConnectionError> {
         let nonce = random_nonce()?;
         let program = step::script::program(&batch, &nonce);
-        let blobs: Vec<Blob> =
-            batch.tasks.iter().flat_map(|task| &task.steps).filter_map(step::Step::blob).cloned().collect();
+        let blobs: Vec<Blob> = batch.blobs().cloned().collect();
         let mut progress = Progress::new(&nonce, tell);
         let ended = self.transport.exchange(self.request(program, blobs), &mut progress).await;
         let read = step::reply::read(&batch, &progress.reply, &nonce);

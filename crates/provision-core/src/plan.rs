@@ -27,7 +27,6 @@ use crate::graph::Graph;
 use crate::resource::{KINDS, Kind, kind};
 use crate::secret::Secrets;
 use asset::Assets;
-use digest::{Hasher, Secrecy};
 use fields::Fields;
 use host::Host;
 use input::{Input, Inputs};
@@ -192,33 +191,6 @@ impl Plan {
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
-    }
-
-    /// SHA-256 of the plan as it is written, comments aside; of the values of its inputs, secrets left out; and of the
-    /// files that it names, as far as they do not depend on a host's facts. It tells people whether two applies were of
-    /// the same plan.
-    #[must_use]
-    pub fn digest(&self) -> &str {
-        &self.digest
-    }
-
-    fn digest_of(&self, root: &Table, files: &BTreeSet<String>) -> String {
-        let mut hasher = Hasher::new(Secrecy::LeftOut);
-        for (key, entry) in root.entries.iter().filter(|(key, _)| *key != "input") {
-            hasher.text(key);
-            hasher.node(&entry.node);
-        }
-        for (name, value) in &self.values {
-            hasher.text(name);
-            hasher.node(value);
-        }
-        // The text of a template has taken the place of its name by now.
-        for resource in &self.resources {
-            let templates = resource.kind.templates.iter().filter_map(|field| resource.table.entries.get(*field));
-            templates.for_each(|entry| hasher.node(&entry.node));
-        }
-        hasher.all("files", files);
-        hasher.finish()
     }
 
     /// Whether its resources depend on facts of the host, so that those must be asked first.

@@ -10,12 +10,18 @@ use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
 
+mod journal;
+pub(crate) mod lock;
+mod note;
 pub(crate) mod reply;
+mod revert;
 #[cfg(test)]
 mod runtime_tests;
 pub(crate) mod script;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trial;
 pub(crate) mod undo;
 
 pub use reply::{BatchReply, Heard, Refusal};
@@ -379,6 +385,13 @@ pub struct Batch {
     pub step_limit: Duration,
     /// What is written down about it, and who is let in.
     pub journal: Journal,
+}
+
+impl Batch {
+    /// What is sent behind the script, in order.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        self.journal.blobs().chain(self.tasks.iter().flat_map(|task| &task.steps).filter_map(Step::blob))
+    }
 }
 
 /// What an exchange that changes a host writes down before and after its tasks.

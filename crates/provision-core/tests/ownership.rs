@@ -17,7 +17,7 @@ use provision_core::step::Data;
 use provision_core::testing::{FakeHost, NOW};
 
 fn plan(text: &str) -> Plan {
-    let source = Source::new("plan.toml", format!("name = \"own\"\n{text}"));
+    let source = Source { name: "plan.toml".to_owned(), text: format!("name = \"own\"\n{text}") };
     Plan::parse(source, std::sync::Arc::new(NoAssets), &Inputs::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -229,7 +229,7 @@ async fn two_plans_do_not_own_the_same_thing() {
     let host = FakeHost::new();
     applied(&file("a", "a"), &host).await;
     let other = Plan::parse(
-        Source::new("plan.toml", format!("name = \"other\"\n{}", file("a", "b"))),
+        Source { name: "plan.toml".to_owned(), text: format!("name = \"other\"\n{}", file("a", "b")) },
         std::sync::Arc::new(NoAssets),
         &Inputs::default(),
     )
@@ -251,6 +251,7 @@ async fn an_apply_that_was_cut_is_taken_forward_or_back() {
         let report = apply(changes(&second, &host).await, &host, &ignore).await;
         assert!(!report.is_ok_and(|report| report.succeeded()) || at == 4, "cut at {at}");
         host.with(|state| state.cut_at = None);
+        host.reconnect();
         if at < 4 {
             let last = changes(&second, &host).await.memory().last.clone();
             assert_eq!(last.map(|last| last.result), Some(Ended::Cut), "cut at {at}");

@@ -1,6 +1,6 @@
 //! What an apply, a destroy or a rollback would do, made by diff alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -78,7 +78,8 @@ impl Default for Orders {
 
 impl Changes {
     pub(super) fn new(observed: Observed, now: OffsetDateTime) -> Self {
-        let mut items = diff(&observed.graph, &observed.answers, now);
+        let unfinished = unfinished(&observed);
+        let mut items = diff(&observed.graph, &observed.answers, now, &unfinished);
         for (at, ((address, resource), item)) in observed.graph.resources().zip(&mut items).enumerate() {
             if let Some((plan, object)) = held_elsewhere(&resource.objects(), &observed.memory) {
                 *item = Err(Undecided::with_help(
@@ -275,12 +276,28 @@ impl Changes {
     }
 }
 
-pub(super) fn diff(graph: &Graph, answers: &Answers, now: OffsetDateTime) -> Vec<Result<Change, Undecided>> {
+/// The resources that the plan owns on a host where its last apply did not come to a good end.
+fn unfinished(observed: &Observed) -> BTreeSet<Address> {
+    let last = observed.memory.last.as_ref().map(|last| last.result);
+    if !matches!(last, Some(Ended::Cut | Ended::Failed)) {
+        return BTreeSet::new();
+    }
+    let owned = |address: &&Address| observed.ownership.entry(address).is_some();
+    observed.graph.resources().map(|(address, _)| address).filter(owned).cloned().collect()
+}
+
+/// Compares what is with what is wanted. `unfinished` are the resources that an earlier apply may have left in part.
+pub(super) fn diff(
+    graph: &Graph,
+    answers: &Answers,
+    now: OffsetDateTime,
+    unfinished: &BTreeSet<Address>,
+) -> Vec<Result<Change, Undecided>> {
     let empty = Vec::new();
     let owed = answers.owed(graph.plan()).unwrap_or(&empty);
     let provided: Vec<Vec<Thing>> = graph.resources().map(|(_, resource)| resource.provides()).collect();
     let mut items: Vec<Result<Change, Undecided>> = Vec::with_capacity(graph.len());
-    for (at, (_, resource)) in graph.resources().enumerate() {
+    for (at, (address, resource)) in graph.resources().enumerate() {
         let item = {
             let mut upstream: BTreeMap<Thing, &Change> = BTreeMap::new();
             let mut offered: Vec<&Thing> = Vec::new();
@@ -296,7 +313,9 @@ pub(super) fn diff(graph: &Graph, answers: &Answers, now: OffsetDateTime) -> Vec
                 }
             }
             let causes = causes(graph, at, &items);
-            resource.diff(answers, &Context { now, upstream: &upstream, provided: &offered, command, causes, owed })
+            let unfinished = unfinished.contains(address);
+            let (upstream, provided) = (&upstream, &offered);
+            resource.diff(answers, &Context { now, upstream, provided, command, causes, owed, unfinished })
         };
         items.push(item);
     }

@@ -164,7 +164,7 @@ impl<'a> Run<'a> {
             self.failures.push(error.to_string());
             return Ok(());
         }
-        self.number = self.number.or(reply.apply);
+        self.number = self.number.or(reply.apply.filter(|_| self.journalled));
         // Of what was not told on the way, because the connection was lost.
         for (index, (member, outcome)) in members.iter().zip(&reply.outcomes).enumerate() {
             if !self.outcomes.contains_key(member) {
@@ -367,7 +367,7 @@ impl<'a> Run<'a> {
                 return;
             }
         };
-        let resources = diff(&self.changes.graph, &answers, self.changes.now).into_iter().enumerate();
+        let resources = diff(&self.changes.graph, &answers, self.changes.now, &BTreeSet::new()).into_iter().enumerate();
         let mut left: Vec<(Member, String)> = Vec::new();
         for (at, item) in resources {
             match item {

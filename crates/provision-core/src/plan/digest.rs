@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use camino::Utf8PathBuf;
 use sha2::{Digest, Sha256};
 
+use super::Plan;
 use super::asset::Assets;
 use super::node::{Node, Table, Value};
 use crate::blob::{Blob, hex, sha256_hex};
@@ -83,6 +84,35 @@ impl Hasher {
         let digests: BTreeSet<&String> = digests.into_iter().collect();
         self.piece(sort, digests.len().to_string().as_bytes());
         digests.into_iter().for_each(|digest| self.text(digest));
+    }
+}
+
+impl Plan {
+    /// SHA-256 of the plan as it is written, comments aside; of the values of its inputs, secrets left out; and of the
+    /// files that it names, as far as they do not depend on a host's facts. It tells people whether two applies were of
+    /// the same plan.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    pub(super) fn digest_of(&self, root: &Table, files: &BTreeSet<String>) -> String {
+        let mut hasher = Hasher::new(Secrecy::LeftOut);
+        for (key, entry) in root.entries.iter().filter(|(key, _)| *key != "input") {
+            hasher.text(key);
+            hasher.node(&entry.node);
+        }
+        for (name, value) in &self.values {
+            hasher.text(name);
+            hasher.node(value);
+        }
+        // The text of a template has taken the place of its name by now.
+        for resource in &self.resources {
+            let templates = resource.kind.templates.iter().filter_map(|field| resource.table.entries.get(*field));
+            templates.for_each(|entry| hasher.node(&entry.node));
+        }
+        hasher.all("files", files);
+        hasher.finish()
     }
 }
 

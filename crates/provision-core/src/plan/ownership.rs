@@ -131,14 +131,13 @@ struct Finding {
 fn read_move(old: &str, entry: &Entry, addresses: &[&Address]) -> Result<Move, Finding> {
     let finding = |place: Option<Place>, message: String, help: String| Finding { place, message, help };
     let written = "it is written \"file.old\" = \"file.new\", both in quotes";
-    let new = match &entry.node.value {
-        Value::Text(text) => text.shown(),
-        // Without quotes the dot makes a table of it.
-        _ => {
-            let message = format!("moved.{old} is {}", entry.node.type_name());
-            return Err(finding(entry.key.or(entry.node.place), message, written.to_owned()));
-        }
+    let Value::Text(new) = &entry.node.value else {
+        // Without quotes the dot makes a table of it, and that begins where its key does.
+        let place = if matches!(entry.node.value, Value::Table(_)) { entry.key } else { entry.node.place };
+        let message = format!("moved.{old} is {}", entry.node.type_name());
+        return Err(finding(place, message, written.to_owned()));
     };
+    let new = new.shown();
     let address = |text: &str, place: Option<Place>| {
         text.parse::<Address>().map_err(|reason| {
             finding(place, format!("{text:?} under [moved] is not the address of a resource"), reason)
@@ -162,3 +161,6 @@ fn read_move(old: &str, entry: &Entry, addresses: &[&Address]) -> Result<Move, F
     }
     Ok((old, new))
 }
+
+#[cfg(test)]
+mod tests;

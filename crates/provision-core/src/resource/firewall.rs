@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::change::{Action, Change, Shown, Signal};
+use crate::object::Object;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided, ZonePorts, ZoneState};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
@@ -104,7 +105,13 @@ impl FromStr for PortRange {
 
 fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let zone: Option<String> = fields.optional("zone");
-    let ports: Vec<PortRange> = fields.list("ports");
+    let mut ports: Vec<PortRange> = Vec::new();
+    for port in fields.list("ports") {
+        // Nobody is kept from writing one twice.
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
+    }
     if !fields.has("ports") {
         fields.problem("", format!("{} lacks `ports`", fields.label()), "add `ports = [\"8443/tcp\"]`");
         return None;
@@ -124,6 +131,18 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
 impl Resource for Firewall {
     fn provides(&self) -> Vec<Thing> {
         Vec::new()
+    }
+
+    fn objects(&self) -> Vec<Object> {
+        let Self { zone, ports } = self;
+        let object =
+            |(layer, port): (Layer, &PortRange)| Object::Port { layer, zone: zone.clone(), port: port.to_string() };
+        every(ports).into_iter().map(object).collect()
+    }
+
+    /// Several of one name: each port is open or not by itself.
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        every(&self.ports).into_iter().map(|(layer, port)| (name(layer), open(port))).collect()
     }
 
     fn wants(&self) -> Vec<Want> {
@@ -146,7 +165,7 @@ impl Resource for Firewall {
             ZoneState::Present(found) => {
                 let mut change = Change::new(Action::Update);
                 for (layer, port) in closed(ports, found) {
-                    change.differs(name(layer), format!("{port} closed"), format!("{port} open"));
+                    change.differs(name(layer), format!("{port} closed"), open(port));
                 }
                 Ok(if change.attributes.is_empty() { Change::none() } else { change.signals(Signal::None) })
             }
@@ -154,7 +173,7 @@ impl Resource for Firewall {
             ZoneState::Stopped if starts(context) => {
                 let mut change = Change::new(Action::Update);
                 for (layer, port) in every(ports) {
-                    change.differs(name(layer), Shown::Unknown, format!("{port} open"));
+                    change.differs(name(layer), Shown::Unknown, open(port));
                 }
                 change.reasons.push("firewalld starts before".to_owned());
                 Ok(change)
@@ -183,6 +202,10 @@ impl Resource for Firewall {
         };
         Ok(wanted.into_iter().map(step).collect())
     }
+}
+
+fn open(port: &PortRange) -> Shown {
+    Shown::Text(format!("{port} open"))
 }
 
 /// Whether firewalld is started by something upstream.

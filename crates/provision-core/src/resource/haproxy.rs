@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::attribute::Mode;
-use crate::change::{Change, Signal};
+use crate::change::{Change, Shown, Signal};
 use crate::path::AbsPath;
 use crate::plan::fields::{Fields, Item};
 use crate::plan::problem::suggest;
@@ -316,6 +316,10 @@ impl Resource for Haproxy {
             );
         }
         things
+    }
+
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        self.file.wanted()
     }
 
     fn wants(&self) -> Vec<Want> {

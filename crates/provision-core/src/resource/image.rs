@@ -196,6 +196,14 @@ impl Resource for Image {
         }
     }
 
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        match &self.source {
+            Source::Archive { id, archive: _ } => vec![("id", short(id).into())],
+            // Which image that is, the registry knows.
+            Source::Registry { platform: _ } => Vec::new(),
+        }
+    }
+
     fn steps(&self, _change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
         let Self { name, source } = self;
         let name = name.to_string();

@@ -83,6 +83,10 @@ impl Resource for Link {
         Ok(change.signals(Signal::Content))
     }
 
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        vec![("target", self.target.as_str().into())]
+    }
+
     fn steps(&self, _change: &Change, _answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
         let Self { path, target } = self;
         Ok(vec![Step::PutLink { path: path.clone(), target: target.clone() }])

@@ -15,7 +15,7 @@
 use std::str::FromStr;
 
 use crate::address::Address;
-use crate::change::{Action, Cause, Change, Signal};
+use crate::change::{Action, Cause, Change, Shown, Signal};
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided, UnitState};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
@@ -193,14 +193,14 @@ impl Resource for Service {
         let mut change = Change::new(action);
         if reading == Reading::Now {
             let before = if found.load == "loaded" { "older than the file" } else { "not read" };
-            change.compare(DEFINITION, before, "read");
+            change.compare(DEFINITION, before, READ);
         }
         if let Some(before) = self.enabling(found, context, &reading) {
             change.compare(ENABLED, before, self.enabled.to_string());
         }
         match action {
-            Action::Start => change.compare(STATE, state(found), "running"),
-            Action::Stop => change.compare(STATE, state(found), "stopped"),
+            Action::Start => change.compare(STATE, state(found), RUNNING),
+            Action::Stop => change.compare(STATE, state(found), STOPPED),
             _ => {}
         }
         change.reasons = reasons;
@@ -243,6 +243,14 @@ impl Resource for Service {
         Ok(steps)
     }
 
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        let state = match self.state {
+            State::Running => RUNNING,
+            State::Stopped => STOPPED,
+        };
+        vec![(DEFINITION, READ.into()), (ENABLED, self.enabled.to_string().into()), (STATE, state.into())]
+    }
+
     fn attributes(&self) -> Vec<(&'static str, String)> {
         vec![("unit", self.unit.to_string())]
     }
@@ -252,6 +260,11 @@ impl Resource for Service {
 const DEFINITION: &str = "definition";
 const ENABLED: &str = "enabled";
 const STATE: &str = "state";
+
+/// Their values, as a plan or systemd has them.
+const READ: &str = "read";
+const RUNNING: &str = "running";
+const STOPPED: &str = "stopped";
 
 /// How systemd comes to know the unit as its files have it.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::str::FromStr;
 
 use crate::attribute::Mode;
-use crate::change::Change;
+use crate::change::{Change, Shown};
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::plan::problem::suggest;
@@ -209,6 +209,10 @@ impl Resource for Unit {
 
     fn wants(&self) -> Vec<Want> {
         self.definition.wants(&self.wants)
+    }
+
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        self.definition.file.wanted()
     }
 
     fn asks(&self) -> Vec<Ask> {

@@ -7,13 +7,6 @@ use super::super::page::{FAINT, PLACE, PLAIN, Page, STRONG};
 /// What every resource takes besides the fields of its kind.
 pub const COMMON: [Field; 3] = [
     Field {
-        name: "adopt",
-        takes: "boolean",
-        required: false,
-        doc: "Whether what is on the host already, differs, and is not the plan's is taken over; false without it. What was \
-              there is kept on the host and comes back with a destroy.",
-    },
-    Field {
         name: "after",
         takes: "list of addresses",
         required: false,
@@ -24,6 +17,13 @@ pub const COMMON: [Field; 3] = [
         takes: "list of text",
         required: false,
         doc: "Hosts of the plan that it is for; all of them without it.",
+    },
+    Field {
+        name: "adopt",
+        takes: "true or false",
+        required: false,
+        doc: "Takes over what is on the host already although this plan has not put it there; without it that is refused, \
+              unless --adopt says the same for all.",
     },
 ];
 
