@@ -164,7 +164,7 @@ pub(super) fn write_opening(script: &mut String, batch: &Batch) -> std::fmt::Res
             writeln!(script, "if [ $result = cut ]; then sweep; fi\n{call} || return\nnotes\nbegun || return")?;
             write_arming(script, batch)?;
         }
-        Purpose::Watch => return writeln!(script, "say begin"),
+        Purpose::Watch => {}
         Purpose::Disarm => return writeln!(script, "disarm {}", quote(&batch.plan)),
         Purpose::Continue => {
             writeln!(script, "enter - same || return\ndrops=1\nnotes")?;
