@@ -31,6 +31,7 @@ struct Reply<'a> {
     links: BTreeMap<&'a str, String>,
     path_errors: Vec<String>,
     sums: BTreeMap<&'a str, &'a str>,
+    no_sums: bool,
     contents: BTreeMap<&'a str, &'a [u8]>,
     keys: BTreeMap<&'a str, &'a str>,
     units: Vec<UnitState>,
@@ -223,7 +224,10 @@ impl<'a> Reply<'a> {
         if !state.entry().is_some_and(|entry| entry.sort == Sort::File) {
             return Ok(FileState::Absent);
         }
-        let sha256 = self.sums.get(path.as_str()).ok_or_else(|| format!("cannot read {path}: permission denied?"))?;
+        let sha256 = self.sums.get(path.as_str()).ok_or_else(|| {
+            let why = if self.no_sums { "sha256sum is not installed on the host" } else { "permission denied?" };
+            format!("cannot read {path}: {why}")
+        })?;
         let shown = match wanted {
             Wanted::Never => false,
             Wanted::Unless(digest) => digest != sha256,
@@ -329,6 +333,7 @@ impl<'a> Reply<'a> {
                 let known = self.images_failed.take();
                 self.images_failed = Some(known.unwrap_or(reason));
             }
+            "sha256sum" => self.no_sums = true,
             "systemctl" => {
                 self.units_failed.get_or_insert(reason);
             }

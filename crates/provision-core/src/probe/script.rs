@@ -168,6 +168,9 @@ impl<'a> Batch<'a> {
         }
         let files: Vec<(&AbsPath, &BTreeSet<&Wanted>)> =
             self.files.iter().map(|(path, wanted)| (*path, wanted)).collect();
+        if !files.is_empty() {
+            writeln!(script, "command -v sha256sum >/dev/null 2>&1 || say missing sha256sum")?;
+        }
         for chunk in files.chunks(PATHS_AT_ONCE) {
             writeln!(script, "set --; w=")?;
             for (path, wanted) in chunk {
