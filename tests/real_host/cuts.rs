@@ -5,6 +5,7 @@
 //! `PROVISION_CUTS` is the number of cuts, `PROVISION_CUT_SEED` what they are drawn from. A cut that failed is made
 //! again by the same seed and number.
 
+mod crowd;
 mod schedule;
 mod site;
 mod state;
@@ -19,6 +20,7 @@ use std::thread;
 use provision_tests::cutting::{Side, Then};
 use provision_tests::{Error, Testbed};
 
+pub use crowd::Crowd;
 use schedule::Schedule;
 use site::{Phase, Site};
 use state::State;
@@ -166,7 +168,10 @@ impl Book {
         let covered = |phase| boundaries.iter().filter(|(of, _)| *of == phase).count();
         let places: Vec<String> =
             calls.iter().map(|(phase, calls)| format!("{phase:?} {} of {}", covered(*phase), calls + 1)).collect();
-        say(&format!("cuts: {ways:?}, {random} at random times, {rollbacks} rolled back; places: {}", places.join(", ")));
+        say(&format!(
+            "cuts: {ways:?}, {random} at random times, {rollbacks} rolled back; places: {}",
+            places.join(", ")
+        ));
         say(&format!("cuts: {cuts}, failures: {}", failures.len()));
         assert!(failures.is_empty(), "PROVISION_CUT_SEED={seed}:\n{}", failures.join("\n"));
     }

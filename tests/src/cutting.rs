@@ -8,6 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,24 @@ use crate::{Error, Host};
 
 /// What is wrapped: the commands that change something, lock or write it to disk, and those that measure what is there.
 const WRAPPED: &[&str] = &[
-    "busctl", "chgrp", "chmod", "chown", "cp", "dd", "flock", "ln", "mkdir", "mv", "podman", "rm", "rmdir", "sha256sum",
-    "stat", "sync", "systemctl", "touch",
+    "busctl",
+    "chgrp",
+    "chmod",
+    "chown",
+    "cp",
+    "dd",
+    "flock",
+    "ln",
+    "mkdir",
+    "mv",
+    "podman",
+    "rm",
+    "rmdir",
+    "sha256sum",
+    "stat",
+    "sync",
+    "systemctl",
+    "touch",
 ];
 
 /// Opening a FIFO this way fails until somebody reads from it (open(2), and fifo(7)): `O_NONBLOCK`.
@@ -132,6 +149,19 @@ impl Wrappers {
             process: words.next()?.parse().ok()?,
             call: words.next()?.to_owned(),
         })
+    }
+
+    /// Waits for the call that is meant; none when the command here has ended before it.
+    pub fn wait(&self, command: &mut Child) -> Result<Option<Reached>, Error> {
+        loop {
+            if let Some(reached) = self.reached() {
+                return Ok(Some(reached));
+            }
+            if command.try_wait().map_err(Error::Run)?.is_some() {
+                return Ok(None);
+            }
+            pause();
+        }
     }
 
     /// Whether a process of the host is still there.

@@ -13,14 +13,8 @@ use super::way::{Stay, Way};
 pub struct Schedule(Vec<Cut>);
 
 /// A way of cutting that costs a second more than the others is drawn less often: parts of 24.
-const SHARES: [(Way, u64); 6] = [
-    (Way::Command, 6),
-    (Way::Session, 5),
-    (Way::Packets, 4),
-    (Way::Step, 3),
-    (Way::Program, 4),
-    (Way::Power, 2),
-];
+const SHARES: [(Way, u64); 6] =
+    [(Way::Command, 6), (Way::Session, 5), (Way::Packets, 4), (Way::Step, 3), (Way::Program, 4), (Way::Power, 2)];
 
 impl Schedule {
     /// Places first: those of the first apply get half of the cuts, or one each; the other ways share the rest. A place

@@ -73,7 +73,7 @@ impl<'a> Site<'a> {
         Ok(Self { bed, host, wrappers, plans: [first?, second?], log })
     }
 
-    fn plan(&self, phase: Phase) -> &Plan {
+    pub fn plan(&self, phase: Phase) -> &Plan {
         let [first, second] = &self.plans;
         if phase == Phase::Forth { second } else { first }
     }

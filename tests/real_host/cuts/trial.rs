@@ -89,15 +89,7 @@ impl Site<'_> {
 
         self.wrappers.arm(cut.call, cut.side, if cut.random.is_some() { Then::Pass } else { Then::Hold })?;
         let mut running = self.start(cut.phase, cut.way.silence())?;
-        let reached = loop {
-            if let Some(reached) = self.wrappers.reached() {
-                break Some(reached);
-            }
-            if running.child.try_wait().map_err(Error::Run)?.is_some() {
-                break None;
-            }
-            pause(1);
-        };
+        let reached = self.wrappers.wait(&mut running.child)?;
         let Some(reached) = reached else {
             outcome.calls = self.wrappers.calls()?.len();
             self.wrappers.disarm()?;
