@@ -72,9 +72,13 @@ pub struct State {
 
 impl State {
     pub fn of(host: &Host) -> Result<Self, Error> {
-        let mut state = Self::default();
         // The last of its lines is a test that may fail.
-        for line in host.sh(SCRIPT)?.stdout.lines() {
+        Self::read(&host.sh(SCRIPT)?.stdout)
+    }
+
+    fn read(text: &str) -> Result<Self, Error> {
+        let mut state = Self::default();
+        for line in text.lines() {
             let words: Vec<&str> = line.split(' ').collect();
             match words.as_slice() {
                 ["file", path, kind, mode, owner, target] => {
@@ -222,4 +226,54 @@ fn differing(now: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) 
         .filter(|name| now.get(*name) != wanted.get(*name))
         .map(|name| format!("{name}: {}, not {}", text(now.get(name)), text(wanted.get(name))))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(text: &str) -> State {
+        State::read(text).unwrap()
+    }
+
+    const OLD: &str = "file /srv/cuts/app.conf f 644 0:0 \ndigest /srv/cuts/app.conf aa\nunit cuts-app.service active:enabled:no\ninvocation cuts-app.service 1\n";
+    const NEW: &str = "file /srv/cuts/app.conf f 600 0:0 \ndigest /srv/cuts/app.conf bb\nunit cuts-app.service active:enabled:no\ninvocation cuts-app.service 2\n";
+
+    #[test]
+    fn half_a_file_is_torn_and_so_is_a_strangers_mode() {
+        let (old, new) = (state(OLD), state(NEW));
+        assert_eq!(old.torn(&old, &new), [""; 0]);
+        assert_eq!(new.torn(&old, &new), [""; 0]);
+        assert_eq!(state("").torn(&State::default(), &new), [""; 0]);
+        assert_eq!(state("").torn(&old, &new), ["/srv/cuts/app.conf is gone"]);
+        for wrong in [OLD.replace("aa", "cc"), OLD.replace("644", "640"), OLD.replace("0:0", "0:1")] {
+            assert_eq!(state(&wrong).torn(&old, &new).len(), 1, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_restart_needs_a_cause_and_a_report() {
+        let reported = BTreeSet::from(["cuts-app.service".to_owned()]);
+        assert_eq!(state(OLD).unasked(&state(NEW), &reported), [""; 0]);
+        assert_eq!(state(OLD).unasked(&state(NEW), &BTreeSet::new()).len(), 1);
+        assert_eq!(state(OLD).unasked(&state(OLD), &reported).len(), 1);
+        let again = state(&OLD.replace("service 1", "service 2"));
+        assert_eq!(state(OLD).unasked(&again, &reported).len(), 1);
+        let owed = state(&format!("{OLD}owed cuts-app.service\n"));
+        assert_eq!(owed.unasked(&again, &reported), [""; 0]);
+        let old = state(&format!("{OLD}old app\n"));
+        assert_eq!(old.unasked(&again, &reported), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_left_is_told() {
+        let (rest, before) = (state(NEW), state(OLD));
+        for left in ["temporary /srv/.a.provision-new", "lock 1 2 3", "owed cuts-app.service", "old app"] {
+            let text = format!("{NEW}{left}\n");
+            assert_eq!(state(&text).unlike(&rest).len(), 1, "{left}");
+            assert_eq!(state(&format!("{OLD}{left}\n")).unlike_before(&before).len(), 1, "{left}");
+        }
+        assert_eq!(rest.unlike(&rest), [""; 0]);
+        assert_eq!(rest.unlike_before(&before).len(), 1);
+    }
 }

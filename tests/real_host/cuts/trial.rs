@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use provision_tests::Error;
 use provision_tests::cutting::{Reached, Side, Then};
+use serde_json::Value;
 
 use super::site::{Phase, Site, started};
 use super::state::State;
@@ -75,7 +76,7 @@ impl Outcome {
 
     fn succeeded(&mut self, what: &str, ran: &Ran) {
         if ran.code != Some(0) {
-            self.failures.push(format!("{what}: exit code {:?}\n{}\n{}", ran.code, ran.stdout, ran.stderr));
+            self.failures.push(format!("{what}: {}", told(ran)));
         }
     }
 }
@@ -143,7 +144,7 @@ impl Site<'_> {
         for way in ways {
             let ran = self.go(*way)?;
             if ran.code != Some(0) {
-                return Err(Error::Bed(format!("{way:?}, without a cut: {ran:?}")));
+                return Err(Error::Bed(format!("{way:?}, without a cut: {}", told(&ran))));
             }
         }
         Ok(())
@@ -182,5 +183,14 @@ fn ended_in_order(cut: &Cut, ran: &Ran) -> Vec<String> {
     if known && (ran.code == Some(0) || !ran.stdout.is_empty()) && !ran.stderr.contains("panicked") {
         return Vec::new();
     }
-    vec![format!("exit code {:?}\n{}\n{}", ran.code, ran.stdout, ran.stderr)]
+    vec![told(ran)]
+}
+
+/// What a run says of its end, without all that it was going to do.
+fn told(ran: &Ran) -> String {
+    let json: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
+    let well = |result: &&Value| matches!(result["outcome"].as_str(), Some("unchanged" | "changed" | "answered"));
+    let results = json.pointer("/hosts/0/results").and_then(Value::as_array).into_iter().flatten();
+    let bad: Vec<String> = results.filter(|result| !well(result)).map(ToString::to_string).collect();
+    format!("exit code {:?}: {}\n{}\n{}", ran.code, json["errors"], bad.join("\n"), ran.stderr)
 }
