@@ -109,7 +109,8 @@ async fn exchanges_do_not_grow_with_the_number_of_resources() {
         let root = tempfile::tempdir().unwrap();
         let plan = files(root.path(), count);
         let counted = Counted::default();
-        let connection = ShellConnection::new(&counted, Become::No, Duration::from_secs(60)).with_state(Some(state(root.path())));
+        let connection =
+            ShellConnection::new(&counted, Become::No, Duration::from_secs(60)).with_state(Some(state(root.path())));
         applied(&plan, &connection).await;
         let first = counted.exchanges.swap(0, Ordering::SeqCst);
         let report = applied(&plan, &connection).await;
