@@ -14,6 +14,7 @@ pub(crate) mod reply;
 #[cfg(test)]
 mod runtime_tests;
 pub(crate) mod script;
+mod store;
 #[cfg(test)]
 mod tests;
 

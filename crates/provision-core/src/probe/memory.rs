@@ -1,198 +1,192 @@
-//! What a host remembers of plans, and what podman and directories have by name: the shell functions that look, and what they
-//! said. They read, and nothing else.
+//! What a host remembers of a plan: asked for and read. It is only looked at; what writes it is in `step/`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::{Answer, Ask, Store};
-use crate::ledger::{Applied, Ended, LedgerFound, LockFound, Memory, Scope};
-use crate::object::{Object, Record};
-use crate::shell::{Section, quote, words};
+use super::Ask;
+use crate::ledger::{Applied, Ended, LedgerFound, LockFound, Memory, Records, Scope};
+use crate::object::Object;
+use crate::shell::{Section, words};
 
-pub(super) const FUNCTIONS: &str = r#"
-memory() { # plan digest of the ledger that need not be sent
-  state "$1"; say memory "$state"
+#[cfg(test)]
+mod tests;
+
+pub(super) const MEMORY: &str = r#"
+memory() { # digest-of-the-ledger plan
+  state "$2"; say memory "$1 $2"; say memory-directory "$state"
   if [ -e "$state/ledger" ]; then
-    h=$(sha256sum <"$state/ledger" 2>/dev/null)
-    if [ "${h%% *}" = "$2" ]; then say ledger-same
-    elif [ -r "$state/ledger" ]; then say ledger; cat -- "$state/ledger"
-    else say memory-failed "$state/ledger cannot be read"; fi
+    h=$(sha256sum <"$state/ledger") 2>/dev/null
+    if [ "${h%% *}" = "$1" ]; then say memory-same
+    elif [ -r "$state/ledger" ]; then say memory-ledger; cat -- "$state/ledger"
+    else say memory-failed "cannot read $state/ledger"; fi
   fi
   newest
-  if [ "$last" != 0 ]; then say last "$last" "$result"; cat -- "$state/history/$last/head"; fi
+  if [ "$last" != 0 ]; then say memory-last "$last $result"; cat -- "$state/history/$last/head" 2>/dev/null; fi
   boot
-  if read_lock; then if alive; then say lock-held "$lock_holder"; else say lock-left "$lock_holder"; fi
-  elif [ -e "$state/lock" ]; then say lock-left nobody; fi
+  if [ -s "$state/lock" ]; then
+    if ! read_lock; then say memory-lock gone 'an apply that was cut'
+    elif alive; then say memory-lock alive "$lock_holder"
+    else say memory-lock gone "$lock_holder"; fi
+  fi
   for f in "$state"/origin/*; do
-    case $f in *.was) ;; *) if [ -s "$f" ]; then say touched; break; fi ;; esac
+    case $f in *.was) ;; *) if [ -s "$f" ]; then say memory-touched; break; fi ;; esac
   done
   for f in "${state%/*}"/*/ledger; do
-    if [ ! -e "$f" ] || [ "$f" = "$state/ledger" ]; then continue; fi
-    p=${f%/ledger}; say held "${p##*/}"
-    grep -E '^ *"(path|unit|image|port|volume|network) ' "$f" 2>/dev/null
+    if [ "$f" = "$state/ledger" ] || [ ! -e "$f" ]; then continue; fi
+    h=${f%/ledger}; say memory-other "${h##*/}"
+    # One object a line; what is wanted of a resource is never an array.
+    sed -n '/^ *"objects": \[$/,/^ *\]/p' "$f" 2>/dev/null
   done
 }
-records() { # plan scope
-  state "$1"; say records "$1 $2"
-  case $2 in
-    history/*) [ -e "$state/$2/order" ] && while read -r f; do line "$state/$2/$f"; done <"$state/$2/order" ;;
-    *) for f in "$state/$2"/*; do case $f in *.was) ;; *) line "$f" ;; esac; done ;;
-  esac
-  return 0
+records() { # directory plan
+  state "$2"; say records "$1 $2"; d=$state/$1
+  if [ "$1" = origin ]; then
+    for f in "$d"/*; do case $f in *.was) ;; *) first "$f" ;; esac; done
+  elif [ -e "$d/order" ]; then
+    while read -r f; do first "$d/$f"; done <"$d/order"
+  fi
 }
-line() { # file: its first line
-  if [ -s "$1" ] && IFS= read -r l <"$1"; then printf '%s\n' "$l"; fi
+first() { # file: its first line
+  if [ -s "$1" ] && IFS= read -r line <"$1"; then printf '%s\n' "$line"; fi
 }
 history() { # plan
-  state "$1"; say history
+  state "$1"; say history "$1"
   for f in "$state"/history/*/head; do
-    f=${f%/head}; f=${f##*/}
-    case $f in *[!0-9]*) continue ;; esac
-    ended "$f"; say past "$f" "$result"; cat -- "$state/history/$f/head"
+    h=${f%/head}; h=${h##*/}
+    case $h in *[!0-9]*) continue ;; esac
+    ended "$h"; say applied "$h $result"; cat -- "$f" 2>/dev/null
   done
-}
-listing() { # directory
-  say listing "$1"
-  for f in "$1"/* "$1"/.[!.]* "$1"/..?*; do
-    if [ -e "$f" ] || [ -L "$f" ]; then printf '%s\n' "${f##*/}"; fi
-  done
-}
-stored() { # sort name
-  graph
-  if [ "$1" = volume ]; then p=$g/volumes/$2
-  elif [ "$u" = 0 ]; then p=/etc/containers/networks/$2.json
-  else p=$g/networks/$2.json; fi
-  if [ -e "$p" ]; then say stored "$1" yes "$2"; else say stored "$1" no "$2"; fi
 }
 "#;
 
-/// Questions of this sort, as calls of the functions.
-pub(super) fn write(script: &mut String, asks: &BTreeSet<&Ask>) -> std::fmt::Result {
-    for ask in asks {
+/// The questions that a host answers from what it remembers.
+#[derive(Default)]
+pub(super) struct Asked<'a> {
+    memories: BTreeSet<(&'a str, &'a str)>,
+    records: BTreeSet<(Scope, &'a str)>,
+    histories: BTreeSet<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn insert(&mut self, ask: &'a Ask) {
         match ask {
-            Ask::Memory { plan, ledger } => writeln!(script, "memory {}", words([plan, ledger]))?,
-            Ask::Records { plan, scope } => writeln!(script, "records {}", words([plan, &scope.directory()]))?,
-            Ask::History(plan) => writeln!(script, "history {}", quote(plan))?,
-            Ask::Listing(path) => writeln!(script, "listing {}", quote(path.as_str()))?,
-            Ask::Stored { sort, name } => writeln!(script, "stored {}", words([word(*sort), name]))?,
+            Ask::Memory { plan, ledger } => {
+                self.memories.insert((ledger, plan));
+            }
+            Ask::Records { plan, scope } => {
+                self.records.insert((*scope, plan));
+            }
+            Ask::History(plan) => {
+                self.histories.insert(plan);
+            }
             _ => {}
         }
     }
-    Ok(())
-}
 
-const fn word(sort: Store) -> &'static str {
-    match sort {
-        Store::Volume => "volume",
-        Store::Network => "network",
+    pub(super) fn write(&self, script: &mut String) -> std::fmt::Result {
+        for (ledger, plan) in &self.memories {
+            writeln!(script, "{}", words(["memory", ledger, plan]))?;
+        }
+        for (scope, plan) in &self.records {
+            writeln!(script, "{}", words(["records", &scope.directory(), plan]))?;
+        }
+        for plan in &self.histories {
+            writeln!(script, "{}", words(["history", plan]))?;
+        }
+        Ok(())
     }
 }
 
-/// What the functions said.
+/// What was answered, by the words after the marker of each question's first section.
 #[derive(Default)]
-pub(super) struct Remembered {
-    memory: Option<Memory>,
-    failed: Option<String>,
-    records: BTreeMap<String, Result<Vec<Record>, String>>,
-    history: Option<Vec<Applied>>,
-    listings: BTreeMap<String, Vec<String>>,
-    stored: BTreeMap<(String, String), bool>,
+pub(super) struct Found {
+    memories: BTreeMap<String, Result<Memory, String>>,
+    records: BTreeMap<String, Result<Records, String>>,
+    histories: BTreeMap<String, Vec<Applied>>,
+    /// To which question the sections belong that come now.
+    memory: String,
+    history: String,
 }
 
-impl Remembered {
-    /// Takes a section in, if it is one of these.
-    pub(super) fn hear(&mut self, word: &str, rest: &str, section: &Section<'_>) {
-        let text = String::from_utf8_lossy(section.body);
-        let lines = || text.lines().map(str::to_owned);
+impl Found {
+    pub(super) fn memory(&self, plan: &str, ledger: &str) -> Result<Memory, String> {
+        let unanswered = || Err(format!("the host did not say what it remembers of {plan}"));
+        self.memories.get(&format!("{ledger} {plan}")).cloned().unwrap_or_else(unanswered)
+    }
+
+    pub(super) fn records(&self, plan: &str, scope: Scope) -> Result<Records, String> {
+        let unanswered = || Err(format!("the host did not send its records of {plan}"));
+        self.records.get(&format!("{} {plan}", scope.directory())).cloned().unwrap_or_else(unanswered)
+    }
+
+    pub(super) fn history(&self, plan: &str) -> Result<Vec<Applied>, String> {
+        let mut applies =
+            self.histories.get(plan).cloned().ok_or_else(|| format!("the host did not send its history of {plan}"))?;
+        applies.sort_by_key(|applied| applied.number);
+        Ok(applies)
+    }
+
+    /// Takes a section in, when it is of what is remembered.
+    pub(super) fn take(&mut self, word: &str, rest: &str, section: &Section<'_>) {
         match word {
-            "memory" => self.memory = Some(Memory { directory: rest.to_owned(), ..Memory::default() }),
-            "memory-failed" => self.failed = Some(rest.to_owned()),
+            "memory" => {
+                rest.clone_into(&mut self.memory);
+                self.memories.insert(rest.to_owned(), Ok(Memory::default()));
+            }
+            "memory-failed" => {
+                self.memories.insert(self.memory.clone(), Err(rest.to_owned()));
+            }
             "records" => {
-                let read = lines().map(|line| line.parse::<Record>()).collect();
-                self.records.insert(rest.to_owned(), read);
+                let text = String::from_utf8_lossy(section.body);
+                let records = text.lines().filter(|line| !line.is_empty()).map(str::parse).collect();
+                self.records.insert(rest.to_owned(), records);
             }
-            "history" => self.history = Some(Vec::new()),
-            "past" => {
-                if let (Some(history), Some(applied)) = (&mut self.history, applied(rest, section.body)) {
-                    history.push(applied);
-                }
+            "history" => {
+                rest.clone_into(&mut self.history);
+                self.histories.insert(rest.to_owned(), Vec::new());
             }
-            "listing" => {
-                self.listings.insert(rest.to_owned(), lines().collect());
-            }
-            "stored" => {
-                let mut parts = rest.splitn(3, ' ');
-                if let (Some(sort), Some(there), Some(name)) = (parts.next(), parts.next(), parts.next()) {
-                    self.stored.insert((sort.to_owned(), name.to_owned()), there == "yes");
-                }
+            "applied" => {
+                let applies = self.histories.entry(self.history.clone()).or_default();
+                applies.extend(applied(rest, section.body));
             }
             _ => {
-                if let Some(memory) = &mut self.memory {
-                    remember(memory, word, rest, section.body);
+                if let Some(Ok(memory)) = self.memories.get_mut(&self.memory) {
+                    part(memory, word, rest, section.body);
                 }
             }
-        }
-    }
-
-    /// The answer to a question of this sort.
-    pub(super) fn answer(&self, ask: &Ask) -> Result<Answer, String> {
-        let silent = || format!("the host did not answer {ask:?}");
-        match ask {
-            Ask::Memory { .. } => match (&self.failed, &self.memory) {
-                (Some(reason), _) => Err(reason.clone()),
-                (None, Some(memory)) => Ok(Answer::Memory(memory.clone())),
-                (None, None) => Err("the host did not say what it remembers of the plan".to_owned()),
-            },
-            Ask::Records { plan, scope } => {
-                let found = self.records.get(&format!("{plan} {}", scope.directory())).ok_or_else(silent)?;
-                let mut records = found.clone()?;
-                if *scope == Scope::Origin {
-                    records.sort_by_key(|record| record.object.key());
-                }
-                Ok(Answer::Records(records))
-            }
-            Ask::History(_) => {
-                let mut history = self.history.clone().ok_or_else(silent)?;
-                history.sort_by_key(|applied| applied.number);
-                Ok(Answer::History(history))
-            }
-            Ask::Listing(path) => {
-                let mut names = self.listings.get(path.as_str()).cloned().ok_or_else(silent)?;
-                names.sort();
-                Ok(Answer::Listing(names))
-            }
-            Ask::Stored { sort, name } => {
-                let key = (word(*sort).to_owned(), name.clone());
-                self.stored.get(&key).copied().map(Answer::Stored).ok_or_else(silent)
-            }
-            _ => Err(silent()),
         }
     }
 }
 
-fn remember(memory: &mut Memory, word: &str, rest: &str, body: &[u8]) {
+fn part(memory: &mut Memory, word: &str, rest: &str, body: &[u8]) {
     match word {
-        "ledger-same" => memory.ledger = LedgerFound::Same,
-        "ledger" => memory.ledger = LedgerFound::Other(body.to_vec()),
-        "last" => memory.last = applied(rest, body),
-        "lock-held" => memory.lock = Some(LockFound { holder: rest.to_owned(), alive: true }),
-        "lock-left" => memory.lock = Some(LockFound { holder: rest.to_owned(), alive: false }),
-        "touched" => memory.touched = true,
-        "held" => {
-            let text = String::from_utf8_lossy(body);
-            let objects = text.lines().filter_map(|line| {
-                let string: String = serde_json::from_str(line.trim().trim_end_matches(',')).ok()?;
-                string.parse::<Object>().ok()
-            });
-            memory.others.insert(rest.to_owned(), objects.collect());
+        "memory-directory" => rest.clone_into(&mut memory.directory),
+        "memory-same" => memory.ledger = LedgerFound::Same,
+        "memory-ledger" => memory.ledger = LedgerFound::Other(body.to_vec()),
+        "memory-last" => memory.last = applied(rest, body),
+        "memory-lock" => {
+            let (state, holder) = rest.split_once(' ').unwrap_or((rest, ""));
+            memory.lock = Some(LockFound { holder: holder.to_owned(), alive: state == "alive" });
+        }
+        "memory-touched" => memory.touched = true,
+        "memory-other" => {
+            memory.others.insert(rest.to_owned(), objects(body));
         }
         _ => {}
     }
 }
 
-/// `7 done`, and the head.
-fn applied(rest: &str, head: &[u8]) -> Option<Applied> {
-    let (number, result) = rest.split_once(' ')?;
-    let result = Ended::from_word(result);
-    Some(Applied { number: number.parse().ok()?, result, head: serde_json::from_slice(head).ok() })
+/// `7 done`, and the file `head`.
+fn applied(text: &str, head: &[u8]) -> Option<Applied> {
+    let (number, word) = text.split_once(' ')?;
+    let head = serde_json::from_slice(head).ok();
+    Some(Applied { number: number.parse().ok()?, result: Ended::from_word(word), head })
+}
+
+/// The objects among lines of a ledger: each is a JSON string on a line of its own. One that this version does not know is
+/// none that it could make.
+fn objects(lines: &[u8]) -> BTreeSet<Object> {
+    let text = String::from_utf8_lossy(lines);
+    let object = |line: &str| serde_json::from_str::<String>(line.trim().trim_end_matches(',')).ok()?.parse().ok();
+    text.lines().filter_map(object).collect()
 }
