@@ -144,7 +144,7 @@ impl Site<'_> {
         for way in ways {
             let ran = self.go(*way)?;
             if ran.code != Some(0) {
-                return Err(Error::Bed(format!("{way:?}, without a cut: {}", told(&ran))));
+                return Err(Error::Bed(format!("{way:?}, without a cut: {}", words(&ran))));
             }
         }
         Ok(())
