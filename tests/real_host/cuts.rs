@@ -2,8 +2,8 @@
 //! the program on the host makes and at random times. What is there afterwards is old or new, and the next run, or a
 //! rollback, puts it in order by itself.
 //!
-//! `PROVISION_CUTS` is the number of cuts, `PROVISION_CUT_SEED` what they are drawn from. A cut that failed is made
-//! again by the same seed and number.
+//! `PROVISION_CUTS` is the number of cuts, `PROVISION_CUT_SEED` what they are drawn from. `PROVISION_CUT_ONLY` makes one
+//! of them again, by its number; `PROVISION_CUT_CALLS=1` shows the calls.
 
 mod crowd;
 mod schedule;
@@ -42,6 +42,10 @@ fn an_apply_that_is_cut_anywhere_is_whole_and_is_taken_forward_or_back() -> Resu
     let site = Site::new(bed, "cuts-a")?;
     let (rest, calls) = measure(&site)?;
     let schedule = Schedule::new(usize::try_from(cuts).unwrap_or(CUTS), seed, &calls);
+    let schedule = match number("PROVISION_CUT_ONLY") {
+        Some(only) => schedule.only(only),
+        None => schedule,
+    };
     say(&format!("cuts: seed {seed}, calls of the program on the host: {calls:?}"));
 
     let book = Mutex::new(Book::default());

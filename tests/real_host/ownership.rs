@@ -40,11 +40,9 @@ fn what_leaves_the_plan_leaves_the_host_and_what_is_renamed_is_left_alone() -> R
 
     let removed: BTreeMap<String, String> = [
         "container.box",
-        "directory.data",
         "directory.empty",
         "file.leaves",
         "firewall.leaves",
-        "image.tiny",
         "link.leaves",
         "service.box",
         "service.leaves",

@@ -53,6 +53,11 @@ impl Schedule {
         Self(cuts)
     }
 
+    /// One cut alone, by its number.
+    pub fn only(self, number: u64) -> Self {
+        Self(self.0.into_iter().filter(|cut| cut.number as u64 == number).collect())
+    }
+
     /// For one of two hosts.
     pub fn half(&self, which: usize) -> Vec<Cut> {
         self.0.iter().skip(which).step_by(2).cloned().collect()

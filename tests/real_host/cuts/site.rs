@@ -120,13 +120,28 @@ impl Running {
     }
 }
 
-/// The units that a run says it has started or restarted.
-pub fn started(ran: &Ran) -> BTreeSet<String> {
+/// What a run says of units.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Those that it has started or restarted.
+    pub started: BTreeSet<String>,
+    /// Those that have left the plan, or are as they were before it came: they may have been started for that.
+    pub left: BTreeSet<String>,
+}
+
+/// Reads the JSON of a run.
+pub fn told(ran: &Ran) -> Told {
     let json: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
-    let changes = json.pointer("/hosts/0/changes").and_then(Value::as_array).into_iter().flatten();
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
-    changes
-        .filter(|change| matches!(text(change.get("action")).as_str(), "start" | "restart"))
-        .map(|change| format!("cuts-{}.service", text(change.get("resource")).trim_start_matches("service.")))
-        .collect()
+    let changes = json.pointer("/hosts/0/changes").and_then(Value::as_array);
+    let mut told = Told::default();
+    for change in changes.into_iter().flatten() {
+        let text = |key: &str| change.get(key).and_then(Value::as_str).unwrap_or_default();
+        let unit = format!("cuts-{}.service", text("resource").trim_start_matches("service."));
+        match text("action") {
+            "start" | "restart" => drop(told.started.insert(unit)),
+            "remove" | "restore" => drop(told.left.insert(unit)),
+            _ => {}
+        }
+    }
+    told
 }

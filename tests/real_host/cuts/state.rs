@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provision_tests::{Error, Host};
 
+use super::site::Told;
+
 /// Lines of `WHAT NAME VALUE...`; names have no blanks.
 const SCRIPT: &str = r#"
 find /srv/cuts /etc/cuts.conf /etc/systemd/system/cuts-* /etc/systemd/system/*.wants/cuts-* \
@@ -167,8 +169,7 @@ impl State {
     }
 
     /// Restarts on the way from this state to a later one that nothing asked for, or that the report does not have.
-    /// `reported`: the units that it says were started or restarted.
-    pub fn unasked(&self, later: &Self, reported: &BTreeSet<String>) -> Vec<String> {
+    pub fn unasked(&self, later: &Self, report: &Told) -> Vec<String> {
         let mut found = Vec::new();
         for (unit, after) in &later.invocations {
             let runs = |state: &Self| state.units.get(unit).is_some_and(|value| value.starts_with("active:"));
@@ -176,8 +177,11 @@ impl State {
                 continue;
             }
             let again = self.invocations.get(unit) != Some(after);
-            if again != reported.contains(unit) {
-                found.push(format!("{unit}: another invocation: {again}; the report has {reported:?}"));
+            if report.left.contains(unit) {
+                continue;
+            }
+            if again != report.started.contains(unit) {
+                found.push(format!("{unit}: another invocation: {again}; the report: {report:?}"));
             }
             let name = unit.trim_start_matches("cuts-").trim_end_matches(".service");
             let inputs = USES.iter().find(|(of, _)| *of == name).map_or(&[][..], |(_, paths)| paths);
@@ -253,9 +257,9 @@ mod tests {
 
     #[test]
     fn a_restart_needs_a_cause_and_a_report() {
-        let reported = BTreeSet::from(["cuts-app.service".to_owned()]);
+        let reported = Told { started: BTreeSet::from(["cuts-app.service".to_owned()]), ..Told::default() };
         assert_eq!(state(OLD).unasked(&state(NEW), &reported), [""; 0]);
-        assert_eq!(state(OLD).unasked(&state(NEW), &BTreeSet::new()).len(), 1);
+        assert_eq!(state(OLD).unasked(&state(NEW), &Told::default()).len(), 1);
         assert_eq!(state(OLD).unasked(&state(OLD), &reported).len(), 1);
         let again = state(&OLD.replace("service 1", "service 2"));
         assert_eq!(state(OLD).unasked(&again, &reported).len(), 1);

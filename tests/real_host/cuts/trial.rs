@@ -8,7 +8,7 @@ use provision_tests::Error;
 use provision_tests::cutting::{Reached, Side, Then};
 use serde_json::Value;
 
-use super::site::{Phase, Site, started};
+use super::site::{Phase, Site, told};
 use super::state::State;
 use super::way::{Stay, Way, pause};
 use crate::support::Ran;
@@ -76,7 +76,7 @@ impl Outcome {
 
     fn succeeded(&mut self, what: &str, ran: &Ran) {
         if ran.code != Some(0) {
-            self.failures.push(format!("{what}: {}", told(ran)));
+            self.failures.push(format!("{what}: {}", words(ran)));
         }
     }
 }
@@ -119,7 +119,7 @@ impl Site<'_> {
             let ran = self.go(cut.phase)?;
             outcome.succeeded("apply after the cut", &ran);
             self.let_go(cut, &reached, &mut outcome)?;
-            outcome.expect("restarts", after.unasked(&State::of(&self.host)?, &started(&ran)));
+            outcome.expect("restarts", after.unasked(&State::of(&self.host)?, &told(&ran)));
         }
         outcome.expect("left running", self.settled()?);
         outcome.expect("in the end", State::of(&self.host)?.unlike(wanted));
@@ -144,7 +144,7 @@ impl Site<'_> {
         for way in ways {
             let ran = self.go(*way)?;
             if ran.code != Some(0) {
-                return Err(Error::Bed(format!("{way:?}, without a cut: {}", told(&ran))));
+                return Err(Error::Bed(format!("{way:?}, without a cut: {}", words(&ran))));
             }
         }
         Ok(())
@@ -177,17 +177,18 @@ fn ended_in_order(cut: &Cut, ran: &Ran) -> Vec<String> {
     if cut.way == Way::Command {
         return Vec::new();
     }
-    // 0: all was done before the cut had an effect. 1: a step failed. 4: the host could not be reached.
-    let known = matches!(ran.code, Some(0 | 1 | 4));
+    // 0: all was done before the cut had an effect. 1: a step failed. 4: the host could not be reached. 5: it took back
+    // what might have cut it off, since nobody came to say that it had not.
+    let known = matches!(ran.code, Some(0 | 1 | 4 | 5));
     // What happened to the host is in the JSON, too.
     if known && (ran.code == Some(0) || !ran.stdout.is_empty()) && !ran.stderr.contains("panicked") {
         return Vec::new();
     }
-    vec![told(ran)]
+    vec![words(ran)]
 }
 
 /// What a run says of its end, without all that it was going to do.
-fn told(ran: &Ran) -> String {
+fn words(ran: &Ran) -> String {
     let json: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
     let well = |result: &&Value| matches!(result["outcome"].as_str(), Some("unchanged" | "changed" | "answered"));
     let results = json.pointer("/hosts/0/results").and_then(Value::as_array).into_iter().flatten();

@@ -12,8 +12,11 @@ use crate::support::Ran;
 /// How long the command may wait for a host that says nothing, where that is what is tried.
 pub const SILENCE: &str = "2s";
 
+/// How long nothing passes. A command that waits for a host to help itself waits longer than that.
+const UNHEARD: Duration = Duration::from_secs(5);
+
 /// Far above that: a command that does not end by then never will.
-const STUCK: Duration = Duration::from_secs(45);
+const STUCK: Duration = Duration::from_secs(120);
 
 /// What is cut, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +25,7 @@ pub enum Way {
     Command,
     /// The connection: the session's sshd on the host, by SIGKILL.
     Session,
-    /// The connection: no packet passes, in either direction, until the command has given up.
+    /// The connection: no packet passes, in either direction, for longer than the command waits for one.
     Packets,
     /// What made the call on the host: the shell of one step.
     Step,
@@ -68,7 +71,7 @@ impl Site<'_> {
                 self.host.cable_out()?;
                 // What the host goes on doing, it does without being heard.
                 go(&self.wrappers)?;
-                let ended = running.ended();
+                let ended = running.ended_within(UNHEARD);
                 self.host.cable_in()?;
                 ended?;
             }
@@ -105,15 +108,23 @@ pub enum Stay {
 impl Running {
     /// Waits for its end; one that never comes is an error.
     pub fn ended(&mut self) -> Result<(), Error> {
-        let limit = Instant::now() + STUCK;
+        if self.ended_within(STUCK)? {
+            return Ok(());
+        }
+        self.child.kill().map_err(Error::Run)?;
+        Err(Error::Bed(format!("the command had not ended {STUCK:?} after the cut")))
+    }
+
+    /// Waits for its end, but no longer than that; whether it has come.
+    fn ended_within(&mut self, limit: Duration) -> Result<bool, Error> {
+        let limit = Instant::now() + limit;
         while self.child.try_wait().map_err(Error::Run)?.is_none() {
             if Instant::now() > limit {
-                self.child.kill().map_err(Error::Run)?;
-                return Err(Error::Bed(format!("the command had not ended {STUCK:?} after the cut")));
+                return Ok(false);
             }
             pause(2);
         }
-        Ok(())
+        Ok(true)
     }
 }
 

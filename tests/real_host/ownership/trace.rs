@@ -20,6 +20,7 @@ const LEFT: &[(&str, &str)] = &[
     ("/root/.local", "podman's, made when it first runs"),
     ("/root/.cache", "podman's, made when it first runs"),
     ("/var/cache/containers", "podman's, made when it first runs"),
+    ("/run/haproxy", "haproxy's own, made each time it is started"),
     ("/etc/firewalld/zones", "firewalld writes a zone down when it is first changed; its ports are looked at"),
 ];
 
