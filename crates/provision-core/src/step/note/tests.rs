@@ -340,23 +340,21 @@ fn what_noting_a_thousand_paths_takes() {
 }
 
 #[test]
-fn a_thousand_absent_paths_cost_no_process_each() {
+fn absent_paths_are_noted_without_any_tool() {
     for shell in shells() {
-        let forks = |count: usize| -> u64 {
-            let home = home();
-            let steps: Vec<Step> = (0..count).map(|i| claim(&object(&home.path().join(format!("f{i}"))))).collect();
-            let program = program(home.path(), &batch(begin("0"), vec![task("f", steps)]));
-            let input = input(&batch(begin("0"), Vec::new()));
-            // The number of the next process tells how many there were in between; others run beside.
-            let number =
-                || std::process::Command::new("true").spawn().map(|mut child| (child.id(), child.wait()).0).unwrap();
-            let before = number();
-            exchange(shell, &program, &input);
-            u64::from(number().wrapping_sub(before))
-        };
-        let fewest = |count: usize| (0..3).map(|_| forks(count)).min().unwrap();
-        let (few, many) = (fewest(1), fewest(1000));
-        assert!(many < few + 500, "{few} processes for 1 path, {many} for 1000, {shell:?}");
+        let home = home();
+        let place = home.path().join("into");
+        fs::create_dir(&place).unwrap();
+        let mut program = format!(
+            "{NOTE}\nPATH=/nonexistent; state={0}; into={0}/into; apply=1 noted= roots= copies=\n",
+            home.path().display()
+        );
+        let steps: Vec<Step> = (0..1000).map(|i| claim(&object(&home.path().join(format!("f{i}"))))).collect();
+        write_function(&mut program, "notes", &notes([task("f", steps)].iter().enumerate())).unwrap();
+        program.push_str("notes; echo \"$noted\"");
+        let said = exchange(shell, &format!("{program}\n{}", crate::shell::WHOLE), b"");
+        assert_eq!(String::from_utf8(said).unwrap().split_whitespace().count(), 1000, "{shell:?}");
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 1000, "{shell:?}");
     }
 }
 
