@@ -23,7 +23,6 @@ proc() { # pid: what stat, proc(5), has of it; 1 when there is no such process, 
   case $1 in Z|X|x) return 1 ;; esac
   proc_parent=$2; shift 19; proc_start=$1
 }
-clock() { read -r clock proc_line </proc/uptime; clock=${clock%%.*}; }
 boot() { boot=-; { IFS= read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null; }
 read_lock() { # 1 when there is none, or none that is whole
   lock_until=
@@ -76,7 +75,13 @@ mutex() { # waits for the short time in which somebody else looks at the lock; u
   while :; do
     e=$( { mkdir -p -m 0700 -- "$state" && command : >>"$state/mutex"; } 2>&1 ) || return
     command exec 9>>"$state/mutex" || continue
-    e=$(limited 60 flock 9 2>&1 </dev/null) || { c=$?; exec 9>&-; e="cannot lock $state/mutex: ${e:-exit status $c}"; return 1; }
+    d=600
+    # Asked again and again: not every flock has a limit, and BusyBox's timeout leaves a process behind that holds the file.
+    until e=$(flock -n 9 2>&1 </dev/null); do
+      c=$?; d=$((d - 1))
+      if [ $c != 1 ] || [ $d -lt 0 ]; then exec 9>&-; e="cannot lock $state/mutex: ${e:-exit status $c}"; return 1; fi
+      sleep 0.1 9>&- 2>/dev/null || { d=$((d - 9)); sleep 1 9>&-; }
+    done
     # It may have gone with the whole directory meanwhile.
     if [ "$state/mutex" -ef /proc/$$/fd/9 ]; then return 0; fi
     exec 9>&-

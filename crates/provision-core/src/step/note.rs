@@ -1,7 +1,7 @@
 //! Noting on a host what is there before it is touched: shell functions, and the calls of them.
 //!
 //! Notes go to `history/N`, and to `origin` for what the plan had not touched before. Paths where nothing stands, which are
-//! most in a first apply, cost no process; of what stands somewhere, 200 cost one stat(1) and one sha256sum(1), and each
+//! most in a first apply, cost no process; of what stands somewhere, 50 cost one stat(1) and one sha256sum(1), and each
 //! file one cp(1).
 
 use std::collections::BTreeMap;
@@ -16,8 +16,8 @@ use crate::shell::words;
 #[cfg(test)]
 mod tests;
 
-/// Most objects in one list of arguments.
-const AT_ONCE: usize = 200;
+/// Most objects in one list of arguments: few enough that the shell's own copying of the list does not show.
+const AT_ONCE: usize = 50;
 
 pub(super) const NOTE: &str = r#"
 record() { # key address was object depth

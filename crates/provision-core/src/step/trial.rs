@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::Duration;
 
 use super::reply::BatchReply;
@@ -65,11 +66,11 @@ pub(super) fn batch(purpose: Purpose, tasks: Vec<Task>) -> Batch {
     Batch { tasks, plan: "test".to_owned(), step_limit: Duration::from_secs(20), journal }
 }
 
-/// The program, with tools of the test's own first in its `PATH`.
+/// The program, with tools of the test's own first in its `PATH`, and BusyBox's where its shell runs it.
 pub(super) fn program(home: &Path, batch: &Batch) -> String {
     let home = crate::shell::quote(home.to_str().unwrap());
     format!(
-        "HOME={home}; PATH=\"$HOME/bin:$PATH\"; XDG_STATE_HOME=; id() {{ echo 1000; }}\n{}",
+        "HOME={home}; PATH=\"$HOME/bin:${{BUSYBOX:+$BUSYBOX:}}$PATH\"; XDG_STATE_HOME=; id() {{ echo 1000; }}\n{}",
         script::program(batch, NONCE)
     )
 }
@@ -78,9 +79,31 @@ pub(super) fn input(batch: &Batch) -> Vec<u8> {
     batch.blobs().flat_map(|blob| blob.bytes().unwrap().to_vec()).collect()
 }
 
+/// The command line that starts a program, through a shell of the test's choice.
+pub(super) fn line(shell: &[&str], program: &str) -> String {
+    let line = bootstrap(program, Become::No).replace("/bin/sh", &shell.join(" "));
+    match shell {
+        ["busybox", ..] => format!("BUSYBOX={}; export BUSYBOX; {line}", busybox().display()),
+        _ => line,
+    }
+}
+
+/// A directory with BusyBox's tools, made once for all tests.
+fn busybox() -> PathBuf {
+    static MADE: Once = Once::new();
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/busybox-tools");
+    MADE.call_once(|| {
+        fs::create_dir_all(&place).unwrap();
+        let install = ["-c", "busybox --install -s \"$0\" && rm -f \"$0\"/sh \"$0\"/ash", place.to_str().unwrap()];
+        run(&["sh"], &install, b"");
+        assert!(place.join("stat").exists());
+    });
+    place
+}
+
 /// Sends a program as a connection does, on standard input: it may be longer than an argument.
 pub(super) fn exchange(shell: &[&str], program: &str, input: &[u8]) -> Vec<u8> {
-    let line = bootstrap(program, Become::No).replace("/bin/sh", &shell.join(" "));
+    let line = line(shell, program);
     run(shell, &["-c", &line], &[program.as_bytes(), input].concat())
 }
 

@@ -9,7 +9,7 @@ use super::super::reply::{self, BatchReply, Heard, Progress};
 use super::super::trial::*;
 use super::super::{Batch, Outcome, Purpose, Refusal, Run, Step};
 use crate::ledger::Ended;
-use crate::shell::{Become, bootstrap, trial::shells};
+use crate::shell::trial::shells;
 use crate::transport::Sink;
 
 const HOLDER: &str = "alice@laptop since 2026-11-23T10:00:00Z";
@@ -43,7 +43,7 @@ impl Connection {
     fn start(&mut self, shell: &[&str], home: &Path, batch: Batch) {
         let number = self.batches.len();
         let program = program(home, &batch);
-        let line = bootstrap(&program, Become::No).replace("/bin/sh", &shell.join(" "));
+        let line = line(shell, &program);
         fs::write(self.place.join(format!("line{number}")), line).unwrap();
         fs::write(self.place.join(format!("in{number}")), [program.as_bytes(), &input(&batch)].concat()).unwrap();
         fs::write(self.place.join(format!("go{number}")), "").unwrap();
@@ -79,11 +79,16 @@ impl Drop for Connection {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test of processes has no other way to let time pass")]
+fn pause(milliseconds: u64) {
+    std::thread::sleep(Duration::from_millis(milliseconds));
+}
+
 fn until(what: &str, mut ready: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(30);
     while !ready() {
         assert!(Instant::now() < end, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(10));
+        pause(10);
     }
 }
 
@@ -186,7 +191,8 @@ fn what_somebody_else_began_cannot_be_gone_on_with() {
 
 #[test]
 fn a_lock_whose_holder_is_gone_is_taken_over_and_said_so() {
-    let ways: [(&str, fn(&Path, &mut Connection)); 4] = [
+    type Way = fn(&Path, &mut Connection);
+    let ways: [(&str, Way); 4] = [
         ("the connection is gone", |_, first| first.hang_up()),
         ("the host was started again", |home, _| rewrite(home, 1, "another-boot")),
         ("the pid is another process's now", |home, first| rewrite(home, 2, &format!("{} 1", first.process.id()))),
@@ -214,7 +220,7 @@ fn what_is_left_of_a_gone_holder_is_ended_and_nothing_else() {
         let works = "echo $$ >\"$HOME/pid\"; sleep 100 & echo $! >\"$HOME/child\"; wait; echo late >\"$HOME/late\"";
         first.start(shell, home.path(), beginning("0", vec![command(works)]));
         until("it to work", || home.path().join("child").exists());
-        std::thread::sleep(Duration::from_millis(50));
+        pause(50);
         first.hang_up();
         let pids: Vec<String> = ["pid", "child"]
             .iter()
@@ -312,7 +318,7 @@ fn sudo_is_not_taken_for_the_connection() {
     for shell in shells() {
         let home = home();
         let program = program(home.path(), &beginning("0", vec![]));
-        let line = bootstrap(&program, Become::No).replace("/bin/sh", &shell.join(" "));
+        let line = line(shell, &program);
         let text = "printf sudo >/proc/$$/comm; eval \"( $0 )\"; :";
         let input = [program.as_bytes(), &input(&beginning("0", vec![]))].concat();
         crate::shell::trial::run(&["sh"], &["-c", text, &line], &input);
