@@ -159,12 +159,12 @@ fn made(site: &mut Site<'_>, mut cut: Cut, rest: &BTreeMap<Phase, State>, book: 
                 book.random += usize::from(cut.random.is_some());
                 book.boundaries.insert((cut.phase, cut.boundary()));
                 for failure in &outcome.failures {
-                    book.failures.push(format!("{cut} ({})\n    {failure}", outcome.call.as_deref().unwrap_or("-")));
+                    book.fail(format!("{cut} ({})\n    {failure}", outcome.call.as_deref().unwrap_or("-")));
                 }
                 return outcome.failures.is_empty();
             }
             Err(error) => {
-                book.failures.push(format!("{cut}\n    {error}"));
+                book.fail(format!("{cut}\n    {error}"));
                 return false;
             }
         }
@@ -174,11 +174,14 @@ fn made(site: &mut Site<'_>, mut cut: Cut, rest: &BTreeMap<Phase, State>, book: 
 }
 
 impl Book {
+    /// Told at once: a run takes minutes.
+    fn fail(&mut self, failure: String) {
+        say(&failure);
+        self.failures.push(failure);
+    }
+
     fn close(self, seed: u64, calls: &BTreeMap<Phase, usize>) {
         let Self { cuts, ways, rollbacks, random, boundaries, failures } = self;
-        for failure in &failures {
-            say(failure);
-        }
         let covered = |phase| boundaries.iter().filter(|(of, _)| *of == phase).count();
         let places: Vec<String> =
             calls.iter().map(|(phase, calls)| format!("{phase:?} {} of {}", covered(*phase), calls + 1)).collect();
