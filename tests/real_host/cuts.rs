@@ -40,7 +40,7 @@ fn an_apply_that_is_cut_anywhere_is_whole_and_is_taken_forward_or_back() -> Resu
     let bed = Testbed::shared()?;
     let (cuts, seed) = (number("PROVISION_CUTS").unwrap_or(CUTS as u64), number("PROVISION_CUT_SEED").unwrap_or(SEED));
     let site = Site::new(bed, "cuts-a")?;
-    let (rest, calls) = measure(&site)?;
+    let Measured { rest, calls } = Measured::of(&site)?;
     let schedule = Schedule::new(usize::try_from(cuts).unwrap_or(CUTS), seed, &calls);
     let schedule = match number("PROVISION_CUT_ONLY") {
         Some(only) => schedule.only(only),
@@ -59,26 +59,36 @@ fn an_apply_that_is_cut_anywhere_is_whole_and_is_taken_forward_or_back() -> Resu
     Ok(())
 }
 
-/// Goes each way once without a cut: what its end looks like, and how many calls there are.
-fn measure(site: &Site<'_>) -> Result<(BTreeMap<Phase, State>, BTreeMap<Phase, usize>), Error> {
-    let nothing = State::of(&site.host)?;
-    let (mut rest, mut calls) = (BTreeMap::new(), BTreeMap::new());
-    for phase in Phase::ALL {
-        site.wrappers.arm(0, Side::Before, Then::Pass)?;
-        site.go(phase)?.ok();
-        site.wrappers.disarm()?;
-        let made = site.wrappers.calls()?;
-        if number("PROVISION_CUT_CALLS").is_some() {
-            say(&format!("{phase:?}\n{}", made.join("\n")));
+/// The ways without a cut.
+struct Measured {
+    /// What their ends look like.
+    rest: BTreeMap<Phase, State>,
+    /// How many calls there are.
+    calls: BTreeMap<Phase, usize>,
+}
+
+impl Measured {
+    /// Goes each way once.
+    fn of(site: &Site<'_>) -> Result<Self, Error> {
+        let nothing = State::of(&site.host)?;
+        let (mut rest, mut calls) = (BTreeMap::new(), BTreeMap::new());
+        for phase in Phase::ALL {
+            site.wrappers.arm(0, Side::Before, Then::Pass)?;
+            site.go(phase)?.ok();
+            site.wrappers.disarm()?;
+            let made = site.wrappers.calls()?;
+            if number("PROVISION_CUT_CALLS").is_some() {
+                say(&format!("{phase:?}\n{}", made.join("\n")));
+            }
+            calls.insert(phase, made.len());
+            let state = State::of(&site.host)?;
+            assert_eq!(state.unlike(&state), [""; 0], "after {phase:?}, without a cut");
+            rest.insert(phase, state);
         }
-        calls.insert(phase, made.len());
-        let state = State::of(&site.host)?;
-        assert_eq!(state.unlike(&state), [""; 0], "after {phase:?}, without a cut");
-        rest.insert(phase, state);
+        let end = rest.get(&Phase::Destroy).unwrap_or(&nothing);
+        assert_eq!(end.unlike(&nothing), [""; 0], "after the destroy, without a cut");
+        Ok(Self { rest, calls })
     }
-    let end = rest.get(&Phase::Destroy).unwrap_or(&nothing);
-    assert_eq!(end.unlike(&nothing), [""; 0], "after the destroy, without a cut");
-    Ok((rest, calls))
 }
 
 /// What has been seen.
@@ -149,12 +159,12 @@ fn made(site: &mut Site<'_>, mut cut: Cut, rest: &BTreeMap<Phase, State>, book: 
                 book.random += usize::from(cut.random.is_some());
                 book.boundaries.insert((cut.phase, cut.boundary()));
                 for failure in &outcome.failures {
-                    book.failures.push(format!("{cut} ({})\n    {failure}", outcome.call.as_deref().unwrap_or("-")));
+                    book.fail(format!("{cut} ({})\n    {failure}", outcome.call.as_deref().unwrap_or("-")));
                 }
                 return outcome.failures.is_empty();
             }
             Err(error) => {
-                book.failures.push(format!("{cut}\n    {error}"));
+                book.fail(format!("{cut}\n    {error}"));
                 return false;
             }
         }
@@ -164,11 +174,14 @@ fn made(site: &mut Site<'_>, mut cut: Cut, rest: &BTreeMap<Phase, State>, book: 
 }
 
 impl Book {
+    /// Told at once: a run takes minutes.
+    fn fail(&mut self, failure: String) {
+        say(&failure);
+        self.failures.push(failure);
+    }
+
     fn close(self, seed: u64, calls: &BTreeMap<Phase, usize>) {
         let Self { cuts, ways, rollbacks, random, boundaries, failures } = self;
-        for failure in &failures {
-            say(failure);
-        }
         let covered = |phase| boundaries.iter().filter(|(of, _)| *of == phase).count();
         let places: Vec<String> =
             calls.iter().map(|(phase, calls)| format!("{phase:?} {} of {}", covered(*phase), calls + 1)).collect();

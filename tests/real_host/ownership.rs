@@ -68,7 +68,7 @@ fn what_leaves_the_plan_leaves_the_host_and_what_is_renamed_is_left_alone() -> R
     assert_eq!(there(&host, &gone)?, [""; 0], "still there");
     assert_eq!(
         host.sh("systemctl show -P ActiveState,LoadState owned-leaves box")?.ok()?.replace('\n', " "),
-        "inactive not-found  inactive not-found"
+        "not-found inactive  not-found inactive"
     );
     assert_eq!(host.sh("podman ps --all --quiet")?.ok()?, "");
     for layer in ["", "--permanent"] {

@@ -190,8 +190,16 @@ fn ended_in_order(cut: &Cut, ran: &Ran) -> Vec<String> {
 /// What a run says of its end, without all that it was going to do.
 fn words(ran: &Ran) -> String {
     let json: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
-    let well = |result: &&Value| matches!(result["outcome"].as_str(), Some("unchanged" | "changed" | "answered"));
+    let outcome = |result: &Value| result.get("outcome").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let well =
+        |result: &&Value| matches!(outcome(result).as_str(), "unchanged" | "changed" | "answered" | "not_needed");
     let results = json.pointer("/hosts/0/results").and_then(Value::as_array).into_iter().flatten();
     let bad: Vec<String> = results.filter(|result| !well(result)).map(ToString::to_string).collect();
-    format!("exit code {:?}: {}\n{}\n{}", ran.code, json["errors"], bad.join("\n"), ran.stderr)
+    format!(
+        "exit code {:?}: {}\n{}\n{}",
+        ran.code,
+        json.get("errors").unwrap_or(&Value::Null),
+        bad.join("\n"),
+        ran.stderr
+    )
 }

@@ -20,6 +20,7 @@ const LEFT: &[(&str, &str)] = &[
     ("/root/.local", "podman's, made when it first runs"),
     ("/root/.cache", "podman's, made when it first runs"),
     ("/var/cache/containers", "podman's, made when it first runs"),
+    ("/var/log/firewalld", "a log"),
     ("/run/haproxy", "haproxy's own, made each time it is started"),
     ("/etc/firewalld/zones", "firewalld writes a zone down when it is first changed; its ports are looked at"),
 ];
@@ -28,6 +29,7 @@ const LEFT: &[(&str, &str)] = &[
 const LEFT_UNITS: &[(&str, &str)] = &[
     ("var-lib-containers-", "where podman mounts its store"),
     ("run-netns", "where names of network namespaces are mounted, once there was one"),
+    ("netavark-dhcp-proxy.", "podman's; it ends by itself when nobody has used it for a while"),
     ("sys-", "network devices come and go as the kernel likes"),
 ];
 
