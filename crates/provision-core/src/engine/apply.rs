@@ -25,7 +25,10 @@ pub async fn apply(changes: Changes, connection: &dyn Connection, events: Events
     let work = prepare(&changes, &mut materials)?;
     let mut run = Run::new(&changes, &materials, events);
     let parts = parts(&changes, &work);
-    run.journalled = changes.removals.iter().any(|removal| !removal.steps.is_empty()) || work.iter().any(mutates);
+    // A rollback is the host's business to the end, even where nothing is left of what it takes back.
+    let rolls_back = matches!(changes.verb, Verb::Rollback(_));
+    run.journalled =
+        rolls_back || changes.removals.iter().any(|removal| !removal.steps.is_empty()) || work.iter().any(mutates);
     for part in parts {
         match part {
             Part::Batch(members) => run.batch(&members, &work, connection).await?,

@@ -12,7 +12,7 @@ use super::removal::{Removal, Takeback};
 use crate::address::Address;
 use crate::change::{Action, Cause, Change, Moved, Signal};
 use crate::graph::Graph;
-use crate::ledger::{Ended, Ledger, Memory};
+use crate::ledger::{Ended, Ledger, LedgerFound, Memory};
 use crate::object::Record;
 use crate::plan::host::Host;
 use crate::plan::ownership::OnFailure;
@@ -267,12 +267,18 @@ impl Changes {
         }
     }
 
-    /// Whether the host's memory is to be brought up to date although nothing else changes: its ledger says something else,
-    /// or an apply was cut and has left its lock or no result.
+    /// Whether the host's memory is to be brought up to date although nothing else changes: its ledger says something else, an
+    /// apply was cut and has left its lock or no result, or all that there was has been taken back.
     pub(super) fn is_to_be_noted(&self) -> bool {
-        let cut = self.memory.last.as_ref().is_some_and(|last| last.result == Ended::Cut);
-        let leaving = self.removals.iter().any(|removal| !removal.steps.is_empty());
-        self.verb == Verb::Apply && (self.ownership.stale || cut || self.memory.lock.is_some() || leaving)
+        let Memory { ledger, last, lock, touched, .. } = &self.memory;
+        match self.verb {
+            Verb::Apply => {
+                let cut = last.as_ref().is_some_and(|last| last.result == Ended::Cut);
+                self.ownership.stale || cut || lock.is_some()
+            }
+            Verb::Destroy => *ledger != LedgerFound::Absent || last.is_some() || lock.is_some() || *touched,
+            Verb::Rollback(_) => false,
+        }
     }
 }
 

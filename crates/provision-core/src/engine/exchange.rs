@@ -102,7 +102,7 @@ impl<'a> Run<'a> {
         connection: &dyn Connection,
     ) -> Result<(), EngineError> {
         let members = self.possible(members);
-        if members.is_empty() {
+        if members.is_empty() && !matches!(self.changes.verb, Verb::Rollback(_)) {
             return Ok(());
         }
         let mut batch = self.make_batch(&members, work);
@@ -274,7 +274,8 @@ impl<'a> Run<'a> {
     pub(super) async fn note(&mut self, connection: &dyn Connection) -> Result<(), EngineError> {
         let stamp = Some(self.changes.memory.stamp());
         let ledger = self.changes.ownership.stale.then(|| blob(&self.changes.ledger));
-        let refusal = self.say(Purpose::End { stamp, result: Ended::Done, ledger, vanish: false }, connection).await;
+        let vanish = self.changes.verb == Verb::Destroy;
+        let refusal = self.say(Purpose::End { stamp, result: Ended::Done, ledger, vanish }, connection).await;
         refusal.map_or(Ok(()), |refusal| Err(self.refused(refusal)))
     }
 

@@ -133,7 +133,7 @@ pub(super) fn parts(changes: &Changes, work: &[Work]) -> Vec<Part> {
     members.extend(resumed.map(|(at, _)| Member::Resumed(at)));
     if let Verb::Rollback(_) = changes.verb {
         // Whole or not at all: the host ends it with the same exchange.
-        return if members.is_empty() { Vec::new() } else { vec![Part::Batch(members)] };
+        return vec![Part::Batch(members)];
     }
     let wanted = work.iter().enumerate().filter(|(_, work)| !matches!(work, Work::Nothing));
     members.extend(wanted.map(|(at, _)| Member::Resource(at)));

@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use super::{Arm, Batch, Keep, Purpose};
 use crate::blob::Blob;
+use crate::ledger::Ended;
 use crate::shell::{quote, words};
 
 #[cfg(test)]
@@ -64,7 +65,8 @@ uproot() { # what this apply was the first to touch is as if it had never been t
   done 2>/dev/null
   [ $# = 0 ] || rm -f -- "$@"
 }
-sweep() { # what an apply that was cut has left half made
+sweep() { # what the newest apply has left half made, where it did not come to a good end
+  if [ $result = done ]; then return 0; fi
   while read -r f; do
     IFS= read -r line <"$state/history/$last/$f" || continue
     line=${line#* * * }
@@ -161,7 +163,7 @@ pub(super) fn write_opening(script: &mut String, batch: &Batch) -> std::fmt::Res
                 &format!("{applies} {bytes}"),
             ]);
             writeln!(script, "enter {} next || return\ndrops=1", quote(stamp))?;
-            writeln!(script, "if [ $result = cut ]; then sweep; fi\n{call} || return\nnotes\nbegun || return")?;
+            writeln!(script, "sweep\n{call} || return\nnotes\nbegun || return")?;
             write_arming(script, batch)?;
         }
         Purpose::Watch => {}
@@ -173,14 +175,13 @@ pub(super) fn write_opening(script: &mut String, batch: &Batch) -> std::fmt::Res
         }
         Purpose::Rollback { stamp, number } => {
             writeln!(script, "enter {} last || return", quote(stamp))?;
-            writeln!(
-                script,
-                "into=$state/history/{number}\nif [ $result = cut ]; then sweep; fi\nrm -f -- \"$into/result\""
-            )?;
+            writeln!(script, "into=$state/history/{number}\nsweep\nrm -f -- \"$into/result\"")?;
         }
         Purpose::End { stamp: Some(stamp), .. } => {
-            writeln!(script, "enter {} last || return\nif [ $result = cut ]; then sweep; fi", quote(stamp))?;
+            writeln!(script, "enter {} last || return\nsweep", quote(stamp))?;
         }
+        // A step that was killed has not cleaned up behind itself.
+        Purpose::End { stamp: None, result: Ended::Failed, .. } => writeln!(script, "enter - same || return\nsweep")?,
         Purpose::End { stamp: None, .. } => writeln!(script, "enter - same || return")?,
     }
     writeln!(script, "say begin $apply")

@@ -168,9 +168,10 @@ start() {
 }
 answers() { # limit pause statuses needle curl-arguments
   command -v curl >/dev/null 2>&1 || { echo "curl is not installed on the host"; return 127; }
-  l=$1; w=$2; s=$3; b=$4; shift 4; t=$(date +%s)
+  # By the time since the boot: the clock may be set on the way.
+  l=$1; w=$2; s=$3; b=$4; shift 4; clock; t=$clock
   while :; do
-    m=$((l + t - $(date +%s))); [ $m -le 10 ] || m=10; [ $m -ge 2 ] || m=2
+    clock; m=$((l + t - clock)); [ $m -le 10 ] || m=10; [ $m -ge 2 ] || m=2
     r=$(curl -q --silent --show-error --globoff --noproxy '*' --proto =http,https --http1.1 --max-time $m \
       --max-filesize 1048576 --write-out '\n%{http_code}' "$@" </dev/null 2>&1); c=$?
     h=${r##*
@@ -186,7 +187,7 @@ answers() { # limit pause statuses needle curl-arguments
         *) e="status $h instead of $s" ;;
       esac
     fi
-    [ $(($(date +%s) + w - t)) -lt "$l" ] || break
+    clock; [ $((clock + w - t)) -lt "$l" ] || break
     sleep "$w"
   done
   printf 'gave up after %ss: %s\n' "$l" "$e"
