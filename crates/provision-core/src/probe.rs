@@ -9,10 +9,12 @@ use crate::attribute::{Account, Mode};
 use crate::ledger::{Applied, Memory, Records, Scope};
 use crate::path::AbsPath;
 
+mod memory;
 pub(crate) mod reply;
 #[cfg(test)]
 mod runtime_tests;
 pub(crate) mod script;
+mod store;
 #[cfg(test)]
 mod tests;
 

@@ -190,6 +190,7 @@ impl<'a> Run<'a> {
         if families.is_empty() {
             return Ok(());
         }
+        tokio::time::sleep(guard::settling(self.changes.host.confirm)).await;
         let mut missing = Vec::new();
         let look_for = async {
             loop {

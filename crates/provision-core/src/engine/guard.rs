@@ -146,6 +146,13 @@ pub(super) async fn look(connection: &dyn Connection, before: &BTreeSet<&'static
 
 /// How long after the host should have helped itself it is still looked for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait before the first look: a service that reloads upon a signal, such as firewalld, has not done so yet when
+/// systemctl(1) comes back. A quarter of the time that the host waits, and at most this.
+pub(super) fn settling(confirm: Duration) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(5);
+    (confirm / 4).min(LONGEST)
+}
+
 /// Between two looks.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 

@@ -140,9 +140,9 @@ impl Resource for Firewall {
         every(ports).into_iter().map(object).collect()
     }
 
-    /// Several of one name: each port is open or not by itself.
     fn wanted(&self) -> Vec<(&'static str, Shown)> {
-        every(&self.ports).into_iter().map(|(layer, port)| (name(layer), open(port))).collect()
+        let all = listed(&self.ports);
+        LAYERS.into_iter().map(|layer| (name(layer), all.clone())).filter(|(_, all)| *all != Shown::Absent).collect()
     }
 
     fn wants(&self) -> Vec<Want> {
@@ -164,16 +164,19 @@ impl Resource for Firewall {
         match asked {
             ZoneState::Present(found) => {
                 let mut change = Change::new(Action::Update);
-                for (layer, port) in closed(ports, found) {
-                    change.differs(name(layer), format!("{port} closed"), open(port));
+                let closed = closed(ports, found);
+                for layer in LAYERS {
+                    // One attribute a layer, so that what it was when it was last applied can be told.
+                    let open = ports.iter().filter(|port| !closed.contains(&(layer, *port)));
+                    change.compare(name(layer), listed(open), listed(ports));
                 }
                 Ok(if change.attributes.is_empty() { Change::none() } else { change.signals(Signal::None) })
             }
             // It comes with this very apply, and nobody knows yet what it has open.
             ZoneState::Stopped if starts(context) => {
                 let mut change = Change::new(Action::Update);
-                for (layer, port) in every(ports) {
-                    change.differs(name(layer), Shown::Unknown, open(port));
+                for layer in LAYERS {
+                    change.differs(name(layer), Shown::Unknown, listed(ports));
                 }
                 change.reasons.push("firewalld starts before".to_owned());
                 Ok(change)
@@ -204,8 +207,10 @@ impl Resource for Firewall {
     }
 }
 
-fn open(port: &PortRange) -> Shown {
-    Shown::Text(format!("{port} open"))
+/// Ports as a change shows them.
+fn listed<'a>(ports: impl IntoIterator<Item = &'a PortRange>) -> Shown {
+    let ports: Vec<String> = ports.into_iter().map(ToString::to_string).collect();
+    if ports.is_empty() { Shown::Absent } else { Shown::Text(ports.join(", ")) }
 }
 
 /// Whether firewalld is started by something upstream.
@@ -214,8 +219,10 @@ fn starts(context: &Context<'_>) -> bool {
 }
 
 /// The permanent configuration first: when the running one fails, a reload mends it, never the other way round.
+const LAYERS: [Layer; 2] = [Layer::Permanent, Layer::Running];
+
 fn every(ports: &[PortRange]) -> Vec<(Layer, &PortRange)> {
-    ports.iter().flat_map(|port| [(Layer::Permanent, port), (Layer::Running, port)]).collect()
+    ports.iter().flat_map(|port| LAYERS.map(|layer| (layer, port))).collect()
 }
 
 fn closed<'a>(ports: &'a [PortRange], found: &ZonePorts) -> Vec<(Layer, &'a PortRange)> {
@@ -271,7 +278,7 @@ mod tests {
     #[test]
     fn a_closed_port_is_opened_now_and_for_good() {
         case("firewall", PORT)
-            .updates("permanent: 8443/tcp closed -> 8443/tcp open, running: 8443/tcp closed -> 8443/tcp open")
+            .updates("permanent: (absent) -> 8443/tcp, running: (absent) -> 8443/tcp")
             .steps("open 8443/tcp in the permanent firewall; open 8443/tcp in the running firewall")
             .mended();
     }
@@ -280,7 +287,16 @@ mod tests {
     fn a_port_that_is_open_in_one_of_the_two_is_opened_in_the_other() {
         case("firewall", PORT)
             .given(|host| host.zones = Some([zone("public", &["8443/tcp", "22/tcp"], &["22/tcp"])].into()))
-            .updates("permanent: 8443/tcp closed -> 8443/tcp open")
+            .updates("permanent: (absent) -> 8443/tcp")
+            .mended();
+    }
+
+    #[test]
+    fn what_is_open_of_several_is_shown_beside_what_is_to_be() {
+        case("firewall", "ports = ['8443/tcp', '22/tcp']")
+            .given(|host| host.zones = Some([zone("public", &["22/tcp", "9/udp"], &["22/tcp", "8443/tcp"])].into()))
+            .updates("running: 22/tcp -> 8443/tcp, 22/tcp")
+            .steps("open 8443/tcp in the running firewall")
             .mended();
     }
 

@@ -10,6 +10,9 @@ use super::{Arm, Batch, Keep, Purpose};
 use crate::blob::Blob;
 use crate::shell::{quote, words};
 
+#[cfg(test)]
+mod tests;
+
 pub(super) const JOURNAL: &str = r#"
 take() { # length digest file: what comes next on standard input
   fresh "$3" && keep "$1" "$3" || return
@@ -47,6 +50,8 @@ went_on() { # what was noted in an apply that has begun is on disk
   noted=; copies=; roots=
 }
 ledger_back() {
+  # rename(2) does nothing between two names of one file, and mv fails.
+  if [ "$into/ledger" -ef "$state/ledger" ]; then return 0; fi
   if [ -e "$into/ledger" ]; then same "$into/ledger" "$state/ledger.new" && mv -f -- "$state/ledger.new" "$state/ledger"
   else rm -f -- "$state/ledger"; fi
 }

@@ -6,6 +6,9 @@
 //! under flock(1) on `mutex`, which is let go of before anything else runs; only the first line is renewed without it, in
 //! place, by the holder.
 
+#[cfg(test)]
+mod tests;
+
 /// Looks at the lock, and writes nothing.
 pub(crate) const LOOK: &str = r#"
 proc() { # pid: what stat, proc(5), has of it; 1 when there is no such process, or only what is left of one

@@ -13,6 +13,9 @@ use crate::object::Object;
 use crate::path::AbsPath;
 use crate::shell::words;
 
+#[cfg(test)]
+mod tests;
+
 /// Most objects in one list of arguments.
 const AT_ONCE: usize = 200;
 
@@ -150,7 +153,7 @@ image_was() { # name
   command -v podman >/dev/null 2>&1 || { echo absent; return; }
   if o=$(podman image inspect --format '{{.Id}}' -- "$1" </dev/null 2>&1); then echo "image:${o#sha256:}"; return; fi
   podman image exists -- "$1" </dev/null; c=$?
-  case $c in 1) echo absent ;; *) printf '%s\n' "$o"; return 1 ;; esac
+  case $c in 1) echo absent ;; 0) printf '%s\n' "$o"; return 1 ;; *) return $c ;; esac
 }
 port_was() { # layer zone port protocol
   r=; zoned "${2#-}" || return

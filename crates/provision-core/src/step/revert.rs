@@ -8,6 +8,9 @@ use super::{Data, Revert, Step};
 use crate::object::Object;
 use crate::shell::words;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) const REVERT: &str = r#"
 revert() { # directory key keep|delete limit
   record=$state/$1/$2

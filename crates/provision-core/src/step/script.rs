@@ -246,7 +246,7 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
         note::write(script, batch)?;
     }
     for (index, task) in batch.tasks.iter().enumerate() {
-        writeln!(script, "task_{index}() {{")?;
+        writeln!(script, "task_{index}() {{\n:")?;
         for (at, step) in task.steps.iter().enumerate() {
             let (limit, bytes) = (limit(step, batch).as_secs(), step.blob().map_or(0, Blob::length));
             writeln!(script, "at={at}; renew {limit} {bytes}; {} || return", command(step, batch))?;

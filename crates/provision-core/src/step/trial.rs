@@ -5,10 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::reply::BatchReply;
-use super::{Batch, Journal, Keep, Purpose, Task, reply, script};
+use super::{Batch, Data, Journal, Keep, Outcome, Ownership, Purpose, Revert, Step, Task, reply, script};
+use crate::address::Address;
+use crate::attribute::Mode;
 use crate::blob::Blob;
-use crate::ledger::Ended;
+use crate::ledger::{Ended, Scope};
+use crate::object::{Object, Record, Was};
+use crate::path::AbsPath;
 use crate::shell::trial::run;
+use crate::shell::{Become, bootstrap};
 
 pub(super) const NONCE: &str = "n0nce";
 pub(super) const LEDGER: &[u8] = b"{\"format\": 1, \"plan\": \"test\", \"resources\": []}\n";
@@ -44,6 +49,10 @@ pub(super) fn end(result: Ended) -> Purpose {
     Purpose::End { stamp: None, result, ledger: None, vanish: false }
 }
 
+pub(super) fn rollback(home: &Path, number: u32) -> Purpose {
+    Purpose::Rollback { stamp: stamp(home), number }
+}
+
 pub(super) fn batch(purpose: Purpose, tasks: Vec<Task>) -> Batch {
     let journal = Journal {
         purpose,
@@ -69,11 +78,91 @@ pub(super) fn input(batch: &Batch) -> Vec<u8> {
     batch.blobs().flat_map(|blob| blob.bytes().unwrap().to_vec()).collect()
 }
 
+/// Sends a program as a connection does, on standard input: it may be longer than an argument.
+pub(super) fn exchange(shell: &[&str], program: &str, input: &[u8]) -> Vec<u8> {
+    let line = bootstrap(program, Become::No).replace("/bin/sh", &shell.join(" "));
+    run(shell, &["-c", &line], &[program.as_bytes(), input].concat())
+}
+
 pub(super) fn attempt(shell: &[&str], home: &Path, batch: &Batch) -> BatchReply {
     attempt_with(shell, home, batch, &input(batch))
 }
 
 pub(super) fn attempt_with(shell: &[&str], home: &Path, batch: &Batch, input: &[u8]) -> BatchReply {
-    let reply = run(shell, &["-c", &program(home, batch)], input);
+    let reply = exchange(shell, &program(home, batch), input);
     reply::read(batch, &reply, NONCE).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&reply)))
+}
+
+pub(super) fn task(name: &str, steps: Vec<Step>) -> Task {
+    let address = Address::new("file", name).unwrap();
+    Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false }
+}
+
+pub(super) fn put(path: &Path, content: &[u8]) -> Step {
+    Step::PutFile {
+        path: abs(path),
+        content: Blob::from_bytes(content.to_vec()),
+        mode: Mode::new(0o644),
+        ownership: Ownership::default(),
+        validate: Vec::new(),
+    }
+}
+
+pub(super) fn revert(object: &Object, scope: Scope, data: Data) -> Step {
+    Step::Revert(Revert { object: object.clone(), scope, data })
+}
+
+pub(super) fn abs(path: &Path) -> AbsPath {
+    path.to_str().unwrap().parse().unwrap()
+}
+
+pub(super) fn object(path: &Path) -> Object {
+    Object::Path(abs(path))
+}
+
+pub(super) fn done(output: &str) -> Outcome {
+    Outcome::Done { output: output.to_owned() }
+}
+
+/// The records of a scope, read from the files, in order; of the origin by key.
+pub(super) fn records(home: &Path, scope: Scope) -> Vec<String> {
+    let directory = state(home).join(scope.directory());
+    let keys: Vec<String> = match scope {
+        Scope::Apply(_) => {
+            fs::read_to_string(directory.join("order")).unwrap_or_default().lines().map(str::to_owned).collect()
+        }
+        Scope::Origin => {
+            let names = fs::read_dir(&directory).into_iter().flatten().flatten();
+            let mut keys: Vec<String> = names.map(|name| name.file_name().into_string().unwrap()).collect();
+            keys.retain(|key| !key.ends_with(".was"));
+            keys.sort();
+            keys
+        }
+    };
+    let line = |key: &String| fs::read_to_string(directory.join(key)).unwrap().lines().next().unwrap().to_owned();
+    keys.iter().map(line).collect()
+}
+
+/// What a record says that an object was.
+pub(super) fn was(home: &Path, scope: Scope, object: &Object) -> Option<Was> {
+    let line = fs::read_to_string(state(home).join(scope.directory()).join(object.key())).ok()?;
+    let record: Record = line.lines().next()?.parse().unwrap();
+    assert_eq!(record.object, *object);
+    Some(record.was)
+}
+
+/// Everything below a directory: names, sorts, modes, owners, targets of links and contents.
+pub(super) fn tree(directory: &Path) -> String {
+    let text =
+        "cd \"$0\" && find . -printf '%p %y %m %U:%G %l\\n' | sort && find . -type f -exec sha256sum {} + | sort -k 2";
+    String::from_utf8(run(&["sh"], &["-c", text, directory.to_str().unwrap()], b"")).unwrap()
+}
+
+/// Does tasks as an apply of its own, and ends it as done.
+pub(super) fn apply(shell: &[&str], home: &Path, tasks: Vec<Task>) -> BatchReply {
+    // This process is the parent of all shells, and so the connection that they are of.
+    let reply = attempt(shell, home, &batch(begin(&stamp(home)), tasks));
+    assert_eq!(reply.refused, None);
+    assert_eq!(attempt(shell, home, &batch(end(Ended::Done), Vec::new())).refused, None);
+    reply
 }

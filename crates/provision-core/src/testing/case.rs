@@ -318,6 +318,9 @@ fn wants_what_it_shows(kind: &Kind, changes: &Changes) {
     for (at, (address, change)) in changes.iter().enumerate() {
         let (Ok(change), Some(vertex)) = (change, changes.graph().vertex(at)) else { continue };
         let wanted = vertex.resource.wanted();
+        let names: BTreeSet<&str> = wanted.iter().map(|(name, _)| *name).collect();
+        // The ledger has one value under each name.
+        assert_eq!(names.len(), wanted.len(), "{}: {address} wants something twice: {wanted:?}", kind.name);
         for (name, shown) in &wanted {
             let known = !matches!(shown, Shown::Absent | Shown::Unknown);
             assert!(known, "{}: {address} wants {name} to be {shown:?}", kind.name);

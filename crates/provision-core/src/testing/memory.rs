@@ -298,15 +298,20 @@ impl State {
         let Batch { plan, journal, .. } = batch;
         let done = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done { .. } | Outcome::NotNeeded));
         match &journal.purpose {
-            Purpose::Rollback { number, .. } if done => self.take_back(plan, *number),
-            Purpose::Begin { .. } | Purpose::Continue | Purpose::Rollback { .. } | Purpose::Watch | Purpose::Disarm => {
+            Purpose::Rollback { number, .. } => {
+                if done {
+                    self.take_back(plan, *number);
+                }
+                self.release(plan);
             }
+            Purpose::Begin { .. } | Purpose::Continue | Purpose::Watch | Purpose::Disarm => {}
             Purpose::End { result, ledger, vanish, .. } => {
                 let known = self.plans.entry(plan.clone()).or_default();
                 if let Some(ledger) = ledger {
                     known.ledger = Some(bytes(ledger)?);
                 }
-                if let Some(mut last) = known.applies.last_entry() {
+                // A cut is told by there being no word.
+                if let Some(mut last) = known.applies.last_entry().filter(|_| *result != Ended::Cut) {
                     last.get_mut().result.get_or_insert(*result);
                 }
                 known.prune();
@@ -330,7 +335,6 @@ impl State {
             self.owed = past.owed.clone();
             past.result = Some(Ended::RolledBack);
         }
-        self.release(plan);
     }
 
     /// The connection goes away: whoever finds the locks sees that nobody is there any more.

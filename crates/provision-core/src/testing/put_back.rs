@@ -7,7 +7,7 @@ use crate::attribute::{Account, Mode};
 use crate::ledger::Scope;
 use crate::object::{Object, Was};
 use crate::path::AbsPath;
-use crate::probe::{Entry, Owner, Sort};
+use crate::probe::{Entry, Owner, Sort, UnitState};
 use crate::step::{Data, Layer, Ownership, Revert, UnitAction};
 
 /// What became of an object.
@@ -42,17 +42,18 @@ impl State {
             Object::Image(name) => return self.put_back_image(name, was, data),
             Object::Port { layer, zone, port } => self.put_back_port(*layer, zone.as_deref(), port, was)?,
             Object::Volume { name, unit } => {
-                if *was == Was::Present || !self.volumes.contains(name) {
+                if *was != Was::Absent {
                     return Ok(Taken::Back);
                 }
-                if data == Data::Keep {
-                    return Ok(Taken::Kept("it is data"));
+                if data == Data::Keep && self.volumes.contains(name) {
+                    return Ok(Taken::Kept("a volume is data, which is kept"));
                 }
+                // Its unit is up for as long as it has made it.
                 self.stop(unit)?;
                 self.volumes.remove(name);
             }
             Object::Network { name, unit } => {
-                if *was == Was::Absent && self.networks.contains(name) {
+                if *was == Was::Absent {
                     self.stop(unit)?;
                     self.networks.remove(name);
                 }
@@ -62,33 +63,44 @@ impl State {
     }
 
     fn put_back_path(&mut self, path: &AbsPath, noted: &Noted, data: Data) -> Result<Taken, String> {
-        let now = self.entries.get(path).map(|(entry, _)| entry.sort.clone());
-        match (&noted.record.was, now) {
-            (Was::Absent, None) => {}
-            (Was::Absent, Some(Sort::Directory)) => {
-                if data == Data::Keep && !self.names_in(path).is_empty() {
-                    return Ok(Taken::Kept("the directory is not empty"));
-                }
-                let below: Vec<AbsPath> = self.entries.keys().filter(|found| found.is_within(path)).cloned().collect();
-                below.iter().for_each(|path| self.remove(path));
-            }
-            (Was::Absent, Some(_)) => self.remove(path),
-            (Was::Directory { mode, user, group }, None | Some(Sort::Directory)) => {
+        let is_directory = |entry: &Entry| entry.sort == Sort::Directory;
+        let is_now = self.entries.get(path).is_some_and(|(entry, _)| is_directory(entry));
+        match &noted.record.was {
+            Was::Absent => return Ok(self.clear(path, data)),
+            Was::Directory { mode, user, group } => {
                 self.require_directory(path)?;
+                if !is_now {
+                    self.clear(path, data);
+                }
                 self.put_directory_back(path, *mode, (*user, *group), noted.copy.as_ref());
             }
-            (Was::File { .. } | Was::Link, None | Some(Sort::File | Sort::Link(_))) => {
+            Was::File { .. } | Was::Link => {
                 self.require_directory(path)?;
+                if is_now && matches!(self.clear(path, data), Taken::Kept(_)) {
+                    return Err(format!(
+                        "{path} is now a directory that is not empty: what was there before cannot be put back"
+                    ));
+                }
                 let (entry, content) = noted.copy.clone().ok_or_else(|| format!("there is no copy of {path}"))?;
                 self.note_unit(path, &content);
                 self.reload |= is_read_by_systemd(path);
                 self.entries.insert(path.clone(), (entry, content));
             }
-            (Was::Other, _) => return Err(format!("what was at {path} cannot be put back: it was no file")),
-            (was, Some(sort)) => return Err(format!("{path} is a {} now, and was {was}", sort.name())),
-            (was, None) => return Err(format!("{was} is nothing that stands at a path")),
+            Was::Other | Was::Present | Was::Unit { .. } | Was::Image(_) => {
+                return Err(format!("{path} was neither a file nor a directory nor a link: it cannot be put back"));
+            }
         }
         Ok(Taken::Back)
+    }
+
+    /// Removes whatever stands at a path, but for a directory that is not empty, unless all in it is to go.
+    fn clear(&mut self, path: &AbsPath, data: Data) -> Taken {
+        let below: Vec<AbsPath> = self.entries.keys().filter(|found| found.is_within(path)).cloned().collect();
+        if data == Data::Keep && below.len() > 1 {
+            return Taken::Kept("it is a directory that is not empty");
+        }
+        below.iter().for_each(|path| self.remove(path));
+        Taken::Back
     }
 
     fn put_directory_back(
@@ -123,6 +135,9 @@ impl State {
         let Was::Unit { active, file } = was else { return Err(format!("{was} is not what a unit can be")) };
         if !is_up(active) {
             self.stop(name)?;
+            if active != "failed" && self.units.get(name).is_some_and(|unit| unit.active == "failed") {
+                self.act(name, UnitAction::ResetFailed)?;
+            }
         }
         if file != "enabled" && self.units.get(name).is_some_and(|unit| unit.file == "enabled") {
             self.act(name, UnitAction::Disable)?;
@@ -131,7 +146,7 @@ impl State {
     }
 
     fn stop(&mut self, name: &str) -> Result<(), String> {
-        if self.units.get(name).is_some_and(|unit| is_up(&unit.active)) {
+        if self.units.get(name).is_some_and(UnitState::is_up) {
             self.act(name, UnitAction::Stop)?;
         }
         Ok(())
@@ -146,7 +161,7 @@ impl State {
             return Ok(Taken::Back);
         }
         if data == Data::Keep {
-            return Ok(Taken::Kept("it is data"));
+            return Ok(Taken::Kept("an image is data, which is kept"));
         }
         // podman removes an image with its last name.
         self.images.retain_mut(|image| {
@@ -158,6 +173,10 @@ impl State {
     }
 
     fn put_back_port(&mut self, layer: Layer, zone: Option<&str>, port: &str, was: &Was) -> Result<(), String> {
+        // What is in force goes with the firewall that is.
+        if self.zones.is_none() && layer == Layer::Running && *was == Was::Absent {
+            return Ok(());
+        }
         let zones = self.zones.as_mut().ok_or("firewalld does not run")?;
         let zone = zones.get_mut(zone.unwrap_or("public")).ok_or("no such zone")?;
         let list = match layer {
@@ -173,7 +192,7 @@ impl State {
     }
 }
 
-/// Whether a unit of this `ActiveState` runs or is about to.
+/// Whether a unit of this `ActiveState` ran, or was about to: it is started again by a step of its own.
 fn is_up(active: &str) -> bool {
-    matches!(active, "active" | "activating" | "reloading")
+    matches!(active, "active" | "activating" | "reloading" | "refreshing")
 }

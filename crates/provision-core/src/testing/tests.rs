@@ -241,9 +241,9 @@ fn data_stays_unless_it_is_to_go_and_keeps_its_record() {
     assert_eq!(
         said,
         [
-            r#"Done { output: "kept image localhost/a:1: it is data" }"#,
-            r#"Done { output: "kept path /srv/made: the directory is not empty" }"#,
-            r#"Done { output: "kept volume v v-volume.service: it is data" }"#,
+            r#"Done { output: "kept image localhost/a:1: an image is data, which is kept" }"#,
+            r#"Done { output: "kept path /srv/made: it is a directory that is not empty" }"#,
+            r#"Done { output: "kept volume v v-volume.service: a volume is data, which is kept" }"#,
         ]
     );
     assert_eq!(records(&host, Scope::Origin).len(), 3);
