@@ -43,6 +43,9 @@ fn quickstart_does_its_job_and_the_second_time_nothing() {
     assert!(said.starts_with("nothing to change: 10 resources are as the plan wants them\n"), "{said}");
     let (_, code) = provision(folder.path(), &["diff", "--exit-code"]);
     assert_eq!(code, Some(0));
+    let (said, code) = provision(folder.path(), &["destroy", "--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "something is left: {said}");
 }
 
 #[test]

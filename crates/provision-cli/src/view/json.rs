@@ -154,7 +154,8 @@ pub fn of_host(changes: &Changes) -> Map<String, Value> {
     host.insert("moves".to_owned(), moves.collect());
     host.insert("kept".to_owned(), changes.kept().map(|(address, why)| kept_one(address, why)).collect());
     let memory = changes.memory();
-    if let Some(last) = memory.last.as_ref().filter(|last| last.result == Ended::Cut) {
+    let is_alive = memory.lock.as_ref().is_some_and(|lock| lock.alive);
+    if let Some(last) = memory.last.as_ref().filter(|last| last.result == Ended::Cut && !is_alive) {
         host.insert("cut".to_owned(), status::applied(last));
     }
     host
