@@ -115,6 +115,29 @@ async fn no_secret_is_in_it_nor_a_digest_of_one() {
     assert_eq!(moved(&seal, &host).await, ["file.password (path /srv/d/password) is not as it was on the host"]);
 }
 
+#[tokio::test]
+async fn a_certificate_has_the_dates_that_were_shown_however_late_it_is_made() {
+    let host = FakeHost::new();
+    let text = "name = \"sealed\"\n[directory.d]\npath = \"/srv/d\"\n\
+        [certificate_authority.a]\ndirectory = \"/srv/d\"\ncommon_name = \"A\"\nlifetime = \"30d\"\n";
+    let plan =
+        Plan::parse(Source { name: String::new(), text: text.to_owned() }, Arc::new(NoAssets), &Inputs::default());
+    let plan = plan.unwrap();
+    let at = plan.hosts().first().unwrap();
+    let seal = Seal::new("plan.toml", &plan, &[&observe(&plan, at, &host).await.unwrap().diff(NOW)]);
+    let later = NOW + time::Duration::days(20);
+    let sealed = seal.now(&at.name).unwrap();
+    let changes = observe(&plan, at, &host).await.unwrap().diff(sealed).at(later);
+    assert_eq!(seal.check(&changes), Ok(()));
+    assert!(apply(changes, &host, &ignore).await.unwrap().succeeded());
+    let certificate = host.with(|state| state.entries.get(&"/srv/d/a.crt".parse().unwrap()).cloned()).unwrap().1;
+    let facts = provision_core::x509::inspect(&certificate).unwrap();
+    assert!(facts.not_before <= NOW && facts.not_after <= NOW + time::Duration::days(31), "{facts:?}");
+    // And the host's history says when it was really done.
+    let memory = observe(&plan, at, &host).await.unwrap().memory().clone();
+    assert_eq!(memory.last.unwrap().head.unwrap().when, "2026-06-21T12:00:00Z");
+}
+
 #[test]
 fn what_is_no_seal_is_told_from_one_that_is_broken_or_later() {
     assert!(!Seal::is_meant(b"name = \"x\""));
