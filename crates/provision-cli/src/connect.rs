@@ -21,7 +21,7 @@ pub enum Link {
     /// This machine.
     Local(ShellConnection<Local>),
     /// A host over SSH.
-    Ssh(ShellConnection<Ssh>),
+    Ssh(Box<ShellConnection<Ssh>>),
 }
 
 impl Link {
@@ -29,7 +29,7 @@ impl Link {
     pub fn connection(&self) -> &dyn Connection {
         match self {
             Self::Local(connection) => connection,
-            Self::Ssh(connection) => connection,
+            Self::Ssh(connection) => connection.as_ref(),
         }
     }
 
@@ -108,7 +108,7 @@ impl Connector {
             Reach::Ssh(address) => {
                 let ssh = Ssh::connect(&self.options(host, address)?).await.map_err(failed)?;
                 let connection = ShellConnection::new(ssh, host.become_, host.silence);
-                Ok(Link::Ssh(connection.with_state(host.state.clone())))
+                Ok(Link::Ssh(Box::new(connection.with_state(host.state.clone()))))
             }
         }
     }

@@ -103,10 +103,12 @@ pub enum Error {
         message: String,
     },
     /// After a change the connection did not come back.
-    #[error("host {host}: the connection did not come back after a change, and the host took the apply back by itself")]
+    #[error("host {host}: {message}")]
     Reverted {
         /// The host's name in the plan.
         host: String,
+        /// How that was noticed.
+        message: String,
     },
     /// The last word about an apply that did not succeed.
     #[error("{message}")]
@@ -199,9 +201,7 @@ impl Error {
                 _ => None,
             },
             Self::Undecided { reason, .. } | Self::Foreign { reason, .. } => reason.help.clone(),
-            Self::Moved { .. } => {
-                Some("look at the changes again with `provision diff --out`, and apply what it writes".to_owned())
-            }
+            Self::Moved { host: None, .. } => Some(SEAL_ANEW.to_owned()),
             Self::Seal { .. } => Some("write it anew with `provision diff --out`".to_owned()),
             Self::Reverted { .. } => Some(
                 "`provision diff` shows where the host stands; look for what locks it out before you apply again"
@@ -211,7 +211,12 @@ impl Error {
             Self::Interrupted { .. } => {
                 Some("`provision diff` tells where the host stands; the next apply goes on from there".to_owned())
             }
-            Self::Plan(_) | Self::Resource { .. } | Self::Cut { .. } | Self::Declined | Self::Here { .. } => None,
+            Self::Plan(_)
+            | Self::Moved { .. }
+            | Self::Resource { .. }
+            | Self::Cut { .. }
+            | Self::Declined
+            | Self::Here { .. } => None,
         }
     }
 
@@ -226,6 +231,8 @@ impl Error {
     }
 }
 
+/// What to do about a sealed plan that does not fit any more.
+pub const SEAL_ANEW: &str = "look at the changes again with `provision diff --out`, and apply what it writes";
 const LOCKED: &str = "wait until they are done, or let the command wait longer with --lock-timeout; a lock whose owner is \
                       gone is taken over by itself";
 const AGAIN: &str = "look at what is there now, and do it again if it still is what you want";

@@ -325,7 +325,9 @@ impl Item {
     fn difference(&self, now: Option<&Self>) -> Option<String> {
         let named = self.named();
         let Some(now) = now else {
-            return Some(format!("{named}needs no change any more: the host has moved"));
+            let secret = self.attributes.iter().any(|attribute| attribute.after == Value::Secret);
+            let or = if secret { ", or another secret was given" } else { "" };
+            return Some(format!("{named}needs no change any more: the host has moved{or}"));
         };
         if self.observed != now.observed {
             return Some(format!("{named}is not as it was on the host"));

@@ -13,7 +13,7 @@ use super::Outcome;
 use super::survey::{Aim, Ready, Survey, foreign, moved, undecided};
 use crate::args::Consent;
 use crate::connect::Link;
-use crate::error::{Error, count};
+use crate::error::{Error, SEAL_ANEW, count};
 use crate::prompt;
 use crate::view::progress::Progress;
 use crate::view::{View, human, json};
@@ -72,7 +72,9 @@ pub async fn run(job: Job<'_>, view: &View) -> Result<Outcome, Vec<Error>> {
         if !refusals.is_empty() || job.consent.dry_run {
             if !job.consent.dry_run {
                 // All hosts or none: a plan may spread one system over several.
-                refusals.push(nothing_done(job.hosts.len()));
+                let sealed = refusals.iter().any(|error| matches!(error, Error::Moved { .. }));
+                let reason = if sealed { Reason::Sealed } else { Reason::Other };
+                refusals.push(nothing_done(job.hosts.len(), reason, round));
             }
             errors.append(&mut refusals);
             break;
@@ -106,9 +108,23 @@ fn moved_again(host: &Host) -> Error {
     Error::host(&host.name, None, EngineError::Moved { host: host.name.clone() })
 }
 
-fn nothing_done(hosts: usize) -> Error {
-    let help = (hosts > 1).then_some("--host NAME is for that host alone");
-    Error::Incomplete { message: "nothing was changed".to_owned(), help }
+/// The last word where nothing can be done.
+fn nothing_done(hosts: usize, reason: Reason, round: usize) -> Error {
+    let help = match reason {
+        Reason::Sealed => Some(SEAL_ANEW),
+        Reason::Other => (hosts > 1).then_some("--host NAME applies to that host alone"),
+    };
+    let more = if round > 1 { " more" } else { "" };
+    Error::Incomplete { message: format!("nothing{more} was changed"), help }
+}
+
+/// Why nothing can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// A sealed plan does not fit any more.
+    Sealed,
+    /// Anything else.
+    Other,
 }
 
 fn question(all: &[&Changes]) -> String {
@@ -144,12 +160,12 @@ impl Job<'_> {
         let mut refusals = Vec::new();
         for changes in ready.iter().filter_map(|ready| ready.changes.as_ref()) {
             refusals.extend(undecided(changes));
-            if !self.consent.dry_run {
+            let moved = self.survey.seal.map(|seal| moved(seal, changes)).unwrap_or_default();
+            // What has moved since it was sealed need not be taken over as well.
+            if !self.consent.dry_run && moved.is_empty() {
                 refusals.extend(foreign(changes));
             }
-            if let Some(seal) = self.survey.seal {
-                refusals.extend(moved(seal, changes));
-            }
+            refusals.extend(moved);
         }
         refusals
     }
@@ -260,19 +276,19 @@ fn failures(report: &Report) -> Vec<Error> {
     }
     let host = &report.host;
     let failed = report.count(Resource::is_failure);
+    if report.reverted && failed == 0 {
+        return errors;
+    }
     let message =
         format!("{failed} of {} on host {host} failed or were skipped", count(report.resources.len(), "resource"));
     let help = match &report.rolled_back {
-        _ if report.reverted => None,
+        _ if report.reverted => Some("what was done was taken back by the host; mend the cause and apply again"),
         None => Some("what was done stays; mend the cause and apply again, and it goes on from there"),
         Some(back) if back.succeeded() => Some("what was done was taken back; mend the cause and apply again"),
         Some(_) => Some("what was done was taken back in part; `provision rollback` does the rest"),
     };
     if let Some(back) = &report.rolled_back {
         errors.extend(self::failed(back));
-    }
-    if report.reverted {
-        errors.push(Error::Reverted { host: host.clone() });
     }
     errors.push(Error::Incomplete { message, help });
     errors
@@ -288,7 +304,10 @@ fn failed(report: &Report) -> Vec<Error> {
         };
         Some(Error::Resource { host: host.clone(), address: address.clone(), message })
     });
-    let cut = |message: &String| Error::Cut { host: host.clone(), message: message.clone() };
+    let cut = |message: &String| match report.reverted {
+        true => Error::Reverted { host: host.clone(), message: message.clone() },
+        false => Error::Cut { host: host.clone(), message: message.clone() },
+    };
     resources.chain(report.failures.iter().map(cut)).collect()
 }
 

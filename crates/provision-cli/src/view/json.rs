@@ -44,6 +44,7 @@ use provision_core::plan::host::{Host, Reach};
 use provision_core::plan::problem::{PlanError, Problem, position};
 use provision_core::report::{Outcome, Report};
 use provision_core::resource::{Field, Kind, Relation};
+use provision_core::secret::MASK;
 use serde_json::{Map, Value, json};
 
 use super::human::graph::{addresses, targets};
@@ -153,7 +154,8 @@ pub fn of_host(changes: &Changes) -> Map<String, Value> {
     host.insert("moves".to_owned(), moves.collect());
     host.insert("kept".to_owned(), changes.kept().map(|(address, why)| kept_one(address, why)).collect());
     let memory = changes.memory();
-    if let Some(last) = memory.last.as_ref().filter(|last| last.result == Ended::Cut) {
+    let is_alive = memory.lock.as_ref().is_some_and(|lock| lock.alive);
+    if let Some(last) = memory.last.as_ref().filter(|last| last.result == Ended::Cut && !is_alive) {
         host.insert("cut".to_owned(), status::applied(last));
     }
     host
@@ -174,7 +176,9 @@ fn change(address: &str, change: &Change) -> Value {
         .iter()
         .map(|Attribute { name, before, after, applied }| {
             let mut attribute = json!({ "name": name, "before": shown(before), "after": shown(after) });
-            if let (Some(applied), Value::Object(attribute)) = (applied, &mut attribute) {
+            // Of a secret nothing is known.
+            let known = applied.as_ref().filter(|applied| *applied != MASK);
+            if let (Some(applied), Value::Object(attribute)) = (known, &mut attribute) {
                 attribute.insert("applied".to_owned(), applied.as_str().into());
             }
             attribute
@@ -274,7 +278,7 @@ fn error(error: &Error) -> Value {
     object.insert("causes".to_owned(), json!(error.causes()));
     object.insert("help".to_owned(), json!(error.help()));
     match error {
-        Error::Host { host, .. } | Error::Cut { host, .. } | Error::Reverted { host } => {
+        Error::Host { host, .. } | Error::Cut { host, .. } | Error::Reverted { host, .. } => {
             object.insert("host".to_owned(), host.as_str().into());
         }
         Error::Undecided { host, address, .. }

@@ -3,8 +3,6 @@
 //! What a resource shares with others counts only as far as it is its own: of the images, the zone and the directories
 //! above, what concerns others may move.
 
-use std::fmt::Write;
-
 use sha2::{Digest, Sha256};
 
 use crate::blob::hex;
@@ -68,7 +66,9 @@ impl<'a> State<'a> {
     fn ask(&mut self, ask: &Ask) {
         let answers = self.answers;
         let text = match ask {
-            Ask::Path(path) => answers.path(path).map(|state| self.path(path, state)),
+            // A directory above is its own resource's, or nobody's.
+            Ask::Path(path) if !self.is_ours(path) => return,
+            Ask::Path(path) => answers.path(path).map(standing),
             // Its digest would be that of a secret.
             Ask::File { content: Wanted::Never, .. } => return,
             Ask::File { path, content } => answers.file(path, content).map(file),
@@ -104,22 +104,6 @@ impl<'a> State<'a> {
         self.objects.iter().any(|object| object.path() == Some(path))
     }
 
-    fn path(&self, path: &AbsPath, state: &PathState) -> String {
-        let Some(Entry { sort, mode, user, group, size }) = state.entry() else { return "absent".to_owned() };
-        let mut text = sort.name().to_owned();
-        if !self.is_ours(path) {
-            return text;
-        }
-        let _infallible = write!(text, " {mode} {} {}", user.id, group.id);
-        match sort {
-            Sort::File => _ = write!(text, " {size}"),
-            Sort::Link(target) => _ = write!(text, " {target}"),
-            // The size of a directory says how much was ever in it.
-            Sort::Directory | Sort::Other => {}
-        }
-        text
-    }
-
     fn images(&self, images: &[ImageState]) -> String {
         let is_ours =
             |name: &&String| self.objects.iter().any(|object| matches!(object, Object::Image(own) if own == *name));
@@ -148,6 +132,17 @@ impl<'a> State<'a> {
             }
         }
     }
+}
+
+fn standing(state: &PathState) -> String {
+    let Some(Entry { sort, mode, user, group, size }) = state.entry() else { return "absent".to_owned() };
+    let of_its_own = match sort {
+        Sort::File => size.to_string(),
+        Sort::Link(target) => target.clone(),
+        // The size of a directory says how much was ever in it.
+        Sort::Directory | Sort::Other => String::new(),
+    };
+    format!("{} {mode} {} {} {of_its_own}", sort.name(), user.id, group.id)
 }
 
 fn file(state: &FileState) -> String {

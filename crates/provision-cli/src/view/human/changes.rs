@@ -327,11 +327,11 @@ mod tests {
         let changes = case("service", "unit = 'x.service'\nrestart_on = ['file.conf']")
             .plan("[file.conf]\npath = '/etc/x.conf'\ncontent = \"a\\nb\\n\"\n[file.other]\npath = '/srv/o'\ncontent = 'o'\n")
             .given_unit("x.service", "active", "enabled")
+            .applied()
             .given_file("/etc/x.conf", "a\nc\n", "0600")
-            .given_file("/srv/o", "o", "0644")
             .changes();
         let expected = "  \
-  ~ update file.conf  /etc/x.conf
+  ~ update file.conf  /etc/x.conf  (drift)
       content:
         @@ -1,2 +1,2 @@
           a

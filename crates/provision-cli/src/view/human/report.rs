@@ -89,7 +89,7 @@ pub fn summary(page: &mut Page, report: &Report, verb: Verb, several: bool) {
     let unchanged = count_of(&|outcome| matches!(outcome, Outcome::Unchanged));
     let host = if several { format!(" on host {}", report.host) } else { String::new() };
     if report.succeeded() && parts.is_empty() && verb != Verb::Apply {
-        page.put(GOOD, "nothing to take back").put(PLAIN, &format!("{host}: what is there was there before"));
+        page.put(GOOD, "nothing to take back").put(PLAIN, &host);
     } else if report.succeeded() && parts.is_empty() {
         let (are, them) = if unchanged == 1 { ("is", "it") } else { ("are", "them") };
         page.put(GOOD, "nothing to change");
@@ -102,6 +102,7 @@ pub fn summary(page: &mut Page, report: &Report, verb: Verb, several: bool) {
             Verb::Rollback(_) => "rolled back",
         };
         let (style, word) = match (report.succeeded(), touched) {
+            _ if report.reverted => (BAD, format!("not {word}, but taken back by the host")),
             (true, _) => (GOOD, word.to_owned()),
             (false, true) => (BAD, format!("{word} in part")),
             (false, false) => (BAD, format!("not {word}")),

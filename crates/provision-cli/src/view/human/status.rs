@@ -10,6 +10,9 @@ use super::super::page::{ADOPT, BAD, CHANGE, FAINT, GOOD, PLAIN, Page, STRONG};
 use crate::error::count;
 use crate::view::View;
 
+/// What an apply is that has come to no end.
+const CUT: &str = "cut";
+
 /// How many applies are shown unless everything is asked for.
 const APPLIES: usize = 5;
 
@@ -35,7 +38,8 @@ fn of_host(page: &mut Page, status: &Status, verbose: bool) {
     }
     if let Some(last) = &memory.last {
         page.put(PLAIN, "Last: ");
-        applied(page, last, &status.plan);
+        let going = memory.lock.as_ref().is_some_and(|lock| lock.alive);
+        applied(page, last, &status.plan, if going { "still going on" } else { CUT });
     }
     if let Some(lock) = &memory.lock {
         let gone = if lock.alive { "" } else { ", who is gone; the next apply takes over" };
@@ -84,22 +88,24 @@ fn of_host(page: &mut Page, status: &Status, verbose: bool) {
 }
 
 fn history(page: &mut Page, status: &Status, verbose: bool) {
-    if status.history.is_empty() {
+    let last = status.changes.memory().last.as_ref().map(|last| last.number);
+    let earlier: Vec<&Applied> = status.history.iter().rev().filter(|one| Some(one.number) != last).collect();
+    if earlier.is_empty() {
         return;
     }
-    page.gap().line(PLAIN, "History, newest first");
-    let limit = if verbose { status.history.len() } else { APPLIES };
-    for one in status.history.iter().rev().take(limit) {
+    page.gap().line(PLAIN, "Before that");
+    let limit = if verbose { earlier.len() } else { APPLIES };
+    for one in earlier.iter().take(limit) {
         page.put(PLAIN, "  ");
-        applied(page, one, &status.plan);
+        applied(page, one, &status.plan, CUT);
     }
-    if status.history.len() > limit {
-        page.line(FAINT, &format!("  … {} more (-v shows all)", status.history.len() - limit));
+    if earlier.len() > limit {
+        page.line(FAINT, &format!("  … {} more (-v shows all)", earlier.len() - limit));
     }
 }
 
 /// `7, apply by alice@laptop at 2026-11-23T10:00:00Z, 3 changes, plan 0123456789ab (this one): done`.
-fn applied(page: &mut Page, applied: &Applied, plan: &str) {
+fn applied(page: &mut Page, applied: &Applied, plan: &str, open: &str) {
     let mut text = applied.number.to_string();
     if let Some(head) = &applied.head {
         let short = head.plan.get(..12).unwrap_or(&head.plan);
@@ -110,7 +116,7 @@ fn applied(page: &mut Page, applied: &Applied, plan: &str) {
     let (style, word) = match applied.result {
         Ended::Done => (GOOD, "done"),
         Ended::Failed => (BAD, "failed"),
-        Ended::Cut => (CHANGE, "cut, or still going on"),
+        Ended::Cut => (CHANGE, open),
         Ended::RolledBack => (CHANGE, "rolled back"),
     };
     page.put(PLAIN, &format!("{text}: ")).line(style, word);
@@ -129,9 +135,8 @@ fn resource(page: &mut Page, owned: &Owned) {
     page.end();
     for (object, was) in objects {
         page.put(PLAIN, &format!("      {}", name(object)));
-        if let Some(was) = was {
-            page.put(FAINT, &format!("  before: {}", before(was)));
-        }
+        let was = was.as_ref().map_or_else(|| "never touched".to_owned(), |was| format!("before: {}", before(was)));
+        page.put(FAINT, &format!("  {was}"));
         page.end();
     }
 }
