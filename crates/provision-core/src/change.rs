@@ -33,6 +33,8 @@ pub enum Moved {
     Both,
     /// Neither: it follows from the change of something else, or is owed since an earlier apply.
     Follows,
+    /// Nobody knows: the last apply did not come to a good end, and may not have come to this.
+    Unfinished,
     /// It is there already, differs, and does not belong to this plan.
     Foreign,
     /// It has left the plan, or is taken back.
@@ -49,6 +51,7 @@ impl Moved {
             Self::Host => "host",
             Self::Both => "both",
             Self::Follows => "follows",
+            Self::Unfinished => "unfinished",
             Self::Foreign => "foreign",
             Self::Left => "left",
         }

@@ -88,7 +88,11 @@ impl Changes {
                 ));
             } else if let Ok(change) = item {
                 let entry = observed.ownership.entry(address);
-                drift::tell(change, resource, entry, observed.graph.digest(at).unwrap_or_default());
+                let digest = observed.graph.digest(at).unwrap_or_default();
+                drift::tell(change, resource, entry, digest);
+                if unfinished.contains(address) {
+                    drift::doubt(change);
+                }
             }
         }
         let mut removals = observed.takeback().removals(&observed.leaving, &observed.answers);

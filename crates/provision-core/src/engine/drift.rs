@@ -25,6 +25,18 @@ pub(super) fn tell(change: &mut Change, resource: &dyn Resource, entry: Option<&
     });
 }
 
+/// Takes back what was said of the host where the last apply may not have come to it: the host may be as it was before that.
+pub(super) fn doubt(change: &mut Change) {
+    change.moved = match change.moved {
+        Some(Moved::Host) => Some(Moved::Unfinished),
+        Some(Moved::Both) => Some(Moved::Plan),
+        other => other,
+    };
+    for attribute in &mut change.attributes {
+        attribute.applied = None;
+    }
+}
+
 /// Of a resource that the host knows nothing of.
 fn unknown(change: &Change, resource: &dyn Resource) -> Moved {
     let replaces = matches!(change.action, Action::Update | Action::Replace);

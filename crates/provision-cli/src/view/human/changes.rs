@@ -217,6 +217,7 @@ pub const fn side(moved: Moved) -> Option<&'static str> {
         Moved::Plan => Some("plan"),
         Moved::Host => Some("drift"),
         Moved::Both => Some("both have moved"),
+        Moved::Unfinished => Some("unfinished"),
         Moved::New | Moved::Follows | Moved::Foreign | Moved::Left => None,
     }
 }

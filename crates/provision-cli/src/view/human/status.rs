@@ -48,7 +48,7 @@ fn of_host(page: &mut Page, status: &Status, verbose: bool) {
     let words = status.owned.iter().map(|owned| word(&owned.standing)).collect::<Vec<_>>();
     let number = |wanted: &str| words.iter().filter(|word| **word == wanted).count();
     let mut parts = vec![format!("{} owned", count(status.owned.len(), "resource"))];
-    for wanted in [DRIFTED, CHANGED, BOTH, FOLLOWS, ORPHANED, UNDECIDED] {
+    for wanted in [DRIFTED, CHANGED, BOTH, FOLLOWS, UNFINISHED, ORPHANED, UNDECIDED] {
         if number(wanted) > 0 {
             parts.push(format!("{} {wanted}", number(wanted)));
         }
@@ -145,6 +145,7 @@ const DRIFTED: &str = "drifted";
 const CHANGED: &str = "changed in the plan";
 const BOTH: &str = "changed in the plan, and drifted";
 const FOLLOWS: &str = "to follow";
+const UNFINISHED: &str = "unfinished";
 const ORPHANED: &str = "orphaned";
 const UNDECIDED: &str = "undecided";
 
@@ -154,6 +155,7 @@ const fn word(standing: &Standing) -> &'static str {
         Standing::Moved(Moved::Host) => DRIFTED,
         Standing::Moved(Moved::Both) => BOTH,
         Standing::Moved(Moved::Follows) => FOLLOWS,
+        Standing::Moved(Moved::Unfinished) => UNFINISHED,
         Standing::Moved(_) => CHANGED,
         Standing::Orphaned => ORPHANED,
         Standing::Undecided(_) => UNDECIDED,

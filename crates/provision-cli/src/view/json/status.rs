@@ -57,6 +57,7 @@ const fn state(standing: &Standing) -> &'static str {
         Standing::Moved(Moved::Host) => "drifted",
         Standing::Moved(Moved::Both) => "both",
         Standing::Moved(Moved::Follows) => "follows",
+        Standing::Moved(Moved::Unfinished) => "unfinished",
         Standing::Moved(_) => "changed",
         Standing::Orphaned => "orphaned",
         Standing::Undecided(_) => "undecided",
