@@ -34,7 +34,7 @@ seen web /srv/cuts/web.conf
 [ ! -e /srv/cuts/app.conf ] || cmp -s /srv/cuts/app.conf /var/lib/cuts.built || echo "old built"
 find /etc /srv /usr/local /var/lib/provision -name '*.provision-new' -printf 'temporary %p\n' 2>/dev/null
 cd /var/lib/provision 2>/dev/null || exit 0
-echo "remembers $(echo *)"
+echo "remembers $(find . -type f ! -path "*/history/*" -exec sh -c 'for file; do echo "$file: $(head -n 1 "$file")"; done' sh {} + | tr "\n" ";" | cut -c 1-2000)"
 cd cuts 2>/dev/null || exit 0
 [ ! -e lock ] || echo "lock $(tr '\n' ' ' <lock)"
 for file in owed/*; do [ ! -e "$file" ] || echo "owed ${file#owed/}"; done
@@ -69,7 +69,8 @@ pub struct State {
     owed: BTreeSet<String>,
     /// By number, with its result.
     applies: BTreeMap<u32, String>,
-    remembers: bool,
+    /// What is in /var/lib/provision, but for the history.
+    remembers: Option<String>,
 }
 
 impl State {
@@ -103,7 +104,7 @@ impl State {
                 ["apply", number, result] => {
                     state.applies.insert(number.parse().unwrap_or(0), (*result).to_owned());
                 }
-                ["remembers", ..] => state.remembers = true,
+                ["remembers", ..] => state.remembers = Some(line.to_owned()),
                 _ => return Err(Error::Recording(line.to_owned())),
             }
         }
@@ -119,8 +120,8 @@ impl State {
     pub fn unlike(&self, rest: &Self) -> Vec<String> {
         let mut found = differing(&self.masked(), &rest.masked());
         found.extend(self.unrest());
-        if self.remembers != rest.remembers {
-            found.push(format!("/var/lib/provision: there is one: {}", self.remembers));
+        if self.remembers.is_some() != rest.remembers.is_some() {
+            found.push(format!("/var/lib/provision: {:?}", self.remembers));
         }
         found
     }
