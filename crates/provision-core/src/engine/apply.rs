@@ -3,6 +3,7 @@
 use super::exchange::Run;
 use super::observe::{Subject, Verb, taken_back};
 use super::prepare::{Part, Work, gather, parts, prepare};
+use super::removal::Removal;
 use super::{Changes, EngineError};
 use crate::connection::Connection;
 use crate::event::{Event, Events};
@@ -27,8 +28,8 @@ pub async fn apply(changes: Changes, connection: &dyn Connection, events: Events
     let parts = parts(&changes, &work);
     // A rollback is the host's business to the end, even where nothing is left of what it takes back.
     let rolls_back = matches!(changes.verb, Verb::Rollback(_));
-    run.journalled =
-        rolls_back || changes.removals.iter().any(|removal| !removal.steps.is_empty()) || work.iter().any(mutates);
+    let leaves = |removal: &Removal| !removal.steps.is_empty() || !removal.after.is_empty();
+    run.journalled = rolls_back || changes.removals.iter().any(leaves) || work.iter().any(mutates);
     for part in parts {
         match part {
             Part::Batch(members) => run.batch(&members, &work, connection).await?,
