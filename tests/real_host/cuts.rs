@@ -32,6 +32,9 @@ const CUTS: usize = 200;
 
 const SEED: u64 = 20_261_123;
 
+/// How many hosts are cut side by side: most of the time each waits for something.
+const HOSTS: usize = 4;
+
 /// How often a cut is tried that comes too late, since the run had fewer calls than the last one.
 const TRIES: usize = 3;
 
@@ -39,7 +42,7 @@ const TRIES: usize = 3;
 fn an_apply_that_is_cut_anywhere_is_whole_and_is_taken_forward_or_back() -> Result<(), Error> {
     let bed = Testbed::shared()?;
     let (cuts, seed) = (number("PROVISION_CUTS").unwrap_or(CUTS as u64), number("PROVISION_CUT_SEED").unwrap_or(SEED));
-    let site = Site::new(bed, "cuts-a")?;
+    let site = Site::new(bed, "cuts-0")?;
     let Measured { rest, calls } = Measured::of(&site)?;
     let schedule = Schedule::new(usize::try_from(cuts).unwrap_or(CUTS), seed, &calls);
     let schedule = match number("PROVISION_CUT_ONLY") {
@@ -50,10 +53,20 @@ fn an_apply_that_is_cut_anywhere_is_whole_and_is_taken_forward_or_back() -> Resu
 
     let book = Mutex::new(Book::default());
     thread::scope(|scope| {
-        let second = scope.spawn(|| work(Site::new(bed, "cuts-b")?, schedule.half(1), &rest, &book));
-        let first = work(site, schedule.half(0), &rest, &book);
-        let second = second.join().unwrap_or_else(|_| Err(Error::Bed("the second host's thread ended".to_owned())));
-        first.and(second)
+        let (bed, rest, book, schedule) = (&bed, &rest, &book, &schedule);
+        let others = (1..HOSTS).map(|which| {
+            scope.spawn(move || {
+                let name = format!("cuts-{which}");
+                work(Site::new(bed, &name)?, schedule.share(which, HOSTS), rest, book)
+            })
+        });
+        let others: Vec<_> = others.collect();
+        let mut ended = work(site, schedule.share(0, HOSTS), rest, book);
+        for other in others {
+            let other = other.join().unwrap_or_else(|_| Err(Error::Bed("another host's thread ended".to_owned())));
+            ended = ended.and(other);
+        }
+        ended
     })?;
     book.into_inner().unwrap_or_default().close(seed, &calls);
     Ok(())

@@ -58,9 +58,9 @@ impl Schedule {
         Self(self.0.into_iter().filter(|cut| cut.number as u64 == number).collect())
     }
 
-    /// For one of two hosts.
-    pub fn half(&self, which: usize) -> Vec<Cut> {
-        self.0.iter().skip(which).step_by(2).cloned().collect()
+    /// For one of some hosts.
+    pub fn share(&self, which: usize, hosts: usize) -> Vec<Cut> {
+        self.0.iter().skip(which).step_by(hosts).cloned().collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::EngineError;
 use super::changes::{Changes, diff};
-use super::guard::{self, Found};
+use super::guard::{self, Found, Guarded};
 use super::observe::{Verb, asks};
 use super::prepare::{Member, Work};
 use super::tasks::blob;
@@ -106,14 +106,14 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let mut batch = self.make_batch(&members, work);
-        let families = match batch.journal.purpose {
-            Purpose::Begin { .. } | Purpose::Continue if guard::is_dangerous(&batch) => {
-                guard::families(connection).await
-            }
-            _ => BTreeSet::new(),
-        };
         let confirm = self.changes.host.confirm;
-        if !families.is_empty() {
+        let guarded = match batch.journal.purpose {
+            Purpose::Begin { .. } | Purpose::Continue if guard::is_dangerous(&batch) => {
+                Guarded::new(&batch, confirm, connection).await
+            }
+            _ => Guarded::default(),
+        };
+        if !guarded.is_empty() {
             batch.journal.arm = Some(Arm::new(confirm));
         }
         let describe = |task: &Task| task.steps.iter().map(Step::describe).collect();
@@ -136,7 +136,7 @@ impl<'a> Run<'a> {
             }
         };
         let exchange = connection.run(batch, &mut tell);
-        let reply = if families.is_empty() {
+        let reply = if guarded.is_empty() {
             exchange.await
         } else {
             // Of a connection that is cut nothing may ever be heard again.
@@ -144,16 +144,16 @@ impl<'a> Run<'a> {
                 Ok(reply) => reply,
                 Err(_) => {
                     self.failures.push(format!("the host did not answer any more within {} s", confirm.as_secs()));
-                    return self.confirm(&families, connection).await;
+                    return self.confirm(&guarded, connection).await;
                 }
             }
         };
         let reply = match reply {
             Ok(reply) => reply,
-            Err(error) if self.outcomes.is_empty() && families.is_empty() => return Err(error.into()),
+            Err(error) if self.outcomes.is_empty() && guarded.is_empty() => return Err(error.into()),
             Err(error) => {
                 self.failures.push(error.to_string());
-                return self.confirm(&families, connection).await;
+                return self.confirm(&guarded, connection).await;
             }
         };
         if let Some(refusal) = reply.refused {
@@ -178,23 +178,19 @@ impl<'a> Run<'a> {
         if let Some(lost) = reply.lost {
             self.failures.push(self.changes.secrets.mask(&lost));
         }
-        self.confirm(&families, connection).await
+        self.confirm(&guarded, connection).await
     }
 
     /// Tells a host that was told to take everything back that it need not, over a fresh connection; or waits until it has.
-    async fn confirm(
-        &mut self,
-        families: &BTreeSet<&'static str>,
-        connection: &dyn Connection,
-    ) -> Result<(), EngineError> {
-        if families.is_empty() {
+    async fn confirm(&mut self, guarded: &Guarded, connection: &dyn Connection) -> Result<(), EngineError> {
+        if guarded.is_empty() {
             return Ok(());
         }
-        tokio::time::sleep(guard::settling(self.changes.host.confirm)).await;
+        tokio::time::sleep(guarded.settling).await;
         let mut missing = Vec::new();
         let look_for = async {
             loop {
-                match guard::look(connection, families).await {
+                match guard::look(connection, &guarded.families).await {
                     Found::There(again) => {
                         let fresh = again.into_iter().find_map(|again| again.connection.ok());
                         if let Some(reply) = self.disarm(fresh.as_deref()).await {

@@ -116,10 +116,27 @@ pub(super) fn is_dangerous(batch: &Batch) -> bool {
     batch.tasks.iter().flat_map(|task| &task.steps).any(may_cut_off)
 }
 
-/// The address families over which the host can be reached now. Empty for one that cannot be lost.
-pub(super) async fn families(connection: &dyn Connection) -> BTreeSet<&'static str> {
-    let again = connection.anew().await.into_iter();
-    again.filter(|again| again.connection.is_ok()).map(|again| again.family).collect()
+/// What is known before such a batch.
+#[derive(Debug, Default)]
+pub(super) struct Guarded {
+    /// The address families over which the host can be reached. Empty for one that cannot be lost.
+    pub(super) families: BTreeSet<&'static str>,
+    /// How long to wait before the first look.
+    pub(super) settling: Duration,
+}
+
+impl Guarded {
+    /// Looks over which families the host can be reached now.
+    pub(super) async fn new(batch: &Batch, confirm: Duration, connection: &dyn Connection) -> Self {
+        let again = connection.anew().await.into_iter();
+        let families = again.filter(|again| again.connection.is_ok()).map(|again| again.family).collect();
+        Self { families, settling: settling(batch, confirm) }
+    }
+
+    /// Whether there is nothing to guard.
+    pub(super) fn is_empty(&self) -> bool {
+        self.families.is_empty()
+    }
 }
 
 /// How a host that may have been cut off is found afterwards.
@@ -146,11 +163,16 @@ pub(super) async fn look(connection: &dyn Connection, before: &BTreeSet<&'static
 
 /// How long after the host should have helped itself it is still looked for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-/// How long to wait before the first look: a service that reloads upon a signal, such as firewalld, has not done so yet when
-/// systemctl(1) comes back. A quarter of the time that the host waits, and at most this.
-pub(super) fn settling(confirm: Duration) -> Duration {
+/// How long to wait before the first look. A service that reloads upon a signal, such as firewalld, has not done so yet when
+/// systemctl(1) comes back, and of a command nobody knows; what is written, or told to firewalld itself, holds at once.
+fn settling(batch: &Batch, confirm: Duration) -> Duration {
     const LONGEST: Duration = Duration::from_secs(5);
-    (confirm / 4).min(LONGEST)
+    let later = |step: &Step| match step {
+        Step::Unit { .. } | Step::Run(_) => true,
+        Step::Revert(revert) => matches!(revert.object, Object::Unit(_)),
+        _ => false,
+    };
+    if batch.tasks.iter().flat_map(|task| &task.steps).any(later) { (confirm / 4).min(LONGEST) } else { Duration::ZERO }
 }
 
 /// Between two looks.
