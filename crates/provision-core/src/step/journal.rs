@@ -151,6 +151,8 @@ pub(super) fn write_opening(script: &mut String, batch: &Batch) -> std::fmt::Res
         journal.wait.as_secs()
     )?;
     writeln!(script, "unnoted=' ' noted= roots= copies= held= apply=0 drops=")?;
+    // Whoever comes anew shows that the host is not cut off.
+    let disarmed = format!("disarmed {}", quote(&batch.plan));
     match &journal.purpose {
         Purpose::Begin { stamp, head, ledger, keep } => {
             let Keep { applies, bytes } = keep;
@@ -162,7 +164,7 @@ pub(super) fn write_opening(script: &mut String, batch: &Batch) -> std::fmt::Res
                 ledger.sha256(),
                 &format!("{applies} {bytes}"),
             ]);
-            writeln!(script, "enter {} next || return\ndrops=1", quote(stamp))?;
+            writeln!(script, "enter {} next || return\ndrops=1\n{disarmed}", quote(stamp))?;
             writeln!(script, "sweep\n{call} || return\nnotes\nbegun || return")?;
             write_arming(script, batch)?;
         }
@@ -174,11 +176,11 @@ pub(super) fn write_opening(script: &mut String, batch: &Batch) -> std::fmt::Res
             write_arming(script, batch)?;
         }
         Purpose::Rollback { stamp, number } => {
-            writeln!(script, "enter {} last || return", quote(stamp))?;
+            writeln!(script, "enter {} last || return\n{disarmed}", quote(stamp))?;
             writeln!(script, "into=$state/history/{number}\nsweep\nrm -f -- \"$into/result\"")?;
         }
         Purpose::End { stamp: Some(stamp), .. } => {
-            writeln!(script, "enter {} last || return\nsweep", quote(stamp))?;
+            writeln!(script, "enter {} last || return\n{disarmed}\nsweep", quote(stamp))?;
         }
         // A step that was killed has not cleaned up behind itself.
         Purpose::End { stamp: None, result: Ended::Failed, .. } => writeln!(script, "enter - same || return\nsweep")?,
