@@ -9,4 +9,5 @@ mod kinds;
 mod lockout;
 mod ownership;
 mod registry;
+mod sealed;
 mod support;

@@ -101,6 +101,9 @@ impl Site<'_> {
         // The calls after this one are not counted: the numbers would be of no use.
         self.wrappers.disarm()?;
         outcome.call = Some(reached.call.clone());
+        // Whoever is stopped for good while it holds that file keeps everybody out: no cut does that.
+        let stay = if reached.call.starts_with("flock") { Stay::No } else { cut.stay };
+        let cut = &Cut { stay, ..cut.clone() };
         let ran = self.cut(cut.way, running, &reached, cut.stay)?;
         outcome.expect("the command that was cut", ended_in_order(cut, &ran));
         if cut.stay == Stay::No {

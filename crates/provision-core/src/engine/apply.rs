@@ -27,7 +27,7 @@ pub async fn apply(changes: Changes, connection: &dyn Connection, events: Events
     let mut run = Run::new(&changes, &materials, events);
     let parts = parts(&changes, &work);
     // A rollback is the host's business to the end, even where nothing is left of what it takes back.
-    let rolls_back = matches!(changes.verb, Verb::Rollback(_));
+    let rolls_back = matches!(changes.observed.verb, Verb::Rollback(_));
     let leaves = |removal: &Removal| !removal.steps.is_empty() || !removal.after.is_empty();
     run.journalled = rolls_back || changes.removals.iter().any(leaves) || work.iter().any(mutates);
     for part in parts {
@@ -49,8 +49,8 @@ pub async fn apply(changes: Changes, connection: &dyn Connection, events: Events
         run.note(connection).await?;
     }
     let mut report = run.report();
-    let choice = changes.orders.on_failure.unwrap_or_else(|| changes.graph.on_failure());
-    let begun = changes.verb == Verb::Apply && report.apply.is_some() && !report.reverted;
+    let choice = changes.orders.on_failure.unwrap_or_else(|| changes.observed.graph.on_failure());
+    let begun = changes.observed.verb == Verb::Apply && report.apply.is_some() && !report.reverted;
     if !report.succeeded() && begun && choice == OnFailure::Rollback {
         events(Event::RollingBack);
         match Box::pin(roll_back(&changes, &report, connection, events)).await {
@@ -71,14 +71,14 @@ async fn roll_back(
     let anew = if report.failures.is_empty() { Vec::new() } else { connection.anew().await };
     let anew = anew.into_iter().find_map(|again| again.connection.ok());
     let connection = anew.as_deref().unwrap_or(connection);
-    let (plan, digest) = (changes.graph.plan(), changes.plan.as_str());
-    let subject = Subject { plan, digest, secrets: &changes.secrets, host: &changes.host };
+    let (plan, digest) = (changes.observed.graph.plan(), changes.observed.plan.as_str());
+    let subject = Subject { plan, digest, secrets: &changes.observed.secrets, host: &changes.observed.host };
     let back = taken_back(subject, connection).await?.diff(changes.time()).ordered(changes.orders.clone());
     apply(back, connection, events).await
 }
 
 fn refuse(changes: &Changes) -> Result<(), EngineError> {
-    let host = || changes.host.name.clone();
+    let host = || changes.observed.host.name.clone();
     let undecided = changes.undecided().count();
     if undecided > 0 {
         return Err(EngineError::Undecided { host: host(), count: undecided });

@@ -7,12 +7,12 @@ use time::OffsetDateTime;
 
 use super::drift;
 use super::observe::{Observed, Verb};
-use super::ownership::{Ownership, held_elsewhere};
-use super::removal::{Removal, Takeback};
+use super::ownership::held_elsewhere;
+use super::removal::Removal;
 use crate::address::Address;
 use crate::change::{Action, Cause, Change, Moved, Signal};
 use crate::graph::Graph;
-use crate::ledger::{Ended, Ledger, LedgerFound, Memory};
+use crate::ledger::{Ended, LedgerFound, Memory};
 use crate::object::Record;
 use crate::plan::host::Host;
 use crate::plan::ownership::OnFailure;
@@ -24,17 +24,7 @@ use crate::step::{Data, Step};
 /// What would be done to one host: what is shown is what is done.
 #[derive(Debug)]
 pub struct Changes {
-    pub(super) verb: Verb,
-    pub(super) host: Host,
-    pub(super) graph: Graph,
-    pub(super) answers: Answers,
-    pub(super) secrets: Secrets,
-    pub(super) plan: String,
-    pub(super) memory: Memory,
-    pub(super) ledger: Ledger,
-    pub(super) ownership: Ownership,
-    pub(super) records: Vec<Record>,
-    pub(super) data: Data,
+    pub(super) observed: Observed,
     pub(super) removals: Vec<Removal>,
     pub(super) now: OffsetDateTime,
     /// What a clock says, and when that was: a plan may be looked at for long before it is applied.
@@ -101,27 +91,7 @@ impl Changes {
                 change.moved = Some(Moved::Left);
             }
         }
-        let Observed { verb, host, graph, answers, secrets, plan, memory, ledger, ownership, records, data, .. } =
-            observed;
-        Self {
-            verb,
-            host,
-            graph,
-            answers,
-            secrets,
-            plan,
-            memory,
-            ledger,
-            ownership,
-            records,
-            data,
-            removals,
-            now,
-            clock: now,
-            since: Instant::now(),
-            items,
-            orders: Orders::default(),
-        }
+        Self { observed, removals, now, clock: now, since: Instant::now(), items, orders: Orders::default() }
     }
 
     /// Says how they are to be made.
@@ -147,20 +117,21 @@ impl Changes {
     /// What is to become of the plan.
     #[must_use]
     pub fn verb(&self) -> Verb {
-        self.verb
+        self.observed.verb
     }
 
     /// The host they are for.
     #[must_use]
     pub fn host(&self) -> &Host {
-        &self.host
+        &self.observed.host
     }
 
     /// Everything in the order in which it is done: what leaves, then every resource of the plan; each with its change or why
     /// it could not be decided.
     pub fn iter(&self) -> impl Iterator<Item = (&Address, Result<&Change, &Undecided>)> {
-        self.leaving()
-            .chain(self.graph.resources().zip(&self.items).map(|((address, _), item)| (address, item.as_ref())))
+        self.leaving().chain(
+            self.observed.graph.resources().zip(&self.items).map(|((address, _), item)| (address, item.as_ref())),
+        )
     }
 
     /// What leaves the plan or is taken back, in the order in which that is done: the first part of [`Changes::iter`].
@@ -186,7 +157,7 @@ impl Changes {
 
     /// Resources that have another address since the last apply: the old and the new one.
     pub fn moves(&self) -> impl Iterator<Item = (&Address, &Address)> {
-        self.ownership.moves.iter().map(|(old, new)| (old, new))
+        self.observed.ownership.moves.iter().map(|(old, new)| (old, new))
     }
 
     /// What could not be decided.
@@ -197,8 +168,8 @@ impl Changes {
     /// What is on the host already, differs, does not belong to the plan, and is not said to be adopted. Each with what is
     /// the matter and what to do.
     pub fn foreign(&self) -> impl Iterator<Item = (&Address, Undecided)> {
-        let adopted = |at: usize| self.orders.adopt == Adopt::All || self.graph.adopts(at);
-        self.graph.resources().zip(&self.items).enumerate().filter_map(move |(at, ((address, _), item))| {
+        let adopted = |at: usize| self.orders.adopt == Adopt::All || self.observed.graph.adopts(at);
+        self.observed.graph.resources().zip(&self.items).enumerate().filter_map(move |(at, ((address, _), item))| {
             let is_foreign = item.as_ref().is_ok_and(|change| change.moved == Some(Moved::Foreign));
             (is_foreign && !adopted(at)).then(|| (address, drift::foreign()))
         })
@@ -213,24 +184,24 @@ impl Changes {
     /// How many resources are watched at each apply, changed or not.
     #[must_use]
     pub fn watched(&self) -> usize {
-        self.graph.resources().filter(|(_, resource)| resource.watch().is_some()).count()
+        self.observed.graph.resources().filter(|(_, resource)| resource.watch().is_some()).count()
     }
 
     /// The resources and their order.
     #[must_use]
     pub fn graph(&self) -> &Graph {
-        &self.graph
+        &self.observed.graph
     }
 
     /// What the host remembers of the plan.
     #[must_use]
     pub fn memory(&self) -> &Memory {
-        &self.memory
+        &self.observed.memory
     }
 
     /// What the host answered.
     pub(crate) fn answers(&self) -> &Answers {
-        &self.answers
+        &self.observed.answers
     }
 
     /// The time for which they were made up.
@@ -242,12 +213,12 @@ impl Changes {
     /// What becomes of data that leaves.
     #[must_use]
     pub fn data(&self) -> Data {
-        self.data
+        self.observed.data
     }
 
     /// What must not be seen.
     pub(crate) fn secrets(&self) -> &Secrets {
-        &self.secrets
+        &self.observed.secrets
     }
 
     /// Of each that leaves, in their order, what the host has noted of the objects that it gives back.
@@ -256,29 +227,18 @@ impl Changes {
             let steps = removal.steps.iter().chain(&removal.after);
             let objects =
                 steps.filter_map(|step| if let Step::Revert(revert) = step { Some(&revert.object) } else { None });
-            objects.filter_map(|object| self.records.iter().find(|record| record.object == *object)).collect()
+            objects.filter_map(|object| self.observed.records.iter().find(|record| record.object == *object)).collect()
         })
-    }
-
-    pub(super) fn takeback(&self) -> Takeback<'_> {
-        Takeback {
-            plan: self.graph.plan(),
-            memory: &self.memory,
-            scope: self.verb.scope(),
-            data: self.data,
-            records: &self.records,
-            held: self.ledger.resources.iter().flat_map(|entry| &entry.objects).collect(),
-        }
     }
 
     /// Whether the host's memory is to be brought up to date although nothing else changes: its ledger says something else, an
     /// apply was cut and has left its lock or no result, or all that there was has been taken back.
     pub(super) fn is_to_be_noted(&self) -> bool {
-        let Memory { ledger, last, lock, touched, .. } = &self.memory;
-        match self.verb {
+        let Memory { ledger, last, lock, touched, .. } = &self.observed.memory;
+        match self.observed.verb {
             Verb::Apply => {
                 let cut = last.as_ref().is_some_and(|last| last.result == Ended::Cut);
-                self.ownership.stale || cut || lock.is_some()
+                self.observed.ownership.stale || cut || lock.is_some()
             }
             Verb::Destroy => *ledger != LedgerFound::Absent || last.is_some() || lock.is_some() || *touched,
             Verb::Rollback(_) => false,

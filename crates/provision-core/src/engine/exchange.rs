@@ -31,13 +31,25 @@ pub(super) struct Run<'a> {
     /// The apply's number on the host, once it has begun.
     pub(super) number: Option<u32>,
     pub(super) failures: Vec<String>,
+    /// Whether the connection is gone.
+    lost: bool,
     reverted: bool,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(changes: &'a Changes, materials: &'a Materials, events: Events<'a>) -> Self {
         let (outcomes, failures) = (BTreeMap::new(), Vec::new());
-        Self { changes, materials, events, outcomes, journalled: false, number: None, failures, reverted: false }
+        Self {
+            changes,
+            materials,
+            events,
+            outcomes,
+            journalled: false,
+            number: None,
+            failures,
+            lost: false,
+            reverted: false,
+        }
     }
 
     pub(super) fn address(&self, member: Member) -> Option<Address> {
@@ -45,7 +57,7 @@ impl<'a> Run<'a> {
             Member::Removal(at) | Member::Resumed(at) => {
                 self.changes.removals.get(at).map(|removal| removal.address.clone())
             }
-            Member::Resource(at) => self.changes.graph.vertex(at).map(|vertex| vertex.address.clone()),
+            Member::Resource(at) => self.changes.observed.graph.vertex(at).map(|vertex| vertex.address.clone()),
         }
     }
 
@@ -102,11 +114,11 @@ impl<'a> Run<'a> {
         connection: &dyn Connection,
     ) -> Result<(), EngineError> {
         let members = self.possible(members);
-        if members.is_empty() && !matches!(self.changes.verb, Verb::Rollback(_)) {
+        if members.is_empty() && !matches!(self.changes.observed.verb, Verb::Rollback(_)) {
             return Ok(());
         }
         let mut batch = self.make_batch(&members, work);
-        let confirm = self.changes.host.confirm;
+        let confirm = self.changes.observed.host.confirm;
         let guarded = match batch.journal.purpose {
             Purpose::Begin { .. } | Purpose::Continue if guard::is_dangerous(&batch) => {
                 Guarded::new(&batch, confirm, connection).await
@@ -143,6 +155,7 @@ impl<'a> Run<'a> {
             match tokio::time::timeout(confirm, exchange).await {
                 Ok(reply) => reply,
                 Err(_) => {
+                    self.lost = true;
                     self.failures.push(format!("the host did not answer any more within {} s", confirm.as_secs()));
                     return self.confirm(&guarded, connection).await;
                 }
@@ -152,6 +165,7 @@ impl<'a> Run<'a> {
             Ok(reply) => reply,
             Err(error) if self.outcomes.is_empty() && guarded.is_empty() => return Err(error.into()),
             Err(error) => {
+                self.lost = true;
                 self.failures.push(error.to_string());
                 return self.confirm(&guarded, connection).await;
             }
@@ -173,10 +187,12 @@ impl<'a> Run<'a> {
             }
         }
         if let Some(said) = reply.reload_failed {
-            self.failures.push(format!("systemd could not read its units: {}", self.changes.secrets.mask(&said)));
+            self.failures
+                .push(format!("systemd could not read its units: {}", self.changes.observed.secrets.mask(&said)));
         }
         if let Some(lost) = reply.lost {
-            self.failures.push(self.changes.secrets.mask(&lost));
+            self.lost = true;
+            self.failures.push(self.changes.observed.secrets.mask(&lost));
         }
         self.confirm(&guarded, connection).await
     }
@@ -202,7 +218,7 @@ impl<'a> Run<'a> {
                 tokio::time::sleep(guard::PAUSE).await;
             }
         };
-        let limit = self.changes.host.confirm + guard::PATIENCE;
+        let limit = self.changes.observed.host.confirm + guard::PATIENCE;
         let disarmed = tokio::time::timeout(limit, look_for).await;
         match disarmed {
             Ok(Disarmed::InTime) => {}
@@ -217,7 +233,7 @@ impl<'a> Run<'a> {
                 "after these changes no fresh connection came about ({}), and none since, though the host was to take the \
                  apply back after {} s by itself",
                 missing.join("; "),
-                self.changes.host.confirm.as_secs()
+                self.changes.observed.host.confirm.as_secs()
             )),
         }
         Ok(())
@@ -225,7 +241,7 @@ impl<'a> Run<'a> {
 
     /// Tells the host over a fresh connection to stay as it is; nothing comes back when that did not reach it.
     async fn disarm(&self, connection: Option<&dyn Connection>) -> Option<Disarmed> {
-        let (plan, step_limit) = (self.changes.graph.plan().to_owned(), self.changes.host.step_limit);
+        let (plan, step_limit) = (self.changes.observed.graph.plan().to_owned(), self.changes.observed.host.step_limit);
         let batch = Batch { tasks: Vec::new(), plan, step_limit, journal: self.journal(Purpose::Disarm) };
         let reply = connection?.run(batch, &mut |_| {}).await.ok()?;
         match reply.refused {
@@ -236,21 +252,27 @@ impl<'a> Run<'a> {
     }
 
     fn refused(&self, refusal: Refusal) -> EngineError {
-        let host = self.changes.host.name.clone();
+        let host = self.changes.observed.host.name.clone();
         match refusal {
             Refusal::Locked(holder) => EngineError::Locked { host, holder },
             Refusal::Moved(_) => EngineError::Moved { host },
-            Refusal::Journal(reason) => EngineError::Journal { host, reason: self.changes.secrets.mask(&reason) },
+            Refusal::Journal(reason) => {
+                EngineError::Journal { host, reason: self.changes.observed.secrets.mask(&reason) }
+            }
         }
     }
 
     /// How the apply ends on the host: its result is noted, the ledger is what it is from now on, and the lock goes.
     pub(super) async fn end(&mut self, connection: &dyn Connection) {
-        if self.number.is_none() || self.reverted || matches!(self.changes.verb, Verb::Rollback(_)) {
+        if self.number.is_none()
+            || self.lost
+            || self.reverted
+            || matches!(self.changes.observed.verb, Verb::Rollback(_))
+        {
             return;
         }
         let good = self.failures.is_empty() && !self.outcomes.values().any(Outcome::is_failure);
-        let (ownership, wanted) = (&self.changes.ownership, &self.changes.ledger);
+        let (ownership, wanted) = (&self.changes.observed.ownership, &self.changes.observed.ledger);
         // What could not be taken back is still owned; where something was never tried, nobody knows.
         let failed = |address: &Address| {
             self.changes.removals.iter().enumerate().any(|(at, removal)| {
@@ -262,22 +284,24 @@ impl<'a> Run<'a> {
         let (ledger, during) = (ownership.with_orphans(wanted, |a| lost || failed(a)), ownership.during(wanted));
         let ledger = (ledger != during).then(|| blob(&ledger));
         let result = if good { Ended::Done } else { Ended::Failed };
-        let vanish = good && self.changes.verb == Verb::Destroy;
-        self.say(Purpose::End { stamp: None, result, ledger, vanish }, connection).await;
+        let vanish = good && self.changes.observed.verb == Verb::Destroy;
+        if let Some(refusal) = self.say(Purpose::End { stamp: None, result, ledger, vanish }, connection).await {
+            self.failures.push(self.refused(refusal).to_string());
+        }
     }
 
     /// Brings the host's memory up to date where nothing else is to be done.
     pub(super) async fn note(&mut self, connection: &dyn Connection) -> Result<(), EngineError> {
-        let stamp = Some(self.changes.memory.stamp());
-        let ledger = self.changes.ownership.stale.then(|| blob(&self.changes.ledger));
-        let vanish = self.changes.verb == Verb::Destroy;
+        let stamp = Some(self.changes.observed.memory.stamp());
+        let ledger = self.changes.observed.ownership.stale.then(|| blob(&self.changes.observed.ledger));
+        let vanish = self.changes.observed.verb == Verb::Destroy;
         let refusal = self.say(Purpose::End { stamp, result: Ended::Done, ledger, vanish }, connection).await;
         refusal.map_or(Ok(()), |refusal| Err(self.refused(refusal)))
     }
 
     /// An exchange without tasks.
     async fn say(&mut self, purpose: Purpose, connection: &dyn Connection) -> Option<Refusal> {
-        let (plan, step_limit) = (self.changes.graph.plan().to_owned(), self.changes.host.step_limit);
+        let (plan, step_limit) = (self.changes.observed.graph.plan().to_owned(), self.changes.observed.host.step_limit);
         let batch = Batch { tasks: Vec::new(), plan, step_limit, journal: self.journal(purpose) };
         let mut tell = |heard: Heard| match heard {
             Heard::Waiting(holder) => (self.events)(Event::Waiting { holder }),
@@ -287,7 +311,7 @@ impl<'a> Run<'a> {
         match connection.run(batch, &mut tell).await {
             Ok(reply) => {
                 if let Some(lost) = reply.lost {
-                    self.failures.push(self.changes.secrets.mask(&lost));
+                    self.failures.push(self.changes.observed.secrets.mask(&lost));
                 }
                 reply.refused
             }
@@ -299,7 +323,7 @@ impl<'a> Run<'a> {
     }
 
     fn outcome(&self, member: Member, outcome: &step::Outcome, members: &[Member], steps: &[String]) -> Outcome {
-        let mask = |text: &str| self.changes.secrets.mask(text);
+        let mask = |text: &str| self.changes.observed.secrets.mask(text);
         match outcome {
             step::Outcome::Done { output } => match self.change(member) {
                 Some(change) => Outcome::Changed { action: change.action, output: mask(output) },
@@ -326,12 +350,12 @@ impl<'a> Run<'a> {
 
     pub(super) async fn watch(&mut self, at: usize, connection: &dyn Connection) {
         let possible = self.possible(&[Member::Resource(at)]);
-        let Some(vertex) = self.changes.graph.vertex(at).filter(|_| !possible.is_empty()) else { return };
+        let Some(vertex) = self.changes.observed.graph.vertex(at).filter(|_| !possible.is_empty()) else { return };
         let Some(Watch::Here(check)) = vertex.resource.watch() else { return };
         (self.events)(Event::Begun { address: vertex.address.clone() });
         let outcome = match self.ask_from_here(&check, connection).await {
             Ok(answer) => Outcome::Answered { answer },
-            Err(message) => Outcome::Failed { message: self.changes.secrets.mask(&message) },
+            Err(message) => Outcome::Failed { message: self.changes.observed.secrets.mask(&message) },
         };
         self.finish(Member::Resource(at), outcome);
     }
@@ -355,8 +379,8 @@ impl<'a> Run<'a> {
 
     /// Asks everything again: no change may be left where one was made.
     pub(super) async fn verify(&mut self, connection: &dyn Connection) {
-        let takeback = self.changes.takeback();
-        let mut asks = asks(&self.changes.graph);
+        let takeback = self.changes.observed.takeback();
+        let mut asks = asks(&self.changes.observed.graph);
         asks.extend(takeback.asks());
         let answers = match connection.ask(&asks).await {
             Ok(answers) => answers,
@@ -365,7 +389,8 @@ impl<'a> Run<'a> {
                 return;
             }
         };
-        let resources = diff(&self.changes.graph, &answers, self.changes.now, &BTreeSet::new()).into_iter().enumerate();
+        let resources =
+            diff(&self.changes.observed.graph, &answers, self.changes.now, &BTreeSet::new()).into_iter().enumerate();
         let mut left: Vec<(Member, String)> = Vec::new();
         for (at, item) in resources {
             match item {
@@ -382,7 +407,7 @@ impl<'a> Run<'a> {
         }
         for (member, message) in left {
             if !self.outcomes.get(&member).is_some_and(Outcome::is_failure) {
-                self.finish(member, Outcome::NotConverged { message: self.changes.secrets.mask(&message) });
+                self.finish(member, Outcome::NotConverged { message: self.changes.observed.secrets.mask(&message) });
             }
         }
     }
@@ -400,7 +425,7 @@ impl<'a> Run<'a> {
                 resources.push((removal.address.clone(), outcome));
             }
         }
-        for (at, (address, _)) in changes.graph.resources().enumerate() {
+        for (at, (address, _)) in changes.observed.graph.resources().enumerate() {
             let missing = || match changes.items.get(at) {
                 // Never tried, because the apply ended early.
                 Some(Ok(change)) if !change.is_none() => Outcome::Skipped { because: None },
@@ -410,7 +435,7 @@ impl<'a> Run<'a> {
             resources.push((address.clone(), outcome));
         }
         let kept = changes.kept().map(|(address, why)| (address.clone(), why.to_owned())).collect();
-        let (host, apply) = (changes.host.name.clone(), self.number);
+        let (host, apply) = (changes.observed.host.name.clone(), self.number);
         let mut report = Report {
             host,
             apply,
@@ -422,7 +447,7 @@ impl<'a> Run<'a> {
             rolled_back: None,
         };
         if report.succeeded() {
-            let outputs = changes.graph.outputs().iter();
+            let outputs = changes.observed.graph.outputs().iter();
             report.outputs = outputs.map(|(name, text)| (name.clone(), text.shown().to_owned())).collect();
         }
         report

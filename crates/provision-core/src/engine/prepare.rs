@@ -55,20 +55,20 @@ pub(super) async fn gather(changes: &Changes, connection: &dyn Connection) -> Re
     // What is made anew comes from the steps that make it: what is there now is of no use to anybody.
     let made = made(changes);
     let unchanged = Change::none();
-    for ((_, resource), item) in changes.graph.resources().zip(&changes.items) {
+    for ((_, resource), item) in changes.observed.graph.resources().zip(&changes.items) {
         let change = item.as_ref().unwrap_or(&unchanged);
         if change.is_none() && resource.watch().is_none() {
             continue;
         }
         for path in resource.reads(change).into_iter().filter(|path| !made.contains(path)) {
-            match changes.answers.file(&path, &Wanted::Always) {
+            match changes.observed.answers.file(&path, &Wanted::Always) {
                 // Only when it is all of it: a longer one comes back cut.
                 Ok(FileState::Present { content: Some(content), sha256 }) if sha256_hex(content) == *sha256 => {
                     materials.insert(path, Zeroizing::new(content.clone()));
                 }
                 _ => {
                     // Something there that is no regular file may be a link to one.
-                    let there = changes.answers.path(&path).map_or(true, |state| state.entry().is_some());
+                    let there = changes.observed.answers.path(&path).map_or(true, |state| state.entry().is_some());
                     if there {
                         wanted.insert(path);
                     }
@@ -85,7 +85,7 @@ pub(super) async fn gather(changes: &Changes, connection: &dyn Connection) -> Re
 /// The files that this apply makes anew.
 fn made(changes: &Changes) -> BTreeSet<AbsPath> {
     changes
-        .graph
+        .graph()
         .resources()
         .zip(&changes.items)
         .filter(|(_, item)| item.as_ref().is_ok_and(|change| matches!(change.action, Action::Create | Action::Replace)))
@@ -97,11 +97,11 @@ fn made(changes: &Changes) -> BTreeSet<AbsPath> {
 /// Makes all steps, in order: what one resource is about to write, a later one may build upon.
 pub(super) fn prepare(changes: &Changes, materials: &mut Materials) -> Result<Vec<Work>, EngineError> {
     let mut work = Vec::with_capacity(changes.items.len());
-    for ((address, resource), item) in changes.graph.resources().zip(&changes.items) {
+    for ((address, resource), item) in changes.observed.graph.resources().zip(&changes.items) {
         let change = item.as_ref().ok().filter(|change| !change.is_none());
         let steps = match change {
             Some(change) => resource
-                .steps(change, &changes.answers, materials)
+                .steps(change, &changes.observed.answers, materials)
                 .map_err(|reason| EngineError::Unprepared { address: address.clone(), reason })?,
             None => Vec::new(),
         };
@@ -131,7 +131,7 @@ pub(super) fn parts(changes: &Changes, work: &[Work]) -> Vec<Part> {
     // What runs again does so in the order in which it was first applied.
     let resumed = leaving.rev().filter(|(_, removal)| !removal.after.is_empty());
     members.extend(resumed.map(|(at, _)| Member::Resumed(at)));
-    if let Verb::Rollback(_) = changes.verb {
+    if let Verb::Rollback(_) = changes.observed.verb {
         // Whole or not at all: the host ends it with the same exchange.
         return vec![Part::Batch(members)];
     }
@@ -174,7 +174,7 @@ pub(super) struct Debt {
 
 /// What an apply will owe, in whichever exchange: a check may stand between a cause and what follows from it.
 pub(super) fn debts(changes: &Changes, work: &[Work]) -> Vec<Debt> {
-    let graph = &changes.graph;
+    let graph = &changes.observed.graph;
     let mut debts = Vec::new();
     for (debtor, work) in work.iter().enumerate() {
         let (Work::Steps(steps), Some(vertex)) = (work, graph.vertex(debtor)) else { continue };

@@ -82,7 +82,7 @@ pub async fn status(
     let kept = if kept.is_empty() {
         kept
     } else {
-        let takeback = Takeback { records: &kept, scope: Scope::Origin, data: Data::Keep, ..changes.takeback() };
+        let takeback = Takeback { records: &kept, scope: Scope::Origin, data: Data::Keep, ..changes.observed.takeback() };
         let answers = connection.ask(&takeback.asks()).await?;
         kept.into_iter().filter(|record| is_there(&record.object, &answers)).collect()
     };
@@ -103,11 +103,11 @@ fn owned(changes: &Changes, records: &[Record]) -> Vec<Owned> {
         let objects = objects.iter().map(|object| (object.clone(), was(object))).collect();
         Owned { address: address.clone(), standing, objects }
     };
-    let orphans = &changes.ownership.orphans;
+    let orphans = &changes.observed.ownership.orphans;
     let mut owned: Vec<Owned> =
         orphans.iter().map(|(entry, lost)| own(&entry.address, Standing::Orphaned, lost)).collect();
-    for ((address, _), item) in changes.graph.resources().zip(&changes.items) {
-        let Some(entry) = changes.ownership.entry(address) else { continue };
+    for ((address, _), item) in changes.observed.graph.resources().zip(&changes.items) {
+        let Some(entry) = changes.observed.ownership.entry(address) else { continue };
         let lost = orphans.iter().find(|(orphan, _)| orphan.address == entry.address).map(|(_, lost)| lost);
         let held = entry.objects.iter().filter(|object| !lost.is_some_and(|lost| lost.contains(object)));
         let held: Vec<Object> = held.cloned().collect();
@@ -125,9 +125,9 @@ fn standing(item: &Result<Change, Undecided>) -> Standing {
 }
 
 fn unapplied(changes: &Changes) -> Vec<(Address, Option<Moved>)> {
-    let items = changes.graph.resources().zip(&changes.items);
+    let items = changes.observed.graph.resources().zip(&changes.items);
     items
-        .filter(|((address, _), _)| changes.ownership.entry(address).is_none())
+        .filter(|((address, _), _)| changes.observed.ownership.entry(address).is_none())
         .map(|((address, _), item)| (address.clone(), item.as_ref().ok().and_then(|change| change.moved)))
         .collect()
 }
@@ -135,7 +135,7 @@ fn unapplied(changes: &Changes) -> Vec<(Address, Option<Moved>)> {
 /// What was made by the plan and is in its ledger no more. What a resource makes for itself beside what it holds, such as the
 /// directory of a definition, goes by the resource's name.
 fn left(changes: &Changes, records: &[Record]) -> Vec<Record> {
-    let ownership = &changes.ownership;
+    let ownership = &changes.observed.ownership;
     let entries: Vec<&Entry> =
         ownership.entries.values().chain(ownership.orphans.iter().map(|(entry, _)| entry)).collect();
     let held = |object: &Object| entries.iter().any(|entry| entry.objects.contains(object));

@@ -22,7 +22,7 @@ impl Run<'_> {
     pub(super) fn make_batch(&self, members: &[Member], work: &[Work]) -> Batch {
         let debts = debts(self.changes, work);
         let tasks = members.iter().filter_map(|member| self.task(*member, members, work, &debts)).collect();
-        let (plan, step_limit) = (self.changes.graph.plan().to_owned(), self.changes.host.step_limit);
+        let (plan, step_limit) = (self.changes.observed.graph.plan().to_owned(), self.changes.observed.host.step_limit);
         Batch { tasks, plan, step_limit, journal: self.journal(self.purpose()) }
     }
 
@@ -52,7 +52,7 @@ impl Run<'_> {
                 let mut pays = settled(steps);
                 pays.extend(debts.iter().filter(|debt| debt.debtor == at).flat_map(|debt| debt.names.clone()));
                 let is_run = |at: &usize| matches!(work.get(*at), Some(Work::Steps(steps)) if steps.iter().any(runs));
-                let late = self.changes.graph.closure(at, Relation::After).iter().any(is_run);
+                let late = self.changes.observed.graph.closure(at, Relation::After).iter().any(is_run);
                 (steps.clone(), owed.flat_map(|debt| debt.names.clone()).collect(), pays, late)
             }
         };
@@ -67,7 +67,7 @@ impl Run<'_> {
             Member::Removal(at) => (0..at).filter(|other| self.stops(*other)).map(Member::Removal).collect(),
             Member::Resumed(_) => (0..self.changes.removals.len()).map(Member::Removal).collect(),
             Member::Resource(at) => {
-                self.changes.graph.closure(at, Relation::After).into_iter().map(Member::Resource).collect()
+                self.changes.observed.graph.closure(at, Relation::After).into_iter().map(Member::Resource).collect()
             }
         }
     }
@@ -79,14 +79,19 @@ impl Run<'_> {
     }
 
     fn purpose(&self) -> Purpose {
-        let stamp = self.changes.memory.stamp();
-        match (self.changes.verb, self.number) {
+        let stamp = self.changes.observed.memory.stamp();
+        match (self.changes.observed.verb, self.number) {
             _ if !self.journalled => Purpose::Watch,
             (Verb::Rollback(number), _) => Purpose::Rollback { stamp, number },
             (Verb::Apply | Verb::Destroy, Some(_)) => Purpose::Continue,
             (Verb::Apply | Verb::Destroy, None) => {
-                let ledger = self.changes.ownership.during(&self.changes.ledger);
-                Purpose::Begin { stamp, head: self.head(), ledger: blob(&ledger), keep: self.changes.graph.keep() }
+                let ledger = self.changes.observed.ownership.during(&self.changes.observed.ledger);
+                Purpose::Begin {
+                    stamp,
+                    head: self.head(),
+                    ledger: blob(&ledger),
+                    keep: self.changes.observed.graph.keep(),
+                }
             }
         }
     }
@@ -98,17 +103,17 @@ impl Run<'_> {
 
     fn head(&self) -> Blob {
         let head = Head {
-            verb: self.changes.verb.word().to_owned(),
+            verb: self.changes.observed.verb.word().to_owned(),
             when: self.when(),
             who: self.changes.orders.who.clone(),
-            plan: self.changes.plan.clone(),
+            plan: self.changes.observed.plan.clone(),
             changes: self.changes.changed().count(),
         };
         Blob::from_bytes(serde_json::to_string_pretty(&head).unwrap_or_default().into_bytes())
     }
 
     pub(super) fn journal(&self, purpose: Purpose) -> Journal {
-        let checks = self.changes.graph.resources().filter_map(|(_, resource)| match resource.watch() {
+        let checks = self.changes.observed.graph.resources().filter_map(|(_, resource)| match resource.watch() {
             Some(Watch::Here(check)) => Some(check.limit),
             _ => None,
         });
@@ -117,7 +122,7 @@ impl Run<'_> {
             who: self.changes.orders.who.clone(),
             since: self.when(),
             wait: self.changes.orders.lock_wait,
-            lease: self.changes.host.silence.min(LEASE) + checks.sum::<Duration>(),
+            lease: self.changes.observed.host.silence.min(LEASE) + checks.sum::<Duration>(),
             arm: None,
         }
     }

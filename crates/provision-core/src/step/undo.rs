@@ -96,6 +96,8 @@ pub(crate) fn script() -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "nothing else runs in this test's thread")]
+
     use std::fs;
     use std::path::Path;
     use std::thread::sleep;
