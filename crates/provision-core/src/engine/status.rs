@@ -82,7 +82,8 @@ pub async fn status(
     let kept = if kept.is_empty() {
         kept
     } else {
-        let takeback = Takeback { records: &kept, scope: Scope::Origin, data: Data::Keep, ..changes.observed.takeback() };
+        let takeback =
+            Takeback { records: &kept, scope: Scope::Origin, data: Data::Keep, ..changes.observed.takeback() };
         let answers = connection.ask(&takeback.asks()).await?;
         kept.into_iter().filter(|record| is_there(&record.object, &answers)).collect()
     };
