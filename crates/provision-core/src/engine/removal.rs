@@ -352,7 +352,9 @@ fn settle(change: &mut Change, address: &Address, records: &[&Record], after: &[
             change.reasons.push(format!("{} {name} afterwards, which was up or enabled before", action.verb()));
         }
     }
-    let gone = records.iter().all(|record| matches!(record.was, Was::Absent | Was::Unit { .. }));
+    // A unit that was up or enabled before has not come with the plan.
+    let came = |record: &&Record| matches!(record.was, Was::Absent | Was::Unit { .. }) && !comes_back(record);
+    let gone = records.iter().all(came);
     if address.kind() == "command" {
         change.reasons.push("what the command did stays: it alone knows how to take it back".to_owned());
     }
