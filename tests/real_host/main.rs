@@ -1,7 +1,13 @@
 //! What is proved on real hosts: systemd, podman, firewalld, haproxy and sshd, in network namespaces of their own.
 
 mod bed;
+mod concurrent;
+mod cuts;
+mod faults;
 mod hosts;
 mod kinds;
+mod lockout;
+mod ownership;
 mod registry;
+mod sealed;
 mod support;

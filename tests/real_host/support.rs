@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use provision_tests::{Error, Host, Testbed, UnitStates};
 use serde_json::Value;
@@ -69,9 +70,16 @@ impl Plan {
 
     /// Runs a verb with more arguments.
     pub fn run(&self, bed: &Testbed, verb: &str, arguments: &[&str]) -> Result<Ran, Error> {
+        let output = self.command(bed, verb, arguments)?.output().map_err(Error::Run)?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) })
+    }
+
+    /// The command that [`Plan::run`] runs.
+    pub fn command(&self, bed: &Testbed, verb: &str, arguments: &[&str]) -> Result<Command, Error> {
         let mut command = bed.provision()?;
         command.arg(verb).arg(&self.file);
-        if matches!(verb, "apply" | "diff") {
+        if matches!(verb, "apply" | "diff" | "destroy" | "rollback" | "status") {
             command.arg("--known-hosts").arg(bed.known_hosts()).arg("--identity").arg(bed.ssh_key());
         }
         for (name, value) in &self.variables {
@@ -80,9 +88,8 @@ impl Plan {
         for (name, value) in &self.secrets {
             command.env(format!("PROVISION_VAR_{name}"), value);
         }
-        let output = command.args(arguments).output().map_err(Error::Run)?;
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ok(Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) })
+        command.args(arguments);
+        Ok(command)
     }
 
     pub fn apply(&self, bed: &Testbed) -> Result<Ran, Error> {

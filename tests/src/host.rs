@@ -113,7 +113,12 @@ impl Host {
 
     /// Runs a command as root, past the network and without a login, so that it leaves nothing but what it does.
     pub fn exec(&self, command: &[&str]) -> Result<Output, Error> {
-        let output = self.exec_raw(command, b"")?;
+        self.exec_with(command, b"")
+    }
+
+    /// Like [`Host::exec`], with standard input.
+    pub fn exec_with(&self, command: &[&str], input: &[u8]) -> Result<Output, Error> {
+        let output = self.exec_raw(command, input)?;
         Ok(Output::new(format!("{}: {}", self.name, command.join(" ")), output))
     }
 
@@ -162,6 +167,27 @@ impl Host {
     /// Boots a host that is off.
     pub fn plug_in(&self) -> Result<(), Error> {
         done(self.run.bed().args(["boot", &self.name]))
+    }
+
+    /// Pulls the host's cable: what is under way is lost, and neither side is told. Its connections stay.
+    pub fn cable_out(&self) -> Result<(), Error> {
+        done(self.run.bed().args(["link", &self.name, "down"]))
+    }
+
+    /// The end of [`Host::cable_out`].
+    pub fn cable_in(&self) -> Result<(), Error> {
+        done(self.run.bed().args(["link", &self.name, "up"]))
+    }
+
+    /// The host's `/` as this machine sees it: everything that is mounted there, also `/run` and `/proc`. Another one
+    /// after each boot.
+    pub fn root(&self) -> Result<PathBuf, Error> {
+        let output = self.run.bed().args(["leader", &self.name]).output().map_err(Error::Run)?;
+        let leader = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        if output.status.success() && !leader.is_empty() {
+            return Ok(PathBuf::from(format!("/proc/{leader}/root")));
+        }
+        Err(Error::Bed(format!("{} is off", self.name)))
     }
 
     /// Writes a file as root, mode 0644 if it is new, with the directories above it.

@@ -17,14 +17,17 @@
 //! ```
 
 mod bed;
+pub mod cutting;
 pub mod delay;
 mod error;
 mod host;
 mod recording;
+mod seed;
 mod target;
 
 pub use bed::{DelayProxy, Testbed};
 pub use error::Error;
 pub use host::{Host, Output};
 pub use recording::{EXCLUDED_PATHS, EXCLUDED_UNITS, Entry, Recording, Snapshot, TIMELESS, UnitState, UnitStates};
+pub use seed::Seed;
 pub use target::{built, provision};

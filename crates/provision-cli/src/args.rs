@@ -3,6 +3,9 @@
 use anstream::ColorChoice;
 use camino::Utf8PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use provision_core::attribute::Span;
+use provision_core::plan::ownership;
+use provision_core::step::Data;
 
 use crate::exit;
 
@@ -10,7 +13,8 @@ use crate::exit;
 ///
 /// A plan is a TOML file of resources: directories, files, certificates, containers, services. provision asks a host how
 /// it differs from the plan, shows every change before it makes it, and makes no other. Applied twice, the second time
-/// changes nothing. A host needs SSH and a POSIX shell.
+/// changes nothing. The host remembers what was there before: what leaves the plan leaves the host, and all of it can be
+/// taken back. A host needs SSH and a POSIX shell.
 #[derive(Debug, Parser)]
 #[command(
     name = "provision",
@@ -33,6 +37,8 @@ const EXAMPLES: &str = "\
 Examples:
   provision diff registry/plan.toml       what would change
   provision apply registry/plan.toml      show it, ask, do it
+  provision status registry/plan.toml     what it owns there, and what was there before
+  provision destroy registry/plan.toml    take everything back
   provision kinds file                    what [file.x] takes";
 
 /// The verbs.
@@ -50,6 +56,18 @@ Examples:
     /// Shows what differs, asks, and brings the hosts to the state of the plan
     #[command(after_help = APPLY_EXAMPLES, after_long_help = format!("{APPLY_EXAMPLES}\n\n{}", exit::HELP))]
     Apply(Apply),
+    /// Takes back everything that a plan has brought about: what was there before comes back
+    #[command(after_help = DESTROY_EXAMPLES, after_long_help = format!("{DESTROY_EXAMPLES}\n\n{}", exit::HELP))]
+    Destroy(Destroy),
+    /// Takes the last apply back, complete or cut
+    #[command(after_help = ROLLBACK_EXAMPLES, after_long_help = format!("{ROLLBACK_EXAMPLES}\n\n{}", exit::HELP))]
+    Rollback(Rollback),
+    /// Shows what a plan owns on its hosts, what was there before, and the last applies; changes nothing
+    #[command(after_help = "\
+Examples:
+  provision status plan.toml
+  provision status plan.toml --host mirror --json")]
+    Status(Status),
     /// Shows the resources in their order and what each waits for; connects to nothing
     #[command(after_help = "\
 Examples:
@@ -68,16 +86,39 @@ const DIFF_EXAMPLES: &str = "\
 Examples:
   provision diff plan.toml
   provision diff plan.toml --host mirror --var port=8443
-  provision diff plan.toml --exit-code    exits 2 where something differs";
+  provision diff plan.toml --exit-code    exits 2 where something differs
+  provision diff plan.toml --out change.json
+                                          seals it: `provision apply change.json` does exactly this, or refuses";
 
 const APPLY_EXAMPLES: &str = "\
 Examples:
   provision apply plan.toml
   provision apply plan.toml --yes --var-file site.toml
+  provision apply plan.toml --adopt --on-failure rollback
+  provision apply change.json             what `provision diff --out change.json` has sealed
   PROVISION_VAR_password=... provision apply plan.toml
 
 Without a terminal to ask on, --yes is needed.
-Ctrl-C stops it: what was done stays done, and the next apply goes on from there.";
+Ctrl-C stops it: what was done stays done, and the next apply goes on from there.
+`provision rollback` takes it back.";
+
+const DESTROY_EXAMPLES: &str = "\
+Examples:
+  provision destroy plan.toml --dry-run
+  provision destroy plan.toml
+  provision destroy plan.toml --yes --delete-data
+
+Volumes, images, and directories with something else in them are data: they stay unless --delete-data is given.
+Without a terminal to ask on, --yes is needed.";
+
+const ROLLBACK_EXAMPLES: &str = "\
+Examples:
+  provision rollback plan.toml --dry-run
+  provision rollback plan.toml
+  provision rollback plan.toml --yes
+
+Done again, it takes back the apply before that one, as far as the host remembers.
+Without a terminal to ask on, --yes is needed.";
 
 /// A plan and what it leaves open.
 #[derive(Debug, Args)]
@@ -119,23 +160,118 @@ pub struct Diff {
     /// Exits with 2 when something differs
     #[arg(long)]
     pub exit_code: bool,
+    /// Writes the changes to a file that `provision apply` takes: it does exactly those, or refuses. No secret is in it
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<Utf8PathBuf>,
+    /// Shows what an apply with --delete-data would do
+    #[arg(long)]
+    pub delete_data: bool,
 }
 
 /// `provision apply`.
 #[derive(Debug, Args)]
 pub struct Apply {
+    /// The plan, or what `provision diff --out` has written.
+    #[command(flatten)]
+    pub plan: Plan,
+    /// The hosts.
+    #[command(flatten)]
+    pub reach: Reach,
+    /// How it is agreed upon.
+    #[command(flatten)]
+    pub consent: Consent,
+    /// Takes over what is on the host already, differs, and is not the plan's; it comes back with a destroy
+    #[arg(long)]
+    pub adopt: bool,
+    /// Removes also data that has left the plan: volumes, images, directories with something else in them
+    #[arg(long)]
+    pub delete_data: bool,
+    /// What becomes of an apply that fails; without this what the plan says
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub on_failure: Option<OnFailure>,
+}
+
+/// How what changes a host is agreed upon.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Consent {
+    /// Does it without asking
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Shows what would be done, and does nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How long to wait for somebody else who is changing the host with the same plan
+    #[arg(long, value_name = "SPAN", default_value = "60s")]
+    pub lock_timeout: Span,
+}
+
+/// What becomes of an apply that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnFailure {
+    // No docs: clap would make a table of what is plain.
+    Keep,
+    Rollback,
+}
+
+impl From<OnFailure> for ownership::OnFailure {
+    fn from(choice: OnFailure) -> Self {
+        match choice {
+            OnFailure::Keep => Self::Keep,
+            OnFailure::Rollback => Self::Rollback,
+        }
+    }
+}
+
+/// `provision destroy`.
+#[derive(Debug, Args)]
+pub struct Destroy {
     /// The plan.
     #[command(flatten)]
     pub plan: Plan,
     /// The hosts.
     #[command(flatten)]
     pub reach: Reach,
-    /// Applies without asking
-    #[arg(long, short)]
-    pub yes: bool,
-    /// Shows what would change, like `provision diff`
+    /// How it is agreed upon.
+    #[command(flatten)]
+    pub consent: Consent,
+    /// Removes data as well: volumes, images, directories with something else in them
+    #[arg(long, conflicts_with = "keep_data")]
+    pub delete_data: bool,
+    /// Leaves data where it is, as without it
     #[arg(long)]
-    pub dry_run: bool,
+    pub keep_data: bool,
+}
+
+impl Destroy {
+    /// What becomes of data.
+    pub fn data(&self) -> Data {
+        if self.delete_data { Data::Delete } else { Data::Keep }
+    }
+}
+
+/// `provision rollback`.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// The plan.
+    #[command(flatten)]
+    pub plan: Plan,
+    /// The hosts.
+    #[command(flatten)]
+    pub reach: Reach,
+    /// How it is agreed upon.
+    #[command(flatten)]
+    pub consent: Consent,
+}
+
+/// `provision status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The plan.
+    #[command(flatten)]
+    pub plan: Plan,
+    /// The hosts.
+    #[command(flatten)]
+    pub reach: Reach,
 }
 
 /// `provision graph`.

@@ -1,26 +1,24 @@
-//! The verbs, one a file, and what diff and apply have in common: asking the hosts.
+//! The verbs, one a file; what several have in common is in `survey`, which asks hosts, and `work`, which changes them.
 
-use futures_util::future::join_all;
-use provision_core::address::Address;
-use provision_core::engine::{self, Changes};
-use provision_core::plan::Plan;
-use provision_core::plan::host::Host;
-use provision_core::probe::Undecided;
 use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::args::{Format, Verb};
-use crate::connect::{Connector, Link};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::surroundings::Surroundings;
 use crate::view::View;
 
 pub mod apply;
+pub mod destroy;
 pub mod diff;
 pub mod graph;
 pub mod kinds;
+pub mod rollback;
+pub mod status;
+mod survey;
 pub mod validate;
+mod work;
 
 /// How a command ended.
 #[derive(Debug)]
@@ -58,8 +56,11 @@ impl Verb {
         match self {
             Self::Validate(_) => "validate",
             Self::Diff(_) => "diff",
-            Self::Apply(apply) if apply.dry_run => "diff",
+            Self::Apply(apply) if apply.consent.dry_run => "diff",
             Self::Apply(_) => "apply",
+            Self::Destroy(_) => "destroy",
+            Self::Rollback(_) => "rollback",
+            Self::Status(_) => "status",
             Self::Graph(_) => "graph",
             Self::Kinds(_) => "kinds",
         }
@@ -81,51 +82,13 @@ pub async fn run(verb: Verb, view: &View) -> Outcome {
         Verb::Validate(arguments) => validate::run(&arguments, &surroundings, view),
         Verb::Diff(arguments) => diff::run(&arguments, &surroundings, view).await,
         Verb::Apply(arguments) => apply::run(arguments, &surroundings, view).await,
+        Verb::Destroy(arguments) => destroy::run(&arguments, &surroundings, view).await,
+        Verb::Rollback(arguments) => rollback::run(&arguments, &surroundings, view).await,
+        Verb::Status(arguments) => status::run(&arguments, &surroundings, view).await,
         Verb::Graph(arguments) => graph::run(&arguments, &surroundings, view),
         Verb::Kinds(arguments) => kinds::run(&arguments, view),
     };
     done.unwrap_or_else(Outcome::from)
-}
-
-/// A host that has been asked.
-struct Ready {
-    link: Link,
-    changes: Changes,
-}
-
-/// Asks all hosts at once. Nothing is changed by it.
-async fn observe(plan: &Plan, hosts: &[&Host], connector: &Connector) -> (Vec<Ready>, Vec<Error>) {
-    let now = now();
-    let asked = hosts.iter().map(|host| async {
-        let link = connector.connect(host).await?;
-        let observed = engine::observe(plan, host, link.connection())
-            .await
-            .map_err(|error| Error::host(&host.name, connector.user(host), error))?;
-        Ok(Ready { link, changes: observed.diff(now) })
-    });
-    let mut ready = Vec::new();
-    let mut errors = Vec::new();
-    for answer in join_all(asked).await {
-        match answer {
-            Ok(host) => ready.push(host),
-            Err(error) => errors.push(error),
-        }
-    }
-    (ready, errors)
-}
-
-/// The resources of which it cannot be said what to do.
-fn undecided(ready: &[Ready]) -> Vec<Error> {
-    let of_host = |changes: &Changes| -> Vec<Error> {
-        let host = changes.host().name.clone();
-        let error = |(address, reason): (&Address, &Undecided)| Error::Undecided {
-            host: host.clone(),
-            address: address.clone(),
-            reason: reason.clone(),
-        };
-        changes.undecided().map(error).collect()
-    };
-    ready.iter().flat_map(|ready| of_host(&ready.changes)).collect()
 }
 
 /// The clock, read here and nowhere else.

@@ -21,7 +21,7 @@ pub enum Link {
     /// This machine.
     Local(ShellConnection<Local>),
     /// A host over SSH.
-    Ssh(ShellConnection<Ssh>),
+    Ssh(Box<ShellConnection<Ssh>>),
 }
 
 impl Link {
@@ -29,7 +29,7 @@ impl Link {
     pub fn connection(&self) -> &dyn Connection {
         match self {
             Self::Local(connection) => connection,
-            Self::Ssh(connection) => connection,
+            Self::Ssh(connection) => connection.as_ref(),
         }
     }
 
@@ -102,10 +102,13 @@ impl Connector {
             Error::host(&host.name, self.user(host), EngineError::Connection(ConnectionError::Transport(error)))
         };
         match &host.reach {
-            Reach::Local => Ok(Link::Local(ShellConnection::new(Local, host.become_, host.silence))),
+            Reach::Local => {
+                Ok(Link::Local(ShellConnection::new(Local, host.become_, host.silence).with_state(host.state.clone())))
+            }
             Reach::Ssh(address) => {
                 let ssh = Ssh::connect(&self.options(host, address)?).await.map_err(failed)?;
-                Ok(Link::Ssh(ShellConnection::new(ssh, host.become_, host.silence)))
+                let connection = ShellConnection::new(ssh, host.become_, host.silence);
+                Ok(Link::Ssh(Box::new(connection.with_state(host.state.clone()))))
             }
         }
     }

@@ -8,6 +8,7 @@ use provision_core::connection::ConnectionError;
 use provision_core::engine::EngineError;
 use provision_core::plan::problem::PlanError;
 use provision_core::probe::Undecided;
+use provision_core::seal::{Difference, SealError};
 use provision_core::transport::TransportError;
 
 use crate::advice;
@@ -38,7 +39,7 @@ pub enum Error {
     #[error("{} in {}", count(.0.problems.len(), "finding"), .0.source_text.name)]
     Plan(PlanError),
     /// A host could not be asked, or not changed at all.
-    #[error("host {host}: {error}")]
+    #[error("{}", told(.host, .error))]
     Host {
         /// Its name in the plan.
         host: String,
@@ -57,6 +58,32 @@ pub enum Error {
         /// Why.
         reason: Undecided,
     },
+    /// Something is on the host already, differs, and is not the plan's.
+    #[error("{address} on host {host}: {}", .reason.message)]
+    Foreign {
+        /// The host's name in the plan.
+        host: String,
+        /// The resource.
+        address: Address,
+        /// What is the matter.
+        reason: Undecided,
+    },
+    /// Something is not as it was when the plan was sealed.
+    #[error("{}{difference}", on(.host))]
+    Moved {
+        /// The host's name in the plan; none where it is the plan itself.
+        host: Option<String>,
+        /// What.
+        difference: Difference,
+    },
+    /// A file begins like a sealed plan and is none that could be used.
+    #[error("{path}: {reason}")]
+    Seal {
+        /// Its path.
+        path: Utf8PathBuf,
+        /// Why.
+        reason: SealError,
+    },
     /// A resource failed during an apply.
     #[error("{address} on host {host}: {message}")]
     Resource {
@@ -73,6 +100,14 @@ pub enum Error {
         /// The host's name in the plan.
         host: String,
         /// Why.
+        message: String,
+    },
+    /// After a change the connection did not come back.
+    #[error("host {host}: {message}")]
+    Reverted {
+        /// The host's name in the plan.
+        host: String,
+        /// How that was noticed.
         message: String,
     },
     /// The last word about an apply that did not succeed.
@@ -96,7 +131,7 @@ pub enum Error {
     #[error("cannot {what}")]
     Here {
         /// What was tried.
-        what: &'static str,
+        what: String,
         /// Why it failed.
         source: io::Error,
     },
@@ -119,7 +154,7 @@ impl Error {
     /// How the command ends because of it.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } | Self::Read { .. } | Self::Plan(_) => Exit::Invalid,
+            Self::Usage { .. } | Self::Read { .. } | Self::Plan(_) | Self::Seal { .. } => Exit::Invalid,
             Self::Host { error, .. } => match error.as_ref() {
                 // A file on this side: the host has nothing to do with it.
                 EngineError::Connection(ConnectionError::Transport(TransportError::Input { .. })) => Exit::Failed,
@@ -128,11 +163,14 @@ impl Error {
                 _ => Exit::Failed,
             },
             Self::Undecided { .. }
+            | Self::Foreign { .. }
+            | Self::Moved { .. }
             | Self::Resource { .. }
             | Self::Cut { .. }
             | Self::Incomplete { .. }
             | Self::Declined
             | Self::Here { .. } => Exit::Failed,
+            Self::Reverted { .. } => Exit::Reverted,
             Self::Interrupted { .. } => Exit::Interrupted,
         }
     }
@@ -155,15 +193,30 @@ impl Error {
 
             Self::Host { host, user, error } => match error.as_ref() {
                 EngineError::Connection(error) => advice::connection(error, host, user.as_deref()),
-                EngineError::Unprepared { reason, .. } => reason.help.clone(),
+                EngineError::Unprepared { reason, .. } | EngineError::Memory(reason) => reason.help.clone(),
+                EngineError::Locked { .. } => Some(LOCKED.to_owned()),
+                EngineError::Moved { .. } => Some(AGAIN.to_owned()),
+                EngineError::Journal { .. } => Some(JOURNAL.to_owned()),
+                EngineError::NothingToRollBack { .. } => Some(NOTHING_TO_ROLL_BACK.to_owned()),
                 _ => None,
             },
-            Self::Undecided { reason, .. } => reason.help.clone(),
+            Self::Undecided { reason, .. } | Self::Foreign { reason, .. } => reason.help.clone(),
+            Self::Moved { host: None, .. } => Some(SEAL_ANEW.to_owned()),
+            Self::Seal { .. } => Some("write it anew with `provision diff --out`".to_owned()),
+            Self::Reverted { .. } => Some(
+                "`provision diff` shows where the host stands; look for what locks it out before you apply again"
+                    .to_owned(),
+            ),
             Self::Read { help, .. } | Self::Incomplete { help, .. } => help.map(str::to_owned),
             Self::Interrupted { .. } => {
                 Some("`provision diff` tells where the host stands; the next apply goes on from there".to_owned())
             }
-            Self::Plan(_) | Self::Resource { .. } | Self::Cut { .. } | Self::Declined | Self::Here { .. } => None,
+            Self::Plan(_)
+            | Self::Moved { .. }
+            | Self::Resource { .. }
+            | Self::Cut { .. }
+            | Self::Declined
+            | Self::Here { .. } => None,
         }
     }
 
@@ -176,6 +229,32 @@ impl Error {
         };
         std::iter::successors(first, |error| error.source()).map(ToString::to_string).collect()
     }
+}
+
+/// What to do about a sealed plan that does not fit any more.
+pub const SEAL_ANEW: &str = "look at the changes again with `provision diff --out`, and apply what it writes";
+const LOCKED: &str = "wait until they are done, or let the command wait longer with --lock-timeout; a lock whose owner is \
+                      gone is taken over by itself";
+const AGAIN: &str = "look at what is there now, and do it again if it still is what you want";
+const JOURNAL: &str = "nothing was changed: without a note of what was there before nothing is; is the disk full, or the file \
+                       system read-only?";
+const NOTHING_TO_ROLL_BACK: &str = "`provision status` shows what the host remembers; `history` in the plan says how much \
+                                    that is";
+
+/// What the library says of a host, with its name where it says no more.
+fn told(host: &str, error: &EngineError) -> String {
+    match error {
+        EngineError::Locked { holder, .. } => format!("host {host} is being changed by {holder}"),
+        EngineError::Moved { .. } => format!("host {host} was changed by somebody else after it had been looked at"),
+        EngineError::NothingToRollBack { plan, .. } => {
+            format!("host {host} remembers no apply of the plan {plan} that could be taken back")
+        }
+        error => format!("host {host}: {error}"),
+    }
+}
+
+fn on(host: &Option<String>) -> String {
+    host.as_ref().map(|host| format!("host {host}: ")).unwrap_or_default()
 }
 
 /// `1 finding`, `2 findings`.

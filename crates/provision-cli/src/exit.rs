@@ -13,6 +13,8 @@ pub enum Exit {
     Failed,
     /// A host could not be reached or trusted.
     Unreachable,
+    /// After a change the connection did not come back, and the host took it back by itself.
+    Reverted,
     /// The plan is invalid or the command line is wrong.
     Invalid,
     /// Ctrl-C.
@@ -28,6 +30,7 @@ impl Exit {
             Self::Differences => 2,
             Self::Invalid => 3,
             Self::Unreachable => 4,
+            Self::Reverted => 5,
             // What a shell reports for a process that SIGINT ended.
             Self::Interrupted => 130,
         }
@@ -43,10 +46,11 @@ impl From<Exit> for ExitCode {
 /// The codes, for `--help`.
 pub const HELP: &str = "\
 Exit codes:
-  0    in sync, applied, or valid
+  0    in sync, applied, taken back, or valid
   1    something failed or could not be decided, or the question was answered with no
   2    there are differences (`diff --exit-code`, and nothing else)
   3    the plan is invalid or the command line is wrong
   4    a host could not be reached or trusted
+  5    the connection did not come back after a change, and the host took it back by itself
   130  interrupted by Ctrl-C during an apply
-Of several hosts the worst counts: 3, then 4, 1, 2, 0.";
+Of several hosts the worst counts: 3, then 5, 4, 1, 2, 0.";

@@ -10,6 +10,7 @@ use provision_core::plan::asset::Folder;
 use provision_core::plan::host::Host;
 use provision_core::plan::input::{Inputs, Origin};
 use provision_core::plan::problem::{Source, position, suggest};
+use provision_core::seal::Seal;
 
 use crate::args;
 use crate::error::Error;
@@ -33,12 +34,43 @@ pub struct Loaded {
 /// Everything that is wrong with the values given, or everything that is wrong with the plan.
 pub fn load(arguments: &args::Plan, surroundings: &Surroundings) -> Result<Loaded, Vec<Error>> {
     let path = if arguments.path.is_dir() { tidy(&arguments.path).join(PLAN_FILE) } else { arguments.path.clone() };
-    let text = read(&path, Some("PLAN is a file, or a directory with a plan.toml in it")).map_err(|error| vec![error]);
-    let inputs = inputs(arguments, surroundings);
+    parse(path, "PLAN is a file, or a directory with a plan.toml in it", inputs(arguments, surroundings))
+}
+
+/// Reads the plan that was sealed, with the inputs of that time. Secrets are not among them, so they are given again.
+///
+/// # Errors
+/// As for [`load`]; and when an input has another value than it had, or the plan has changed.
+pub fn load_sealed(seal: &Seal, arguments: &args::Plan, surroundings: &Surroundings) -> Result<Loaded, Vec<Error>> {
+    let mut inputs = inputs(arguments, surroundings);
+    if let Ok(inputs) = &mut inputs {
+        for (name, value) in seal.inputs() {
+            inputs.keep(name, value);
+        }
+    }
+    let loaded = parse(seal.plan().into(), "the sealed plan was made from this file", inputs)?;
+    let other = |name: String| {
+        let message = format!("the plan was sealed with another value for input.{name}");
+        Error::usage(message, "leave the value out, or seal the plan anew with `provision diff --out`")
+    };
+    let others: Vec<Error> = seal.other_inputs(&loaded.plan).into_iter().map(other).collect();
+    if !others.is_empty() {
+        return Err(others);
+    }
+    seal.check_plan(&loaded.plan).map_err(|difference| vec![Error::Moved { host: None, difference }])?;
+    Ok(loaded)
+}
+
+fn parse(path: Utf8PathBuf, help: &'static str, inputs: Result<Inputs, Vec<Error>>) -> Result<Loaded, Vec<Error>> {
+    let text = read(&path, Some(help)).map_err(|error| vec![error]);
     let (text, inputs) = match (text, inputs) {
         (Ok(text), Ok(inputs)) => (text, inputs),
         (text, inputs) => return Err(text.err().into_iter().chain(inputs.err()).flatten().collect()),
     };
+    if Seal::is_meant(text.as_bytes()) {
+        let help = "give the plan that it was made from";
+        return Err(vec![Error::usage(format!("{path} is a sealed plan, which only `provision apply` takes"), help)]);
+    }
     let folder = path.parent().map(Utf8Path::to_owned).unwrap_or_default();
     let source = Source { name: path.to_string(), text };
     let plan = Plan::parse(source, Arc::new(Folder(folder)), &inputs).map_err(|error| vec![Error::Plan(error)])?;

@@ -15,6 +15,7 @@ mod error;
 mod exit;
 mod load;
 mod prompt;
+mod sealed;
 mod surroundings;
 mod view;
 
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
             runtime.shutdown_background();
             outcome
         }
-        Err(source) => vec![error::Error::Here { what: "start", source }].into(),
+        Err(source) => vec![error::Error::Here { what: "start".to_owned(), source }].into(),
     };
     view.finish(outcome).into()
 }

@@ -84,7 +84,8 @@ pub fn can_ask() -> bool {
 ///
 /// # Errors
 /// When the terminal fails.
-pub async fn confirm(question: &'static str) -> Result<bool, Error> {
+pub async fn confirm(question: &str) -> Result<bool, Error> {
+    let question = safe::line(question).into_owned();
     let ask = move || {
         let mut stdout = io::stdout().lock();
         write!(stdout, "{question} [y/N] ")?;
@@ -97,5 +98,7 @@ pub async fn confirm(question: &'static str) -> Result<bool, Error> {
     };
     // In a thread of its own: the connections must be kept alive while somebody thinks.
     let asked = tokio::task::spawn_blocking(ask).await;
-    asked.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|source| Error::Here { what: "ask", source })
+    asked
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
+        .map_err(|source| Error::Here { what: "ask".to_owned(), source })
 }

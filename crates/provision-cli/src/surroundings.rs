@@ -1,4 +1,4 @@
-//! The working directory, the home directory and the environment. They are read here and nowhere else.
+//! The working directory, the home directory, the machine's name and the environment. They are read here and nowhere else.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,6 +6,7 @@ use std::io;
 use camino::Utf8PathBuf;
 
 use crate::error::Error;
+use crate::view::safe;
 
 /// What variables of the environment give inputs are called: `PROVISION_VAR_name`.
 const PREFIX: &str = "PROVISION_VAR_";
@@ -19,6 +20,8 @@ pub struct Surroundings {
     pub home: Option<Utf8PathBuf>,
     /// The login name of whoever runs the command.
     pub user: Option<String>,
+    /// What this machine is called.
+    pub machine: Option<String>,
     /// The socket of the SSH agent.
     pub agent: Option<Utf8PathBuf>,
     /// Where Windows keeps what is the same for all users.
@@ -34,7 +37,7 @@ impl Surroundings {
     /// When the working directory is gone or a value is not UTF-8.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads them")]
     pub fn read() -> Result<Self, Error> {
-        let failed = |source| Error::Here { what: "tell the working directory", source };
+        let failed = |source| Error::Here { what: "tell the working directory".to_owned(), source };
         let working_directory = std::env::current_dir().map_err(failed)?;
         let working_directory = Utf8PathBuf::from_path_buf(working_directory)
             .map_err(|path| failed(io::Error::other(format!("{} is not UTF-8", path.display()))))?;
@@ -51,9 +54,32 @@ impl Surroundings {
             working_directory,
             home: std::env::home_dir().and_then(|path| Utf8PathBuf::from_path_buf(path).ok()),
             user: ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(variable),
+            machine: machine().or_else(|| variable("COMPUTERNAME")),
             agent: variable("SSH_AUTH_SOCK").map(Utf8PathBuf::from),
             program_data: variable("ProgramData").map(Utf8PathBuf::from),
             variables,
         })
     }
+
+    /// Who is at work, for a host's history and for whoever finds it locked: `user@machine`.
+    pub fn who(&self) -> String {
+        let user = self.user.as_deref().unwrap_or("somebody");
+        let who = match &self.machine {
+            Some(machine) => format!("{user}@{machine}"),
+            None => user.to_owned(),
+        };
+        // It goes into lines that others read by their blanks.
+        who.chars().map(|c| if c.is_whitespace() || safe::is_hostile(c) { '_' } else { c }).collect()
+    }
+}
+
+#[cfg(unix)]
+fn machine() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_str().ok()?.to_owned();
+    Some(name).filter(|name| !name.is_empty())
+}
+
+#[cfg(not(unix))]
+fn machine() -> Option<String> {
+    None
 }

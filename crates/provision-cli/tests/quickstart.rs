@@ -43,6 +43,53 @@ fn quickstart_does_its_job_and_the_second_time_nothing() {
     assert!(said.starts_with("nothing to change: 10 resources are as the plan wants them\n"), "{said}");
     let (_, code) = provision(folder.path(), &["diff", "--exit-code"]);
     assert_eq!(code, Some(0));
+    let (said, code) = provision(folder.path(), &["destroy", "--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.ends_with("\ndestroyed: 10 removed\n"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "something is left");
+}
+
+/// The steps that the comment of `examples/ownership` tells of, one after the other.
+#[test]
+fn the_ownership_example_does_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/ownership/plan.toml");
+    let text = std::fs::read_to_string(root).unwrap();
+    let file = folder.path().join("plan.toml");
+    let theirs = folder.path().join("theirs.conf");
+    std::fs::write(&theirs, "theirs\n").unwrap();
+    let run = |text: &str, arguments: &[&str]| -> String {
+        std::fs::write(&file, text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_provision"))
+            .args(arguments)
+            .arg(&file)
+            .arg("--var")
+            .arg(format!("folder={}", folder.path().display()))
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    };
+    assert!(run(&text, &["apply", "--yes"]).ends_with("applied: 2 created, 1 updated\n"));
+    assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "ours\n");
+
+    // A resource leaves the plan, another gets a new name.
+    let (start, rest) = text.split_once("\n[file.leaves]").unwrap();
+    let rest = rest.split_once("\n[").unwrap().1.replace("file.theirs]", "file.taken]");
+    let shorter = format!("{start}\n[{rest}");
+    let said = run(&shorter, &["apply", "--yes"]);
+    assert!(said.contains("moved file.theirs -> file.taken"), "{said}");
+    assert!(said.ends_with("applied: 1 removed; 2 unchanged\n"), "{said}");
+    assert!(!folder.path().join("made/leaves").exists());
+
+    run(&shorter, &["rollback", "--yes"]);
+    assert!(folder.path().join("made/leaves").exists());
+    run(&text, &["destroy", "--yes"]);
+    assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "theirs\n");
+    let mut left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["plan.toml", "theirs.conf"]);
 }
 
 #[test]

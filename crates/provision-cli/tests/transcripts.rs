@@ -15,12 +15,23 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use regex::Regex;
 use snapbox::{Assert, Data, Redactions};
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_provision");
 
 /// What stands for output that did not end its last line.
 const UNENDED: &str = "[no newline]\n";
+
+/// What is another each time: clocks, this machine's name, digests with a path of the sandbox in them, who owns files.
+const VARYING: [(&str, &str); 6] = [
+    ("[TIME]", r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9](\.[0-9]+)?Z"),
+    ("[MACHINE]", r#"tester@(?<redacted>[^ \n",]+)"#),
+    ("[PLAN]", r"plan (?<redacted>[0-9a-f]{12})"),
+    ("[DIGEST]", r#""(plan|digest)": "(?<redacted>[0-9a-f]{64})""#),
+    ("[STATE]", r#""observed": "(?<redacted>[0-9a-f]{64})""#),
+    ("[OWNER]", r"(file|directory)[: ][0-7]{4}[: ](?<redacted>[0-9]+:[0-9]+)"),
+];
 
 struct Case {
     title: String,
@@ -70,6 +81,9 @@ impl Case {
         redactions.insert("[ROOT]", root.to_str().unwrap().to_owned()).unwrap();
         redactions.insert("[VERSION]", env!("CARGO_PKG_VERSION")).unwrap();
         redactions.insert("[CLOSED]", closed.clone()).unwrap();
+        for (name, pattern) in VARYING {
+            redactions.insert(name, Regex::new(pattern).unwrap()).unwrap();
+        }
         for line in &self.lines {
             let output = Command::new("/bin/sh")
                 .args(["-c", line])

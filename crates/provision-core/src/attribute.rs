@@ -1,4 +1,4 @@
-//! Small typed values that several kinds share: mode, account, duration.
+//! Small typed values that several places share: mode, account, duration, size.
 
 use std::fmt;
 use std::str::FromStr;
@@ -150,6 +150,55 @@ impl fmt::Display for Span {
     }
 }
 
+/// A number of bytes as a plan writes it: a whole number, and `K`, `M` or `G` for powers of 1024.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Size(u64);
+
+impl Size {
+    /// From a number of bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// In bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "a size is a whole number of bytes, or one with K, M or G: \"256M\"".to_owned();
+        let (number, shift) = match text.strip_suffix(['K', 'M', 'G']) {
+            None => (text, 0),
+            Some(number) if text.ends_with('K') => (number, 10),
+            Some(number) if text.ends_with('M') => (number, 20),
+            Some(number) => (number, 30),
+        };
+        if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(wrong());
+        }
+        let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+        bytes.map(Self).ok_or_else(|| "a size is less than 2^64 bytes".to_owned())
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("0"),
+            bytes if bytes % (1 << 30) == 0 => write!(f, "{}G", bytes >> 30),
+            bytes if bytes % (1 << 20) == 0 => write!(f, "{}M", bytes >> 20),
+            bytes if bytes % (1 << 10) == 0 => write!(f, "{}K", bytes >> 10),
+            bytes => write!(f, "{bytes}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +231,17 @@ mod tests {
         assert_eq!("60s".parse::<Span>().unwrap().to_string(), "1m");
         for wrong in ["", "5", "m", "1.5h", "-1s", "1w", "99999999999999999999d", "40000d", "1 d"] {
             assert!(wrong.parse::<Span>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_keep_their_largest_unit() {
+        for text in ["0", "1", "1000", "1K", "256M", "3G"] {
+            assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
+        }
+        assert_eq!("1024M".parse(), Ok(Size::from_bytes(1 << 30)));
+        for wrong in ["", "M", "1.5G", "-1", "+1K", "1 K", "1k", "1MB", "1T", "99999999999G"] {
+            assert!(wrong.parse::<Size>().is_err(), "{wrong:?}");
         }
     }
 }

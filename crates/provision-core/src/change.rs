@@ -1,5 +1,7 @@
 //! What an apply would do, as a value: only diff makes it, and only apply consumes it.
 
+use std::borrow::Cow;
+
 use crate::address::Address;
 use crate::secret::MASK;
 
@@ -14,13 +16,53 @@ pub struct Change {
     pub reasons: Vec<String>,
     /// What users of the resource have to do about it.
     pub signal: Signal,
+    /// Which side has moved since the last apply; set by the engine, which alone knows what was applied.
+    pub moved: Option<Moved>,
+}
+
+/// Which side has moved, for a change that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Moved {
+    /// The resource is new in the plan.
+    New,
+    /// The plan.
+    Plan,
+    /// The host: this is drift.
+    Host,
+    /// Both.
+    Both,
+    /// Neither: it follows from the change of something else, or is owed since an earlier apply.
+    Follows,
+    /// Nobody knows: the last apply did not come to a good end, and may not have come to this.
+    Unfinished,
+    /// It is there already, differs, and does not belong to this plan.
+    Foreign,
+    /// It has left the plan, or is taken back.
+    Left,
+}
+
+impl Moved {
+    /// One word for programs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Plan => "plan",
+            Self::Host => "host",
+            Self::Both => "both",
+            Self::Follows => "follows",
+            Self::Unfinished => "unfinished",
+            Self::Foreign => "foreign",
+            Self::Left => "left",
+        }
+    }
 }
 
 impl Change {
     /// Nothing to do.
     #[must_use]
     pub fn none() -> Self {
-        Self { action: Action::Keep, attributes: Vec::new(), reasons: Vec::new(), signal: Signal::None }
+        Self { action: Action::Keep, attributes: Vec::new(), reasons: Vec::new(), signal: Signal::None, moved: None }
     }
 
     /// A change of the given sort, to be filled in.
@@ -39,13 +81,18 @@ impl Change {
     pub fn compare(&mut self, name: &'static str, before: impl Into<Shown>, after: impl Into<Shown>) {
         let (before, after) = (before.into(), after.into());
         if before != after {
-            self.attributes.push(Attribute { name, before, after });
+            self.attributes.push(Attribute { name: name.into(), before, after, applied: None });
         }
     }
 
     /// Adds an attribute whose sides may look the same, such as two secrets.
     pub fn differs(&mut self, name: &'static str, before: impl Into<Shown>, after: impl Into<Shown>) {
-        self.attributes.push(Attribute { name, before: before.into(), after: after.into() });
+        self.attributes.push(Attribute {
+            name: name.into(),
+            before: before.into(),
+            after: after.into(),
+            applied: None,
+        });
     }
 
     /// Sets what its users have to do; where there is nothing to do, there is nothing for them either.
@@ -79,6 +126,10 @@ pub enum Action {
     Restart,
     /// A unit reads its configuration anew.
     Reload,
+    /// What the plan had made goes.
+    Remove,
+    /// What was there before the plan comes back.
+    Restore,
 }
 
 impl Action {
@@ -95,6 +146,8 @@ impl Action {
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::Reload => "reload",
+            Self::Remove => "remove",
+            Self::Restore => "restore",
         }
     }
 }
@@ -102,12 +155,23 @@ impl Action {
 /// One attribute before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
-    /// Its name in the plan's words.
-    pub name: &'static str,
+    /// Its name in the plan's words; for what is taken back, the object's own.
+    pub name: Cow<'static, str>,
     /// As it is on the host.
     pub before: Shown,
     /// As it will be.
     pub after: Shown,
+    /// As the last apply left it, in the words of the ledger; set by the engine where that is known.
+    pub applied: Option<String>,
+}
+
+impl Attribute {
+    /// As the last apply left it, where neither side is so any more: both have moved since.
+    #[must_use]
+    pub fn once(&self) -> Option<&str> {
+        let applied = self.applied.as_deref()?;
+        (applied != self.before.noted() && applied != self.after.noted()).then_some(applied)
+    }
 }
 
 /// A value as a change shows it. It cannot hold a secret: secrets become [`Shown::Secret`] where the change is made.
@@ -145,6 +209,18 @@ impl Shown {
             }
             Self::Secret => MASK.to_owned(),
             Self::Unknown => "(known after apply)".to_owned(),
+        }
+    }
+}
+
+impl Shown {
+    /// As the ledger has it: short text as it is, content by its digest, a secret not at all.
+    #[must_use]
+    pub fn noted(&self) -> String {
+        match self {
+            Self::Content(text) => format!("sha256:{}", crate::blob::sha256_hex(text.as_bytes())),
+            Self::Bytes { sha256, .. } => format!("sha256:{sha256}"),
+            other => other.line(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::probe::{self, Answers, Ask};
 use crate::shell::{Become, WHOLE, bootstrap, nonce, preamble, quote, sections};
 use crate::step::reply::{BatchReply, Heard, Progress};
 use crate::step::{self, Batch};
-use crate::transport::{Exit, Request, Stream, Transport, TransportError};
+use crate::transport::{Anew, Exit, Request, Stream, Transport, TransportError};
 
 /// What the engine needs of a host. Each method but [`Connection::connect_tcp`] is one exchange.
 #[async_trait]
@@ -37,6 +37,20 @@ pub trait Connection: Send + Sync {
 
     /// Opens a TCP connection as seen from the host.
     async fn connect_tcp(&self, host: &str, port: u16, limit: Duration) -> Result<Box<dyn Stream>, TransportError>;
+
+    /// Connects to the host anew, once over each address family under which it is known. Nothing comes back for a host that
+    /// cannot be lost.
+    async fn anew(&self) -> Vec<Again> {
+        Vec::new()
+    }
+}
+
+/// A new connection to a host that is connected already.
+pub struct Again {
+    /// `IPv4` or `IPv6`.
+    pub family: &'static str,
+    /// The connection, or why there is none.
+    pub connection: Result<Box<dyn Connection>, ConnectionError>,
 }
 
 /// Why a host could not be asked or changed at all.
@@ -85,12 +99,19 @@ pub struct ShellConnection<T> {
     transport: T,
     become_: Become,
     silence: Duration,
+    state: Option<AbsPath>,
 }
 
 impl<T: Transport> ShellConnection<T> {
     /// Uses a transport that is connected. `silence` is the longest time without a byte in either direction.
     pub fn new(transport: T, become_: Become, silence: Duration) -> Self {
-        Self { transport, become_, silence }
+        Self { transport, become_, silence, state: None }
+    }
+
+    /// Keeps what the host remembers of plans in another directory than the usual one.
+    #[must_use]
+    pub fn with_state(self, state: Option<AbsPath>) -> Self {
+        Self { state, ..self }
     }
 
     /// Gives the transport back, so that it can say goodbye to its host.
@@ -99,6 +120,9 @@ impl<T: Transport> ShellConnection<T> {
     }
 
     fn request(&self, program: String, blobs: Vec<Blob>) -> Request {
+        // Always set, so that no variable of the login can stand for it.
+        let base = quote(self.state.as_ref().map_or("", AbsPath::as_str));
+        let program = format!("base={base}\n{program}");
         let command = bootstrap(&program, self.become_);
         let input = std::iter::once(Blob::from_bytes(program.into_bytes())).chain(blobs).collect();
         Request { command, input, silence: self.silence }
@@ -177,8 +201,7 @@ impl<T: Transport> Connection for ShellConnection<T> {
     async fn run(&self, batch: Batch, tell: &mut (dyn FnMut(Heard) + Send)) -> Result<BatchReply, ConnectionError> {
         let nonce = random_nonce()?;
         let program = step::script::program(&batch, &nonce);
-        let blobs: Vec<Blob> =
-            batch.tasks.iter().flat_map(|task| &task.steps).filter_map(step::Step::blob).cloned().collect();
+        let blobs: Vec<Blob> = batch.blobs().cloned().collect();
         let mut progress = Progress::new(&nonce, tell);
         let ended = self.transport.exchange(self.request(program, blobs), &mut progress).await;
         let read = step::reply::read(&batch, &progress.reply, &nonce);
@@ -197,5 +220,17 @@ impl<T: Transport> Connection for ShellConnection<T> {
 
     async fn connect_tcp(&self, host: &str, port: u16, limit: Duration) -> Result<Box<dyn Stream>, TransportError> {
         self.transport.connect_tcp(host, port, limit).await
+    }
+
+    async fn anew(&self) -> Vec<Again> {
+        let shell = |transport: Box<dyn Transport>| {
+            let (become_, silence, state) = (self.become_, self.silence, self.state.clone());
+            Box::new(ShellConnection { transport, become_, silence, state }) as Box<dyn Connection>
+        };
+        let again = |anew: Anew| Again {
+            family: anew.family,
+            connection: anew.transport.map(shell).map_err(ConnectionError::Transport),
+        };
+        self.transport.anew().await.into_iter().map(again).collect()
     }
 }

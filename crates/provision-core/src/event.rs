@@ -19,6 +19,18 @@ pub enum Event {
         /// How.
         outcome: Outcome,
     },
+    /// Somebody else is changing the host, and it is waited for them.
+    Waiting {
+        /// Who, and since when.
+        holder: String,
+    },
+    /// Whoever was changing the host is gone, and their lock was taken over.
+    TookOver {
+        /// Who it was, and since when.
+        holder: String,
+    },
+    /// Something failed, and what was done is taken back.
+    RollingBack,
     /// Everything was done, and the host is asked once more.
     Verifying,
 }

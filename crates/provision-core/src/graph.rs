@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::{Address, check_name};
 use crate::path::AbsPath;
+use crate::plan::ownership::{Move, OnFailure, Ownership};
 use crate::plan::problem::{Place, Problems};
 use crate::resource::{Relation, Resource, Target, Thing};
 use crate::secret::Text;
+use crate::step::{Data, Keep};
 
 /// A resource with what the plan says of its place.
 pub(crate) struct Vertex {
@@ -18,6 +20,12 @@ pub(crate) struct Vertex {
     pub(crate) after: Vec<Address>,
     /// Referred to in templates.
     pub(crate) refers: Vec<Address>,
+    /// SHA-256 of what the plan says of it, rendered; secrets go into it.
+    pub(crate) digest: String,
+    /// Digests of the files beside the plan that it is made of.
+    pub(crate) assets: BTreeSet<String>,
+    /// Whether what is on the host may be taken over although the plan has never been applied to it.
+    pub(crate) adopt: bool,
 }
 
 /// The resources of one host in the order in which they are applied.
@@ -27,6 +35,7 @@ pub struct Graph {
     /// For each resource those it comes after, by place in `vertices`, strongest relation once.
     edges: Vec<BTreeMap<usize, Relation>>,
     outputs: Vec<(String, Text)>,
+    ownership: Ownership,
 }
 
 impl std::fmt::Debug for Graph {
@@ -78,9 +87,22 @@ impl Graph {
                     format!("these wait for each other in a circle: {}", names.join(" -> ")),
                     "each comes after the next: take one `after` or one reference out",
                 );
-                Self { plan, vertices, edges, outputs }
+                Self { plan, vertices, edges, outputs, ownership: Ownership::default() }
             }
         }
+    }
+
+    /// The same, of a plan that says this of its time on the host. A move to what is not for this host is none here.
+    pub(crate) fn with_ownership(mut self, ownership: &Ownership) -> Self {
+        self.ownership = ownership.clone();
+        let here: BTreeSet<&Address> = self.vertices.iter().map(|vertex| &vertex.address).collect();
+        self.ownership.moved.retain(|(_, new)| here.contains(new));
+        self
+    }
+
+    /// Of a plan that wants nothing.
+    pub(crate) fn empty(plan: &str) -> Self {
+        Self::build(plan.to_owned(), Vec::new(), Vec::new(), &mut Problems::default())
     }
 
     /// The plan's name.
@@ -105,6 +127,46 @@ impl Graph {
     #[must_use]
     pub fn outputs(&self) -> &[(String, Text)] {
         &self.outputs
+    }
+
+    /// Resources that had another address before, as the plan says: old and new, sorted.
+    #[must_use]
+    pub fn moved(&self) -> &[Move] {
+        &self.ownership.moved
+    }
+
+    /// How much of the history the host keeps.
+    #[must_use]
+    pub fn keep(&self) -> Keep {
+        self.ownership.keep
+    }
+
+    /// What becomes of an apply that fails.
+    #[must_use]
+    pub fn on_failure(&self) -> OnFailure {
+        self.ownership.on_failure
+    }
+
+    /// What becomes of data that leaves the plan.
+    #[must_use]
+    pub fn data(&self) -> Data {
+        self.ownership.data
+    }
+
+    /// Whether the plan says that a resource takes over what is on the host.
+    pub(crate) fn adopts(&self, index: usize) -> bool {
+        self.vertices.get(index).is_some_and(|vertex| vertex.adopt)
+    }
+
+    /// SHA-256 of what the plan says of a resource, rendered, and of the files it is made of. Secrets go into it, so it
+    /// is for the host alone.
+    pub(crate) fn digest(&self, index: usize) -> Option<&str> {
+        self.vertices.get(index).map(|vertex| vertex.digest.as_str())
+    }
+
+    /// Digests of the files beside the plan that its resources are made of.
+    pub(crate) fn assets(&self) -> impl Iterator<Item = &String> {
+        self.vertices.iter().flat_map(|vertex| &vertex.assets)
     }
 
     /// The resources in their order.
@@ -325,5 +387,5 @@ fn reorder(
         }
     }
     let (vertices, edges) = slots.into_values().unzip();
-    Graph { plan, vertices, edges, outputs }
+    Graph { plan, vertices, edges, outputs, ownership: Ownership::default() }
 }

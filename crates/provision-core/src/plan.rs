@@ -9,10 +9,12 @@ use indexmap::IndexMap;
 
 pub mod asset;
 pub mod build;
+mod digest;
 pub mod fields;
 pub mod host;
 pub mod input;
 pub(crate) mod node;
+pub mod ownership;
 pub mod problem;
 mod resolve;
 mod template;
@@ -29,6 +31,7 @@ use fields::Fields;
 use host::Host;
 use input::{Input, Inputs};
 use node::{Entry, Node, Table, Value};
+use ownership::Ownership;
 use problem::{Place, PlanError, Problems, Source, suggest};
 use template::{Reference, Templates, is_template};
 
@@ -45,6 +48,8 @@ pub struct Plan {
     templates: Templates,
     assets: Arc<dyn Assets>,
     secrets: Secrets,
+    ownership: Ownership,
+    digest: String,
 }
 
 impl std::fmt::Debug for Plan {
@@ -70,6 +75,11 @@ struct Declared {
 
 /// Words that stand beside the kinds at the top of a plan.
 const TOP: &[&str] = &["name", "description", "input", "host", "outputs"];
+
+/// Every such word.
+fn top() -> impl Iterator<Item = &'static str> {
+    TOP.iter().copied().chain(ownership::WORDS)
+}
 
 impl Plan {
     /// Reads a plan.
@@ -118,6 +128,8 @@ impl Plan {
             templates,
             assets,
             secrets: Secrets::default(),
+            ownership: Ownership::default(),
+            digest: String::new(),
         };
         for value in plan.values.values() {
             remember(value, &mut plan.secrets);
@@ -125,14 +137,19 @@ impl Plan {
         plan.read_hosts(&root, &problems);
         plan.read_resources(&root, &problems);
         plan.read_outputs(&root, &problems);
+        let addresses: Vec<&Address> = plan.resources.iter().map(|resource| &resource.address).collect();
+        plan.ownership = Ownership::read(&root, &addresses, &problems);
         plan.check_references(&problems);
         let ordered = plan.order(&problems);
         let hosts: Vec<Host> = plan.hosts.clone();
+        let mut files = BTreeSet::new();
         for host in hosts.iter().filter(|_| ordered) {
-            if let Err(found) = plan.resolve_for(host, &Facts::example()) {
-                problems.borrow_mut().extend(found);
+            match plan.resolve_for(host, &Facts::example()) {
+                Ok(graph) => files.extend(graph.assets().cloned()),
+                Err(found) => problems.borrow_mut().extend(found),
             }
         }
+        plan.digest = plan.digest_of(&root, &files);
         let mut problems = problems.into_inner();
         problems.give_way_to(&syntax);
         problems.extend(syntax);
@@ -161,6 +178,13 @@ impl Plan {
     #[must_use]
     pub fn inputs(&self) -> &IndexMap<String, Input> {
         &self.inputs
+    }
+
+    /// The values of its inputs that anyone may see, in the order of the plan: text, whole numbers, true or false, lists of
+    /// text. [`Inputs::keep`] takes them back.
+    pub fn values(&self) -> impl Iterator<Item = (&str, serde_json::Value)> {
+        let open = self.values.iter().filter(|(name, _)| self.inputs.get(*name).is_none_or(|input| !input.secret));
+        open.filter_map(|(name, node)| Some((name.as_str(), input::kept(node)?)))
     }
 
     /// The secrets among its values, for masking what a host says.
@@ -222,9 +246,9 @@ impl Plan {
     }
 
     fn read_resources(&mut self, root: &Table, problems: &RefCell<Problems>) {
-        for (key, entry) in root.entries.iter().filter(|(key, _)| !TOP.contains(&key.as_str())) {
+        for (key, entry) in root.entries.iter().filter(|(key, _)| top().all(|word| word != *key)) {
             let Some(kind) = kind(key) else {
-                let known = KINDS.iter().map(|kind| kind.name).chain(TOP.iter().copied());
+                let known = KINDS.iter().map(|kind| kind.name).chain(top());
                 problems.borrow_mut().add_help(entry.key, format!("unknown kind `{key}`"), suggest(key, known));
                 continue;
             };

@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::attribute::{Account, Mode};
+use crate::ledger::{Applied, Memory, Records, Scope};
 use crate::path::AbsPath;
 
+mod memory;
 pub(crate) mod reply;
 #[cfg(test)]
 mod runtime_tests;
 pub(crate) mod script;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +42,40 @@ pub enum Ask {
     Guard(Guard),
     /// The units whose restart is noted as owed for a plan.
     Owed(String),
+    /// What the host remembers of a plan.
+    Memory {
+        /// The plan's name.
+        plan: String,
+        /// SHA-256 of the ledger as it would be if nothing had moved: that one need not be sent.
+        ledger: String,
+    },
+    /// The records of a plan: what was there before.
+    Records {
+        /// The plan's name.
+        plan: String,
+        /// Which.
+        scope: Scope,
+    },
+    /// The applies of a plan that the host still remembers.
+    History(String),
+    /// The names in a directory; of nothing where there is none.
+    Listing(AbsPath),
+    /// Whether podman has a volume or a network of a name.
+    Stored {
+        /// Which of the two.
+        sort: Store,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What podman keeps by name besides images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Store {
+    /// Volumes.
+    Volume,
+    /// Networks.
+    Network,
 }
 
 /// When the content of a file is wanted besides its digest.
@@ -86,6 +123,16 @@ pub enum Answer {
     Guard(i32),
     /// To [`Ask::Owed`].
     Owed(Vec<String>),
+    /// To [`Ask::Memory`].
+    Memory(Memory),
+    /// To [`Ask::Records`].
+    Records(Records),
+    /// To [`Ask::History`], oldest first.
+    History(Vec<Applied>),
+    /// To [`Ask::Listing`], sorted.
+    Listing(Vec<String>),
+    /// To [`Ask::Stored`].
+    Stored(bool),
     /// It could not be found out.
     Unknown(String),
 }
@@ -219,6 +266,14 @@ pub struct UnitState {
     pub stale: bool,
 }
 
+impl UnitState {
+    /// Whether there is something to stop.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        !matches!(self.active.as_str(), "inactive" | "failed" | "maintenance")
+    }
+}
+
 /// An image in podman's store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct ImageState {
@@ -308,6 +363,11 @@ impl Answers {
         self.0.insert(ask, answer);
     }
 
+    /// Keeps all the answers of others as well.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// Whether a question has any answer.
     #[must_use]
     pub fn has(&self, ask: &Ask) -> bool {
@@ -331,5 +391,15 @@ impl Answers {
         guard(guard: &Guard) Ask::Guard(guard.clone()) => Guard(i32);
         /// The units that are owed a restart.
         owed(plan: &str) Ask::Owed(plan.to_owned()) => Owed(Vec<String>);
+        /// What is remembered of a plan; asked for with the same digest of its ledger.
+        memory(plan: &str, ledger: &str) Ask::Memory { plan: plan.to_owned(), ledger: ledger.to_owned() } => Memory(Memory);
+        /// Records.
+        records(plan: &str, scope: Scope) Ask::Records { plan: plan.to_owned(), scope } => Records(Records);
+        /// The applies that are remembered.
+        history(plan: &str) Ask::History(plan.to_owned()) => History(Vec<Applied>);
+        /// The names in a directory.
+        listing(path: &AbsPath) Ask::Listing(path.clone()) => Listing(Vec<String>);
+        /// Whether podman has it.
+        stored(sort: Store, name: &str) Ask::Stored { sort, name: name.to_owned() } => Stored(bool);
     }
 }

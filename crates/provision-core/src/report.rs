@@ -8,8 +8,16 @@ use crate::change::Action;
 pub struct Report {
     /// The host's name in the plan.
     pub host: String,
-    /// Every resource, in the order in which they were applied.
+    /// The number of the apply in the host's history; none where nothing was changed.
+    pub apply: Option<u32>,
+    /// What has left the plan, then every resource, in the order in which they were applied.
     pub resources: Vec<(Address, Outcome)>,
+    /// What has left the plan and stays on the host all the same, each with why.
+    pub kept: Vec<(Address, String)>,
+    /// Whether the host took the apply back by itself, since after one of its changes no fresh connection to it came about.
+    pub reverted: bool,
+    /// How the apply was taken back after it had failed, where that was asked for.
+    pub rolled_back: Option<Box<Report>>,
     /// Failures that belong to no single resource, such as a lost connection.
     pub failures: Vec<String>,
     /// Outputs of the plan: name and text, secrets masked. Empty when something failed.

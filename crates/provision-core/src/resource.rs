@@ -11,8 +11,9 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::address::Address;
-use crate::change::{Action, Cause, Change};
+use crate::change::{Action, Cause, Change, Shown};
 use crate::check::Check;
+use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::asset::Assets;
 use crate::plan::fields::Fields;
@@ -70,6 +71,8 @@ pub struct Kind {
     pub example: &'static str,
     /// Fields that name a template file beside the plan; the plan replaces the name by the rendered text.
     pub templates: &'static [&'static str],
+    /// Fields that name a file beside the plan which is sent as it is: what counts of them is what is in the file.
+    pub assets: &'static [&'static str],
     /// Reads the fields of one resource. It gives none when there was a finding that it cannot do without.
     pub read: fn(&Fields<'_>, &Setup<'_>) -> Option<Box<dyn Resource>>,
 }
@@ -113,6 +116,24 @@ pub struct Setup<'a> {
 pub trait Resource: fmt::Debug + Send + Sync {
     /// What is there once the resource is as wanted.
     fn provides(&self) -> Vec<Thing>;
+
+    /// What it makes or changes on the host once all of it is done: what the plan then owns, in the order in which its steps
+    /// touch it. What several resources may share, such as the directory that a definition makes for itself, is left out.
+    fn objects(&self) -> Vec<Object> {
+        let object = |thing: Thing| match thing {
+            Thing::Directory(path) | Thing::Path(path) => Some(Object::Path(path)),
+            Thing::Running(unit) => Some(Object::Unit(unit)),
+            Thing::Image(name) => Some(Object::Image(name)),
+            Thing::Unit(_) | Thing::Install(_) | Thing::Quadlet(_) | Thing::Port { .. } => None,
+        };
+        self.provides().into_iter().filter_map(object).collect()
+    }
+
+    /// What is wanted, attribute by attribute, under the names and with the values that a change would show as `after`. It
+    /// tells a host that has moved from a plan that has. What is known only once it is done is left out.
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        Vec::new()
+    }
 
     /// What must be there before.
     fn wants(&self) -> Vec<Want> {
@@ -267,6 +288,9 @@ pub struct Context<'a> {
     pub causes: Vec<Cause>,
     /// Units that are owed a restart since an earlier apply, and commands that are owed a run.
     pub owed: &'a [String],
+    /// Whether the resource belongs to this plan already and the plan's last apply did not come to a good end: what it is made
+    /// of may be there in part. What was there before is kept on the host.
+    pub unfinished: bool,
 }
 
 impl Context<'_> {
@@ -395,11 +419,120 @@ mod tests {
 
     use super::*;
     use crate::plan::asset::NoAssets;
+    use crate::testing::case;
 
     #[test]
     fn every_kind_keeps_the_contract() {
         for kind in KINDS {
             crate::testing::contract(kind, Arc::new(NoAssets));
         }
+    }
+
+    #[test]
+    fn a_resource_says_what_it_holds_and_wants() {
+        let unit = "sections.Service.ExecStart = '/bin/a'";
+        let file = "content: (3 lines), mode: 0644";
+        for (kind, fields, holds, wants) in [
+            (
+                "directory",
+                "path = '/srv/d'\nowner = 'core'\ngroup = '7'",
+                "path /srv/d",
+                "mode: 0755, owner: core, group: 7",
+            ),
+            ("file", "path = '/srv/f'\ncontent = 'a'", "path /srv/f", "content: (1 lines), mode: 0644"),
+            ("link", "path = '/srv/l'\ntarget = '/x'", "path /srv/l", "target: /x"),
+            (
+                "certificate_authority",
+                "directory = '/srv'\ncommon_name = 'a'\nkey_type = 'ecdsa-p256'",
+                "path /srv/x.key; path /srv/x.crt",
+                "common_name: a, key_type: ecdsa-p256, is_ca: true, path_length: 0, mode: 0644, key_mode: 0600",
+            ),
+            (
+                "certificate",
+                "directory = '/srv'\nnames = ['b.example', 'a.example']\nkey_type = 'ecdsa-p256'\nkey_mode = '0640'\ngroup = 'g'",
+                "path /srv/x.key; path /srv/x.crt",
+                "common_name: a.example, names: a.example, b.example, usages: server-auth, key_type: ecdsa-p256, is_ca: false, mode: 0644, key_mode: 0640, group: g, key_group: g",
+            ),
+            ("image", "name = 'quay.io/a/b:1'\npull = true", "image quay.io/a/b:1", ""),
+            (
+                "container",
+                "image = 'quay.io/a/b:1'\npublish = ['127.0.0.1:80:80']\nunit.After = 'a.service'",
+                "path /etc/containers/systemd/x.container",
+                "content: (15 lines), mode: 0644",
+            ),
+            ("pod", "", "path /etc/containers/systemd/x.pod", "content: (8 lines), mode: 0644"),
+            (
+                "volume",
+                "",
+                "volume systemd-x x-volume.service; path /etc/containers/systemd/x.volume",
+                "content: (1 lines), mode: 0644",
+            ),
+            (
+                "volume",
+                "podman_name = 'data'\noptions.ServiceName = 'store'",
+                "volume data store.service; path /etc/containers/systemd/x.volume",
+                file,
+            ),
+            ("volume", "directory = '/srv'", "path /srv/x.volume", "content: (1 lines), mode: 0644"),
+            ("volume", "file_name = 'x@'", "path /etc/containers/systemd/x@.volume", "content: (1 lines), mode: 0644"),
+            (
+                "network",
+                "podman_name = 'front'",
+                "network front x-network.service; path /etc/containers/systemd/x.network",
+                "content: (2 lines), mode: 0644",
+            ),
+            (
+                "unit",
+                &format!("unit = 'a.service'\n{unit}"),
+                "path /etc/systemd/system/a.service",
+                "content: (2 lines), mode: 0644",
+            ),
+            (
+                "unit",
+                &format!("unit = 'a.service'\ndropin = '10-b'\n{unit}"),
+                "path /etc/systemd/system/a.service.d/10-b.conf",
+                "content: (2 lines), mode: 0644",
+            ),
+            (
+                "service",
+                "unit = 'a'\nstate = 'stopped'",
+                "unit a.service",
+                "definition: read, enabled: false, state: stopped",
+            ),
+            (
+                "firewall",
+                "ports = ['80/tcp', '90-91/udp', '80/tcp']",
+                "port permanent - 80/tcp; port running - 80/tcp; port permanent - 90-91/udp; port running - 90-91/udp",
+                "permanent: 80/tcp, 90-91/udp, running: 80/tcp, 90-91/udp",
+            ),
+            (
+                "firewall",
+                "zone = 'public'\nports = ['80/tcp']",
+                "port permanent public 80/tcp; port running public 80/tcp",
+                "permanent: 80/tcp, running: 80/tcp",
+            ),
+            ("command", "run = ['a']\ncreates = '/srv/c'", "", ""),
+            ("check", "url = 'http://127.0.0.1:8080/'", "", ""),
+        ] {
+            case(kind, fields).holds(holds).wants(wants);
+        }
+        let secret = "path = '/srv/f'\ncontent = '{{ input.s }}'\n";
+        case("file", secret).secret_input("s", "hunter22").wants("content: (secret), mode: 0600");
+    }
+
+    #[test]
+    fn what_runs_in_a_pod_is_held_by_the_pods_service() {
+        case("container", "image = 'quay.io/a/b:1'\npod = 'y.pod'")
+            .plan("[pod.y]\n[service.y]\nunit = '{{ pod.y.unit_name }}'\n")
+            .holds("path /etc/containers/systemd/x.container");
+    }
+
+    #[test]
+    fn a_volume_is_claimed_before_anything_can_make_it_and_not_for_its_mode() {
+        let put = "claim volume systemd-x x-volume.service; put the file /etc/containers/systemd/x.volume in place; let systemd read its units";
+        case("volume", "").steps(put);
+        case("volume", "")
+            .given_file("/etc/containers/systemd/x.volume", "[Volume]\n", "0600")
+            .steps("set mode and owner of /etc/containers/systemd/x.volume");
     }
 }

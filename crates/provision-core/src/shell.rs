@@ -74,19 +74,25 @@ pub(crate) fn preamble(nonce: &str) -> String {
     )
 }
 
-/// Where a plan keeps its state on a host, as a shell function that sets `state`: the system's for root (FHS 5.8), the
-/// user's own for anybody else (XDG base directories).
+/// Where a plan keeps its state on a host, as a shell function that sets `state`: below `$base` where the plan names one,
+/// otherwise the system's for root (FHS 5.8), the user's own for anybody else (XDG base directories).
 pub(crate) const STATE: &str = r#"
 state() {
-  if [ "$(id -u)" = 0 ]; then state=/var/lib/provision/$1; else state=${XDG_STATE_HOME:-$HOME/.local/state}/provision/$1; fi
+  if [ -n "$base" ]; then state=$base/$1; elif [ "$(id -u)" = 0 ]; then state=/var/lib/provision/$1; else state=${XDG_STATE_HOME:-$HOME/.local/state}/provision/$1; fi
 }
 "#;
 
-/// Shell functions that run a command no longer than it may take. `asked` does it for its exit status alone, which is 126
+/// Shell functions that tell the seconds since the boot, and run a command no longer than it may take. `asked` does it for its exit status alone, which is 126
 /// when the command cannot even be tried.
 pub(crate) const LIMITED: &str = r#"
+clock() { read -r clock clock_idle </proc/uptime; clock=${clock%%.*}; }
 limited() { # limit command
-  if command -v timeout >/dev/null 2>&1; then timeout "$@"; else shift; "$@"; fi
+  if ! command -v timeout >/dev/null 2>&1; then shift; "$@"; return; fi
+  clock; limited=$((clock + $1)); timeout "$@"; limited="$limited $?"
+  clock
+  # What BusyBox ends is told from what ends itself by the time alone.
+  if [ "${limited#* }" = 143 ] && [ "$clock" -ge "${limited% *}" ]; then return 124; fi
+  return "${limited#* }"
 }
 asked() { # limit directory command
   ( l=$1; if [ -n "$2" ]; then cd "$2" || exit 126; fi; shift 2; limited "$l" "$@" ) </dev/null >/dev/null 2>&1

@@ -5,17 +5,26 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::attribute::{Account, Mode};
 use crate::blob::Blob;
+use crate::ledger::{Ended, Scope};
+use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
 
+mod journal;
+pub(crate) mod lock;
+mod note;
 pub(crate) mod reply;
+mod revert;
 #[cfg(test)]
 mod runtime_tests;
 pub(crate) mod script;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trial;
+pub(crate) mod undo;
 
-pub use reply::{BatchReply, Heard};
+pub use reply::{BatchReply, Heard, Refusal};
 
 /// One change of a host. Each either happens whole or leaves what was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +115,11 @@ pub enum Step {
         /// Where it is still closed.
         layer: Layer,
     },
+    /// Takes an object back to what a record says that it was, and says in its output what it had to leave.
+    Revert(Revert),
+    /// Claims an object that a later step brings about by itself, such as the volume that a unit makes: it is noted what
+    /// was there before, and nothing else is done.
+    Claim(Object),
     /// Runs a command.
     Run(Run),
     /// Asks until something answers as it should; from the host, with curl.
@@ -122,7 +136,7 @@ pub struct Ownership {
 }
 
 /// The two configurations of firewalld (firewall-cmd(1)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
     /// In force now, gone after a reload.
     Running,
@@ -226,6 +240,8 @@ impl Step {
                 Layer::Running => format!("open {port}/{protocol} in the running firewall"),
                 Layer::Permanent => format!("open {port}/{protocol} in the permanent firewall"),
             },
+            Self::Revert(revert) => revert.describe(),
+            Self::Claim(object) => format!("claim {object}"),
             Self::Run(run) => format!("run {}", run.argv.first().map_or("", String::as_str)),
             Self::Await(_) => "wait for an answer".to_owned(),
         }
@@ -239,6 +255,27 @@ impl Step {
             Self::LoadImage { archive, .. } => Some(archive),
             Self::Run(run) => run.input.as_ref(),
             _ => None,
+        }
+    }
+
+    /// What it makes or changes, to be noted before it is done.
+    #[must_use]
+    pub fn objects(&self) -> Vec<Object> {
+        match self {
+            Self::MakeDirectory { path, .. }
+            | Self::EnsureDirectory { path }
+            | Self::SetAttributes { path, .. }
+            | Self::PutFile { path, .. }
+            | Self::PutLink { path, .. } => vec![Object::Path(path.clone())],
+            Self::Unit { name, .. } => vec![Object::Unit(name.clone())],
+            Self::LoadImage { name, .. } | Self::TagImage { name, .. } => vec![Object::Image(name.clone())],
+            Self::PullImage { reference, .. } => vec![Object::Image(reference.clone())],
+            Self::OpenPort { zone, port, protocol, layer } => {
+                vec![Object::Port { layer: *layer, zone: zone.clone(), port: format!("{port}/{protocol}") }]
+            }
+            Self::Revert(revert) => vec![revert.object.clone()],
+            Self::Claim(object) => vec![object.clone()],
+            Self::ReloadUnits | Self::Run(_) | Self::Await(_) => Vec::new(),
         }
     }
 
@@ -259,6 +296,9 @@ impl Step {
                 UnitAction::ResetFailed => Undo::Nothing,
             },
             Self::ReloadUnits => Undo::Repeat,
+            // What it replaced is noted like what any other step replaces.
+            Self::Revert(_) => Undo::Restore,
+            Self::Claim(_) => Undo::Remove,
             Self::Await(_) => Undo::Nothing,
             Self::Run(_) => Undo::Impossible("what a command did is known to that command alone"),
         }
@@ -280,6 +320,43 @@ pub enum Undo {
     Impossible(&'static str),
 }
 
+/// An object on its way back to what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revert {
+    /// What is taken back.
+    pub object: Object,
+    /// Whose record says what it was.
+    pub scope: Scope,
+    /// What becomes of data: of a volume that the plan made, of a directory that is not empty, of an image.
+    pub data: Data,
+}
+
+/// What becomes of data that a plan has brought about when it is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Data {
+    /// It stays, and so does its record.
+    #[default]
+    Keep,
+    /// It goes.
+    Delete,
+}
+
+impl Revert {
+    fn describe(&self) -> String {
+        match &self.object {
+            Object::Path(path) => format!("put back what was at {path}"),
+            Object::Unit(name) => format!("take {name} back to how it was"),
+            Object::Image(name) => format!("give the image name {name} back"),
+            Object::Port { port, layer, .. } => match layer {
+                Layer::Running => format!("close {port} in the running firewall"),
+                Layer::Permanent => format!("close {port} in the permanent firewall"),
+            },
+            Object::Volume { name, .. } => format!("remove the volume {name}"),
+            Object::Network { name, .. } => format!("remove the network {name}"),
+        }
+    }
+}
+
 /// The steps of one resource, which stand and fall together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
@@ -293,6 +370,8 @@ pub struct Task {
     pub owes: Vec<String>,
     /// Restarts that are no longer owed once this task has succeeded.
     pub pays: Vec<String>,
+    /// Whether what its objects are is noted only when its turn comes: a command that runs before may change them.
+    pub late: bool,
 }
 
 /// What one exchange does.
@@ -304,6 +383,113 @@ pub struct Batch {
     pub plan: String,
     /// Longest time for a step that has no limit of its own.
     pub step_limit: Duration,
+    /// What is written down about it, and who is let in.
+    pub journal: Journal,
+}
+
+impl Batch {
+    /// What is sent behind the script, in order.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        self.journal.blobs().chain(self.tasks.iter().flat_map(|task| &task.steps).filter_map(Step::blob))
+    }
+}
+
+/// What an exchange that changes a host writes down before and after its tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journal {
+    /// What it is part of.
+    pub purpose: Purpose,
+    /// By whom, for whoever finds the host locked: `user@machine`.
+    pub who: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// How long to wait for somebody else who is at it.
+    pub wait: Duration,
+    /// How long the host may wait for the next piece of what it is sent, and for the next exchange of the same apply, until
+    /// whoever sends it counts as gone.
+    pub lease: Duration,
+    /// Whether the host is to take the apply back by itself unless it hears from us again.
+    pub arm: Option<Arm>,
+}
+
+/// A host's way out of a change that cuts it off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arm {
+    /// How long it waits.
+    pub after: Duration,
+    /// What it then runs.
+    pub script: Blob,
+}
+
+impl Arm {
+    /// With the script that takes back the apply in whose directory it stands.
+    #[must_use]
+    pub fn new(after: Duration) -> Self {
+        Self { after, script: Blob::from_bytes(undo::script().into_bytes()) }
+    }
+}
+
+/// What an exchange is part of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// It begins an apply: takes the lock, notes what is there before, and only then writes the ledger and does tasks.
+    Begin {
+        /// [`crate::ledger::Memory::stamp`] as it was found; with any other nothing is done.
+        stamp: String,
+        /// The file `head`.
+        head: Blob,
+        /// The ledger from now on.
+        ledger: Blob,
+        /// How much of the history is kept.
+        keep: Keep,
+    },
+    /// It changes nothing and only waits for answers: nothing is written down and nobody is kept out.
+    Watch,
+    /// It goes on with the apply that this connection began.
+    Continue,
+    /// It tells a host that was armed that it need not take the apply back. [`Refusal::Moved`] says that it has.
+    Disarm,
+    /// It takes an apply back: the tasks are reverts of its scope. When all have succeeded, its result is `rolled-back`, the
+    /// ledger and the records are as they were before it, and the lock goes.
+    Rollback {
+        /// As for [`Purpose::Begin`].
+        stamp: String,
+        /// Which apply.
+        number: u32,
+    },
+    /// It ends the apply that this connection began, or one that was cut: the result is written, and the lock goes. With no
+    /// apply at all it only replaces the ledger.
+    End {
+        /// As for [`Purpose::Begin`]; none when this connection began the apply.
+        stamp: Option<String>,
+        /// How it ended.
+        result: Ended,
+        /// The ledger from now on, where it differs.
+        ledger: Option<Blob>,
+        /// Whether the plan's directory goes when no record is left in it: after a destroy.
+        vanish: bool,
+    },
+}
+
+/// How much of a plan's history a host keeps. The newest apply is always kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// How many applies.
+    pub applies: u32,
+    /// With copies of files of at most so many bytes in all.
+    pub bytes: u64,
+}
+
+impl Journal {
+    /// What is sent before anything that the tasks carry: the head, the ledger, and the script of what the host is armed with.
+    pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        let (head, ledger) = match &self.purpose {
+            Purpose::Begin { head, ledger, .. } => (Some(head), Some(ledger)),
+            Purpose::End { ledger, .. } => (None, ledger.as_ref()),
+            Purpose::Watch | Purpose::Continue | Purpose::Disarm | Purpose::Rollback { .. } => (None, None),
+        };
+        head.into_iter().chain(ledger).chain(self.arm.as_ref().map(|arm| &arm.script))
+    }
 }
 
 /// How a task ended.

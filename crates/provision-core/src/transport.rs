@@ -36,6 +36,39 @@ pub trait Transport: Send + Sync {
 
     /// What to call the host in messages, such as `root@[2001:db8::1]:22` or `local`.
     fn label(&self) -> &str;
+
+    /// Connects to the host anew, once over each address family under which it is known, and logs in. Nothing comes back for a
+    /// host that cannot be lost, such as this machine.
+    async fn anew(&self) -> Vec<Anew> {
+        Vec::new()
+    }
+}
+
+/// A new connection to a host that is connected already.
+pub struct Anew {
+    /// `IPv4` or `IPv6`.
+    pub family: &'static str,
+    /// The connection, or why there is none.
+    pub transport: Result<Box<dyn Transport>, TransportError>,
+}
+
+#[async_trait]
+impl Transport for Box<dyn Transport> {
+    async fn exchange(&self, request: Request, sink: &mut (dyn Sink + '_)) -> Result<Exit, TransportError> {
+        self.as_ref().exchange(request, sink).await
+    }
+
+    async fn connect_tcp(&self, host: &str, port: u16, limit: Duration) -> Result<Box<dyn Stream>, TransportError> {
+        self.as_ref().connect_tcp(host, port, limit).await
+    }
+
+    fn label(&self) -> &str {
+        self.as_ref().label()
+    }
+
+    async fn anew(&self) -> Vec<Anew> {
+        self.as_ref().anew().await
+    }
 }
 
 /// Takes standard output as it comes.

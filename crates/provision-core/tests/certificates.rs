@@ -85,12 +85,18 @@ fn openssl(directory: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// This machine, whose memory of plans is in the test's own directory.
+fn here(root: &Path) -> ShellConnection<Local> {
+    let state = format!("{}/state", root.to_str().unwrap()).parse().unwrap();
+    ShellConnection::new(Local, Become::No, Duration::from_secs(30)).with_state(Some(state))
+}
+
 #[tokio::test]
 async fn a_plan_of_certificates_holds_on_a_real_machine() {
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("it's #1 $(x)");
     let plan = plan(root.path());
-    let host = ShellConnection::new(Local, Become::No, Duration::from_secs(30));
+    let host = here(root.path());
 
     let all = ["directory.tls", "certificate_authority.root", "certificate.server", "haproxy.front"];
     assert_eq!(applied(&plan, &host).await, all);
@@ -126,7 +132,7 @@ async fn a_plan_of_certificates_holds_on_a_real_machine() {
 #[ignore = "needs haproxy; tests/run runs it"]
 async fn haproxy_takes_what_was_written_beside_its_certificates() {
     let root = tempfile::tempdir().unwrap();
-    let host = ShellConnection::new(Local, Become::No, Duration::from_secs(30));
+    let host = here(root.path());
     applied(&plan(root.path()), &host).await;
     let file = root.path().join("it's #1 $(x)/haproxy.cfg");
     let output = Command::new("haproxy").arg("-c").arg("-f").arg(&file).output().unwrap();

@@ -13,6 +13,7 @@ use provision_core::change::Action;
 use provision_core::connection::{Connection, ShellConnection};
 use provision_core::engine::{Changes, apply, observe};
 use provision_core::event::{Event, ignore};
+use provision_core::path::AbsPath;
 use provision_core::plan::Plan;
 use provision_core::plan::build::PlanBuilder;
 use provision_core::report::{Outcome, Report};
@@ -44,8 +45,13 @@ impl Transport for &Counted {
     }
 }
 
-fn here() -> ShellConnection<Local> {
-    ShellConnection::new(Local, Become::No, Duration::from_secs(30))
+/// This machine, whose memory of plans is in a directory of the test's own.
+fn here(root: &Path) -> ShellConnection<Local> {
+    ShellConnection::new(Local, Become::No, Duration::from_secs(30)).with_state(Some(state(root)))
+}
+
+fn state(root: &Path) -> AbsPath {
+    format!("{}/state", root.to_str().unwrap()).parse().unwrap()
 }
 
 /// `count` files in one directory.
@@ -103,15 +109,16 @@ async fn exchanges_do_not_grow_with_the_number_of_resources() {
         let root = tempfile::tempdir().unwrap();
         let plan = files(root.path(), count);
         let counted = Counted::default();
-        let connection = ShellConnection::new(&counted, Become::No, Duration::from_secs(60));
+        let connection =
+            ShellConnection::new(&counted, Become::No, Duration::from_secs(60)).with_state(Some(state(root.path())));
         applied(&plan, &connection).await;
         let first = counted.exchanges.swap(0, Ordering::SeqCst);
         let report = applied(&plan, &connection).await;
         assert_eq!(report.count(|outcome| *outcome == Outcome::Unchanged), count + 1);
         counts.push((first, counted.exchanges.load(Ordering::SeqCst)));
     }
-    // Observe, steps, verify; and a repeat only observes.
-    assert_eq!(counts, [(3, 1), (3, 1)]);
+    // Observe, steps, verify, note how it ended; and a repeat only observes.
+    assert_eq!(counts, [(4, 1), (4, 1)]);
 }
 
 #[tokio::test]
@@ -119,12 +126,12 @@ async fn a_dry_run_writes_nothing() {
     let root = tempfile::tempdir().unwrap();
     let plan = files(root.path(), 20);
     let before = recorded(root.path());
-    assert_eq!(changes(&plan, &here()).await.changed().count(), 21);
+    assert_eq!(changes(&plan, &here(root.path())).await.changed().count(), 21);
     assert_eq!(recorded(root.path()), before, "before there was anything");
-    applied(&plan, &here()).await;
+    applied(&plan, &here(root.path())).await;
     fs::write(root.path().join("d/f3"), "edited").unwrap();
     let before = recorded(root.path());
-    assert_eq!(changes(&plan, &here()).await.changed().count(), 1);
+    assert_eq!(changes(&plan, &here(root.path())).await.changed().count(), 1);
     assert_eq!(recorded(root.path()), before, "with something to mend");
 }
 
@@ -132,9 +139,9 @@ async fn a_dry_run_writes_nothing() {
 async fn the_second_apply_changes_nothing() {
     let root = tempfile::tempdir().unwrap();
     let plan = files(root.path(), 20);
-    applied(&plan, &here()).await;
+    applied(&plan, &here(root.path())).await;
     let before = recorded(root.path());
-    let report = applied(&plan, &here()).await;
+    let report = applied(&plan, &here(root.path())).await;
     assert!(report.resources.iter().all(|(_, outcome)| *outcome == Outcome::Unchanged), "{report:#?}");
     assert_eq!(recorded(root.path()), before);
 }
@@ -143,14 +150,14 @@ async fn the_second_apply_changes_nothing() {
 async fn an_apply_does_what_the_dry_run_said_and_no_more() {
     let root = tempfile::tempdir().unwrap();
     let plan = files(root.path(), 5);
-    applied(&plan, &here()).await;
+    applied(&plan, &here(root.path())).await;
     fs::write(root.path().join("d/f1"), "edited").unwrap();
     fs::remove_file(root.path().join("d/f2")).unwrap();
-    let changes = changes(&plan, &here()).await;
+    let changes = changes(&plan, &here(root.path())).await;
     let said: Vec<(String, Action)> =
         changes.changed().map(|(address, change)| (address.to_string(), change.action)).collect();
     assert_eq!(said, [("file.f1".to_owned(), Action::Update), ("file.f2".to_owned(), Action::Create)]);
-    let report = apply(changes, &here(), &ignore).await.unwrap();
+    let report = apply(changes, &here(root.path()), &ignore).await.unwrap();
     let done: Vec<(String, Action)> = report
         .resources
         .iter()
@@ -213,10 +220,10 @@ async fn a_secret_reaches_no_change_no_event_and_no_report() {
         .output("login", "use {{ input.password }}")
         .build()
         .unwrap();
-    let changes = changes(&plan, &here()).await;
+    let changes = changes(&plan, &here(root.path())).await;
     let mut seen = format!("{plan:?} {changes:?}");
     let events = Mutex::new(Vec::new());
-    let report = apply(changes, &here(), &|event: Event| events.lock().unwrap().push(event)).await.unwrap();
+    let report = apply(changes, &here(root.path()), &|event: Event| events.lock().unwrap().push(event)).await.unwrap();
     assert!(!report.succeeded(), "the validation prints the file and fails");
     seen.push_str(&format!("{report:?} {:?}", events.lock().unwrap()));
     assert!(!seen.contains(SECRET), "{seen}");
@@ -228,7 +235,7 @@ async fn an_apply_that_was_dropped_is_taken_forward_by_the_next() {
     let root = tempfile::tempdir().unwrap();
     let plan = files(root.path(), 40);
     for wait in [0, 1, 3, 10, 30, 60, 100] {
-        let connection = here();
+        let connection = here(root.path());
         let changes = changes(&plan, &connection).await;
         let work = apply(changes, &connection, &ignore);
         drop(tokio::time::timeout(Duration::from_millis(wait), work).await);
@@ -240,6 +247,6 @@ async fn an_apply_that_was_dropped_is_taken_forward_by_the_next() {
             }
         }
     }
-    applied(&plan, &here()).await;
-    assert!(changes(&plan, &here()).await.is_empty());
+    applied(&plan, &here(root.path())).await;
+    assert!(changes(&plan, &here(root.path())).await.is_empty());
 }

@@ -11,8 +11,12 @@ fn every_kind_is_documented_and_tried_on_a_real_host() {
     let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
     let (readme, changelog) = (read("README.md"), read("CHANGELOG.md"));
     let mut plans = read("playbooks/registry/plan.toml");
-    for entry in fs::read_dir(root.join("tests/real_host/plans")).unwrap() {
-        plans.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
+    let mut folders = vec![root.join("tests/real_host/plans")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { plans.push_str(&fs::read_to_string(path).unwrap()) }
+        }
     }
     for kind in KINDS {
         let name = kind.name;

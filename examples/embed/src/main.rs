@@ -5,7 +5,6 @@
 #![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
 use std::error::Error;
-use std::time::Duration;
 
 use provision_core::connection::ShellConnection;
 use provision_core::engine::{apply, observe};
@@ -20,7 +19,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The same fields, checks and references as in a plan file. `Plan::parse` reads one of those instead.
     let plan = PlanBuilder::new("site")
+        .input("state", format!("{root}.state"))
         .input("root", root)
+        // What the host remembers of the plan is beside the site, rather than in the usual place.
+        .host(
+            "here",
+            toml::toml! {
+                address = "local"
+                state = "{{ input.state }}"
+            },
+        )
         .resource("directory", "root", toml::toml! { path = "{{ input.root }}" })
         .resource(
             "file",
@@ -42,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // This machine; `transport::ssh::Ssh` reaches another one. The host's limits come from the plan.
     for host in plan.hosts() {
-        let connection = ShellConnection::new(Local, Become::No, Duration::from_secs(60));
+        let connection = ShellConnection::new(Local, Become::No, host.silence).with_state(host.state.clone());
         let observed = observe(&plan, host, &connection).await?;
 
         // A value: it can be shown, kept, compared, or thrown away, and nothing has happened.

@@ -1,179 +1,71 @@
-//! `provision apply`: shows what differs, asks, and changes it.
+//! `provision apply`: shows what differs, asks, and changes it; or does what was sealed.
 
-use futures_util::future::join_all;
-use provision_core::engine::{self, Changes};
-use provision_core::report::{Outcome as Resource, Report};
-use serde_json::{Map, Value};
+use provision_core::engine::{Adopt, Orders};
+use provision_core::plan::host::Host;
+use provision_core::seal::Seal;
+use provision_core::step::Data;
 
-use super::{Outcome, Ready, diff, observe, undecided};
+use super::Outcome;
+use super::survey::{Aim, Survey};
+use super::work::{self, Job};
 use crate::args;
-use crate::connect::{Connector, Link};
-use crate::error::{Error, count};
-use crate::load::{Loaded, hosts, load};
-use crate::prompt;
+use crate::connect::Connector;
+use crate::error::Error;
+use crate::load::{Loaded, hosts, load, load_sealed};
+use crate::sealed;
 use crate::surroundings::Surroundings;
-use crate::view::progress::Progress;
-use crate::view::{View, human, json};
-
-const QUESTION: &str = "Apply these changes?";
+use crate::view::View;
 
 /// Asks the hosts, shows what differs, and changes that and nothing else.
 pub async fn run(arguments: args::Apply, surroundings: &Surroundings, view: &View) -> Result<Outcome, Vec<Error>> {
-    let args::Apply { plan, reach, yes, dry_run } = arguments;
-    if dry_run {
-        return diff::run(&args::Diff { plan, reach, exit_code: false }, surroundings, view).await;
-    }
-    if !yes {
-        refuse_without_terminal(view)?;
-    }
-    let loaded = load(&plan, surroundings)?;
-    let hosts = hosts(&loaded.plan, &reach.hosts)?;
-    let connector = Connector::new(&reach, &loaded.path, surroundings)?;
-    let (ready, mut errors) = observe(&loaded.plan, &hosts, &connector).await;
-    errors.extend(undecided(&ready));
-
-    let changes: Vec<&Changes> = ready.iter().map(|ready| &ready.changes).collect();
-    let differs = changes.iter().any(|changes| !changes.is_empty());
-    if differs {
-        view.show(&human::changes::changes(&changes, view));
-    }
-    if !errors.is_empty() {
-        // All hosts or none: a plan may spread one system over several.
-        errors.push(nothing_done(hosts.len()));
-        return Ok(Outcome::new(view.body(|| json::changes(&loaded.plan, &changes)), errors));
-    }
-    if differs && !yes {
-        view.show(&human::sentence("", view.blank()));
-    }
-    if differs && !yes && !prompt::confirm(QUESTION).await.map_err(|error| vec![error])? {
-        return Err(vec![Error::Declined]);
-    }
-    if differs {
-        view.show(&human::sentence("", view.blank()));
-    }
-    Ok(work(&loaded, ready, &connector, view).await)
-}
-
-fn refuse_without_terminal(view: &View) -> Result<(), Vec<Error>> {
-    let help = "look at the changes with `provision diff`, then apply with --yes";
-    if view.is_json() {
-        return Err(vec![Error::usage("apply --json cannot ask whether to go on", help)]);
-    }
-    if !prompt::can_ask() {
-        return Err(vec![Error::usage("there is no terminal to ask whether to go on", help)]);
-    }
-    Ok(())
-}
-
-fn nothing_done(hosts: usize) -> Error {
-    let help = (hosts > 1).then_some("--host NAME applies to that host alone");
-    Error::Incomplete { message: "nothing was changed".to_owned(), help }
-}
-
-/// What is left of a host once its changes are being made.
-struct Working {
-    link: Link,
-    name: String,
-    shown: Map<String, Value>,
-}
-
-async fn work(loaded: &Loaded, ready: Vec<Ready>, connector: &Connector, view: &View) -> Outcome {
-    let several = ready.len() > 1;
-    let progress = Progress::new(view, ready.len());
-    let mut hosts = Vec::new();
-    let mut all = Vec::new();
-    for Ready { link, changes } in ready {
-        let shown = if view.is_json() { json::of_host(&changes) } else { Map::new() };
-        hosts.push(Working { link, name: changes.host().name.clone(), shown });
-        all.push(changes);
-    }
-    let applied = join_all(hosts.iter().zip(all).map(|(host, changes)| {
-        let progress = &progress;
-        async move {
-            let at = changes.host().clone();
-            let events = |event| progress.take(&host.name, event);
-            let report = engine::apply(changes, host.link.connection(), &events).await;
-            report.map_err(|error| Error::host(&host.name, connector.user(&at), error))
-        }
-    }));
-    let reports = tokio::select! {
-        reports = applied => reports,
-        _ = tokio::signal::ctrl_c() => {
-            progress.clear();
-            return vec![interrupted(&progress, several)].into();
-        }
+    let args::Apply { plan, reach, consent, adopt, delete_data, on_failure } = arguments;
+    work::refuse_without_terminal(&consent, "apply", view)?;
+    let seal = sealed::read(&plan.path).map_err(|error| vec![error])?;
+    let loaded = match &seal {
+        Some(seal) => load_sealed(seal, &plan, surroundings)?,
+        None => load(&plan, surroundings)?,
     };
-    progress.clear();
-
-    let mut page = view.blank();
-    let mut errors = Vec::new();
-    for report in reports.iter().flatten() {
-        human::report::summary(&mut page, report, several);
-    }
-    for report in reports.iter().flatten() {
-        human::report::outputs(&mut page, report, several);
-        errors.extend(failures(report));
-    }
-    let changed = |report: &Report| report.resources.iter().any(|(_, outcome)| !matches!(outcome, Resource::Unchanged));
-    if reports.iter().flatten().any(changed) {
-        view.show(&human::sentence("", view.blank()));
-    }
-    view.show(&page);
-    let shown = hosts.iter_mut().map(|host| std::mem::take(&mut host.shown));
-    let shown: Vec<_> = shown.zip(reports.iter().map(|report| report.as_ref().ok())).collect();
-    let body = view.body(|| json::applied(&loaded.plan, shown));
-    errors.extend(reports.into_iter().filter_map(Result::err));
-    for host in hosts {
-        host.link.close().await;
-    }
-    Outcome::new(body, errors)
+    let hosts = match &seal {
+        Some(seal) => sealed_hosts(seal, &loaded, &reach.hosts)?,
+        None => hosts(&loaded.plan, &reach.hosts)?,
+    };
+    let data = delete_data.then_some(Data::Delete);
+    let data = match &seal {
+        Some(seal) if delete_data && seal.data() == Data::Keep => {
+            let help = "seal it anew with `provision diff --delete-data --out`";
+            return Err(vec![Error::usage("the plan was sealed without --delete-data", help)]);
+        }
+        Some(seal) => Some(seal.data()),
+        None => data,
+    };
+    let connector = Connector::new(&reach, &loaded.path, surroundings)?;
+    let orders = Orders {
+        who: surroundings.who(),
+        lock_wait: consent.lock_timeout.duration(),
+        adopt: if adopt { Adopt::All } else { Adopt::Named },
+        on_failure: on_failure.map(Into::into),
+    };
+    let survey =
+        Survey { plan: &loaded.plan, connector: &connector, aim: Aim::Apply, data, orders, seal: seal.as_ref() };
+    work::run(Job { survey, hosts, consent }, view).await
 }
 
-/// What went wrong on one host, and a last word about it.
-fn failures(report: &Report) -> Vec<Error> {
-    let host = &report.host;
-    let mut errors: Vec<Error> = report
-        .resources
+/// The hosts that a plan was sealed for, or those of them that are named.
+fn sealed_hosts<'a>(seal: &Seal, loaded: &'a Loaded, wanted: &[String]) -> Result<Vec<&'a Host>, Vec<Error>> {
+    let is_sealed = |name: &str| seal.hosts().any(|sealed| sealed == name);
+    let found = hosts(&loaded.plan, wanted)?;
+    let other = |host: &&Host| !is_sealed(&host.name) && wanted.contains(&host.name);
+    let others: Vec<Error> = found
         .iter()
-        .filter_map(|(address, outcome)| {
-            let message = match outcome {
-                Resource::Failed { message } => message.clone(),
-                Resource::NotConverged { message } => {
-                    format!("it was changed, and still differs from the plan: {message}")
-                }
-                _ => return None,
-            };
-            Some(Error::Resource { host: host.clone(), address: address.clone(), message })
+        .copied()
+        .filter(other)
+        .map(|host| {
+            let help = "seal it for that host as well: `provision diff --out`";
+            Error::usage(format!("the plan was not sealed for host {}", host.name), help)
         })
         .collect();
-    let cut = |message: &String| Error::Cut { host: host.clone(), message: message.clone() };
-    errors.extend(report.failures.iter().map(cut));
-    if !errors.is_empty() {
-        let failed = report.count(Resource::is_failure);
-        let message =
-            format!("{failed} of {} on host {host} failed or were skipped", count(report.resources.len(), "resource"));
-        let help = "what was done stays; mend the cause and apply again, and it goes on from there";
-        errors.push(Error::Incomplete { message, help: Some(help) });
+    if !others.is_empty() {
+        return Err(others);
     }
-    errors
-}
-
-/// What is known when somebody has had enough.
-fn interrupted(progress: &Progress<'_>, several: bool) -> Error {
-    let states = progress.states();
-    let mut parts: Vec<String> = states
-        .iter()
-        .map(|(host, state)| {
-            let host = if several { format!("on host {host} ") } else { String::new() };
-            let done = format!("{host}{} done", count(state.finished, "resource"));
-            match &state.running {
-                Some(running) => format!("{done}, and {running} begun, which the host may still finish"),
-                None => done,
-            }
-        })
-        .collect();
-    if parts.is_empty() {
-        parts.push("nothing was changed".to_owned());
-    }
-    Error::Interrupted { state: parts.join("\n") }
+    Ok(found.into_iter().filter(|host| is_sealed(&host.name)).collect())
 }

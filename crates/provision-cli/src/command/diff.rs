@@ -1,30 +1,59 @@
 //! `provision diff`: what an apply would change.
 
-use provision_core::engine::Changes;
+use provision_core::engine::{Changes, Orders};
+use provision_core::seal::Seal;
+use provision_core::step::Data;
+use serde_json::Value;
 
-use super::{Outcome, Ready, observe, undecided};
+use super::Outcome;
+use super::survey::{Aim, Survey, undecided};
 use crate::args;
 use crate::connect::Connector;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::load::{hosts, load};
+use crate::sealed;
 use crate::surroundings::Surroundings;
 use crate::view::{View, human, json};
 
 /// Asks the hosts and shows what differs.
 pub async fn run(arguments: &args::Diff, surroundings: &Surroundings, view: &View) -> Result<Outcome, Vec<Error>> {
-    let args::Diff { plan, reach, exit_code } = arguments;
+    let args::Diff { plan, reach, exit_code, out, delete_data } = arguments;
     let loaded = load(plan, surroundings)?;
     let hosts = hosts(&loaded.plan, &reach.hosts)?;
     let connector = Connector::new(reach, &loaded.path, surroundings)?;
-    let (ready, mut errors) = observe(&loaded.plan, &hosts, &connector).await;
-    let changes: Vec<&Changes> = ready.iter().map(|ready| &ready.changes).collect();
+    let survey = Survey {
+        plan: &loaded.plan,
+        connector: &connector,
+        aim: Aim::Apply,
+        data: delete_data.then_some(Data::Delete),
+        orders: Orders::default(),
+        seal: None,
+    };
+    let (ready, mut errors) = survey.ask(&hosts).await;
+    let changes: Vec<&Changes> = ready.iter().filter_map(|ready| ready.changes.as_ref()).collect();
     view.show(&human::changes::changes(&changes, view));
-    errors.extend(undecided(&ready));
-    let body = view.body(|| json::changes(&loaded.plan, &changes));
+    view.show(&human::changes::notes(&changes, view));
+    errors.extend(changes.iter().flat_map(|changes| undecided(changes)));
+    let mut body = view.body(|| json::changes(&loaded.plan, changes.iter().map(|changes| json::of_host(changes))));
+    if let Some(file) = out {
+        if errors.is_empty() {
+            let path = surroundings.working_directory.join(&loaded.path);
+            let written = sealed::write(file, &Seal::new(path.as_str(), &loaded.plan, &changes));
+            if written.is_ok() {
+                view.show(&human::sentence(&format!("sealed in {file}: `provision apply {file}`"), view.blank()));
+                if let Value::Object(body) = &mut body {
+                    body.insert("sealed".to_owned(), file.as_str().into());
+                }
+            }
+            errors.extend(written.err());
+        } else {
+            errors.push(Error::Incomplete { message: format!("{file} was not written"), help: None });
+        }
+    }
     let differs = changes.iter().any(|changes| changes.changed().next().is_some());
-    for Ready { link, changes: _ } in ready {
-        link.close().await;
+    for ready in ready {
+        ready.link.close().await;
     }
     let mut outcome = Outcome::new(body, errors);
     if *exit_code && differs {

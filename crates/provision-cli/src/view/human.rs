@@ -1,11 +1,13 @@
 //! Results as people read them: pure functions from values to pages.
 
+mod attribute;
 pub mod changes;
 pub mod error;
 mod finding;
 pub mod graph;
 pub mod kinds;
 pub mod report;
+pub mod status;
 
 use super::page::{CHANGE, PLAIN, Page};
 

@@ -6,13 +6,26 @@
 //! { "version": 1, "command": "diff", "exit_code": 0, "errors": [ERROR], ... }
 //!
 //! validate  plan, path, resources, hosts: [name]
-//! diff      plan, hosts: [{ name, address, changes: [CHANGE] }]
-//! apply     the same, and for each host: results: [RESULT], failures: [text], outputs: { name: text }
+//! diff      plan, hosts: [{ name, address, changes: [CHANGE], moves: [{ from, to }], kept: [KEPT], cut: APPLY }]; the last
+//!           only after an apply that was cut; sealed: FILE, where one was written
+//! apply     the same, and for each host: apply: its number on the host or null, results: [RESULT], failures: [text],
+//!           reverted: bool, outputs: { name: text }; waited_for, took_over: text, where somebody was in the way;
+//!           rolled_back: the same from `apply` on, where a failure was taken back
+//! destroy, rollback  as apply
+//! status    plan, hosts: [{ name, address, known: bool, digest, last: APPLY, this_plan: bool, lock: { holder, alive },
+//!           resources: [{ resource, state: "same" | "drifted" | "changed" | "both" | "follows" | "orphaned" |
+//!           "undecided", message, objects: [{ object, was }] }], unapplied: [{ resource, foreign: bool }], kept:
+//!           [{ resource, object }], owed: [text], history: [APPLY] }]; `last` and `lock` may be null
 //! graph     plan, hosts: [{ name, resources: [{ address, provides: [text], uses: [address], after: [address] }] }]
 //! kinds     kinds: [{ name, summary, fields: [{ name, takes, required, doc }], example }]
 //!
-//! CHANGE    { resource, action, attributes: [{ name, before: VALUE, after: VALUE }], reasons: [text] }; every resource
-//!           has one, those that stay have the action "keep", and those of which it cannot be said have the action null
+//! CHANGE    { resource, action, reason: "new" | "plan" | "host" | "both" | "follows" | "foreign" | "left" | null,
+//!           attributes: [{ name, before: VALUE, after: VALUE, applied: text }], reasons: [text] }; first what leaves, then
+//!           every resource: those that stay have the action "keep", and those of which it cannot be said have the action
+//!           null. `applied` is what the last apply left, where that is known: of content `sha256:...`
+//! KEPT      { resource, why }
+//! APPLY     { number, result: "done" | "failed" | "cut" | "rolled-back", verb, when, who, plan, changes }; the last five
+//!           only where they are known
 //! VALUE     { type: "absent" | "secret" | "unknown" }, { type: "text" | "content", text }, { type: "bytes", length,
 //!           sha256 }
 //! RESULT    { resource, outcome: "unchanged" | "changed" | "not_needed" | "answered" | "failed" | "skipped" |
@@ -21,20 +34,26 @@
 //!           end_column, text }] }; the last three only where there are any
 //! ```
 
-use provision_core::change::{Attribute, Change, Shown};
+use provision_core::address::Address;
+use provision_core::change::{Attribute, Change, Moved, Shown};
 use provision_core::engine::Changes;
 use provision_core::graph::Graph;
+use provision_core::ledger::Ended;
 use provision_core::plan::Plan;
 use provision_core::plan::host::{Host, Reach};
 use provision_core::plan::problem::{PlanError, Problem, position};
 use provision_core::report::{Outcome, Report};
 use provision_core::resource::{Field, Kind, Relation};
+use provision_core::secret::MASK;
 use serde_json::{Map, Value, json};
 
 use super::human::graph::{addresses, targets};
+use super::progress::State;
 use super::safe;
 use crate::error::Error;
 use crate::exit::Exit;
+
+pub mod status;
 
 /// Counts the shapes of the object.
 pub const VERSION: u32 = 1;
@@ -73,30 +92,49 @@ pub fn valid(plan: &Plan, path: &str, resources: usize) -> Value {
     json!({ "plan": plan.name(), "path": path, "resources": resources, "hosts": hosts })
 }
 
-/// Changes of several hosts.
-pub fn changes(plan: &Plan, hosts: &[&Changes]) -> Value {
-    let hosts: Vec<Value> = hosts.iter().map(|changes| Value::Object(of_host(changes))).collect();
+/// What is said of several hosts.
+pub fn changes(plan: &Plan, hosts: impl Iterator<Item = Map<String, Value>>) -> Value {
+    let hosts: Vec<Value> = hosts.map(Value::Object).collect();
     json!({ "plan": plan.name(), "hosts": hosts })
 }
 
-/// Changes of several hosts and what became of them.
-pub fn applied(plan: &Plan, hosts: Vec<(Map<String, Value>, Option<&Report>)>) -> Value {
-    let hosts: Vec<Value> = hosts
-        .into_iter()
-        .map(|(mut host, report)| {
-            if let Some(Report { host: _, resources, failures, outputs }) = report {
-                let results: Vec<Value> =
-                    resources.iter().map(|(address, outcome)| result(&address.to_string(), outcome)).collect();
-                let outputs: Map<String, Value> =
-                    outputs.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
-                host.insert("results".to_owned(), results.into());
-                host.insert("failures".to_owned(), json!(failures));
-                host.insert("outputs".to_owned(), outputs.into());
-            }
-            Value::Object(host)
-        })
-        .collect();
-    json!({ "plan": plan.name(), "hosts": hosts })
+/// What became of a host, beside what was to be done.
+pub fn add_report(host: &mut Map<String, Value>, report: &Report) {
+    let Report { host: _, apply, resources, kept, reverted, rolled_back, failures, outputs } = report;
+    let results: Vec<Value> =
+        resources.iter().map(|(address, outcome)| result(&address.to_string(), outcome)).collect();
+    let outputs: Map<String, Value> = outputs.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
+    host.insert("apply".to_owned(), json!(apply));
+    host.insert("results".to_owned(), results.into());
+    host.insert("kept".to_owned(), kept.iter().map(|(address, why)| kept_one(address, why)).collect());
+    host.insert("failures".to_owned(), json!(failures));
+    host.insert("reverted".to_owned(), (*reverted).into());
+    if let Some(back) = rolled_back {
+        let mut map = Map::new();
+        add_report(&mut map, back);
+        host.insert("rolled_back".to_owned(), map.into());
+    }
+    host.insert("outputs".to_owned(), outputs.into());
+}
+
+/// Who was in the way.
+pub fn add_waiting(host: &mut Map<String, Value>, state: &State) {
+    for (key, holder) in [("waited_for", &state.waited_for), ("took_over", &state.took_over)] {
+        if let Some(holder) = holder {
+            host.insert(key.to_owned(), holder.as_str().into());
+        }
+    }
+}
+
+fn kept_one(address: &Address, why: &str) -> Value {
+    json!({ "resource": address.to_string(), "why": why })
+}
+
+/// A host that does not know the plan.
+pub fn of_stranger(stranger: &Host) -> Map<String, Value> {
+    let mut host = host(stranger);
+    host.insert("changes".to_owned(), json!([]));
+    host
 }
 
 /// The changes of one host.
@@ -105,15 +143,25 @@ pub fn of_host(changes: &Changes) -> Map<String, Value> {
         .iter()
         .map(|(address, item)| match item {
             Ok(found) => change(&address.to_string(), found),
-            Err(_) => json!({ "resource": address.to_string(), "action": null, "attributes": [], "reasons": [] }),
+            Err(_) => json!({
+                "resource": address.to_string(), "action": null, "reason": null, "attributes": [], "reasons": []
+            }),
         })
         .collect();
     let mut host = host(changes.host());
     host.insert("changes".to_owned(), items.into());
+    let moves = changes.moves().map(|(old, new)| json!({ "from": old.to_string(), "to": new.to_string() }));
+    host.insert("moves".to_owned(), moves.collect());
+    host.insert("kept".to_owned(), changes.kept().map(|(address, why)| kept_one(address, why)).collect());
+    let memory = changes.memory();
+    let is_alive = memory.lock.as_ref().is_some_and(|lock| lock.alive);
+    if let Some(last) = memory.last.as_ref().filter(|last| last.result == Ended::Cut && !is_alive) {
+        host.insert("cut".to_owned(), status::applied(last));
+    }
     host
 }
 
-fn host(host: &Host) -> Map<String, Value> {
+pub(super) fn host(host: &Host) -> Map<String, Value> {
     let address = match &host.reach {
         Reach::Local => "local",
         Reach::Ssh(ssh) => &ssh.address,
@@ -123,14 +171,26 @@ fn host(host: &Host) -> Map<String, Value> {
 }
 
 fn change(address: &str, change: &Change) -> Value {
-    let Change { action, attributes, reasons, signal: _ } = change;
+    let Change { action, attributes, reasons, signal: _, moved } = change;
     let attributes: Vec<Value> = attributes
         .iter()
-        .map(
-            |Attribute { name, before, after }| json!({ "name": name, "before": shown(before), "after": shown(after) }),
-        )
+        .map(|Attribute { name, before, after, applied }| {
+            let mut attribute = json!({ "name": name, "before": shown(before), "after": shown(after) });
+            // Of a secret nothing is known.
+            let known = applied.as_ref().filter(|applied| *applied != MASK);
+            if let (Some(applied), Value::Object(attribute)) = (known, &mut attribute) {
+                attribute.insert("applied".to_owned(), applied.as_str().into());
+            }
+            attribute
+        })
         .collect();
-    json!({ "resource": address, "action": action.word(), "attributes": attributes, "reasons": reasons })
+    json!({
+        "resource": address,
+        "action": action.word(),
+        "reason": moved.map(Moved::word),
+        "attributes": attributes,
+        "reasons": reasons,
+    })
 }
 
 fn shown(value: &Shown) -> Value {
@@ -218,12 +278,23 @@ fn error(error: &Error) -> Value {
     object.insert("causes".to_owned(), json!(error.causes()));
     object.insert("help".to_owned(), json!(error.help()));
     match error {
-        Error::Host { host, .. } | Error::Cut { host, .. } => {
+        Error::Host { host, .. } | Error::Cut { host, .. } | Error::Reverted { host, .. } => {
             object.insert("host".to_owned(), host.as_str().into());
         }
-        Error::Undecided { host, address, .. } | Error::Resource { host, address, .. } => {
+        Error::Undecided { host, address, .. }
+        | Error::Foreign { host, address, .. }
+        | Error::Resource { host, address, .. } => {
             object.insert("host".to_owned(), host.as_str().into());
             object.insert("resource".to_owned(), address.to_string().into());
+        }
+        Error::Moved { host, difference } => {
+            for (key, text) in
+                [("host", host.clone()), ("resource", difference.resource.as_ref().map(ToString::to_string))]
+            {
+                if let Some(text) = text {
+                    object.insert(key.to_owned(), text.into());
+                }
+            }
         }
         Error::Plan(error) => {
             object.insert("findings".to_owned(), findings(error));

@@ -8,6 +8,8 @@ use super::safe;
 pub const GOOD: Style = AnsiColor::Green.on_default();
 /// Changes.
 pub const CHANGE: Style = AnsiColor::Yellow.on_default();
+/// Is somebody else's, and is taken over.
+pub const ADOPT: Style = AnsiColor::Magenta.on_default();
 /// Goes, or is wrong.
 pub const BAD: Style = AnsiColor::Red.on_default();
 /// The word that says that something is wrong.

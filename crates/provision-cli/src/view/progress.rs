@@ -10,7 +10,7 @@ use provision_core::event::Event;
 
 use super::View;
 use super::human::report;
-use super::page::{FAINT, Page};
+use super::page::{CHANGE, FAINT, PLAIN, Page};
 use super::safe;
 
 /// Back to the start of the line, and what stood there is gone (ECMA-48 EL).
@@ -33,6 +33,10 @@ pub struct State {
     pub running: Option<Address>,
     /// How many have come to their end.
     pub finished: usize,
+    /// Who was waited for, and since when they were at it.
+    pub waited_for: Option<String>,
+    /// Whose lock was taken over, since they were gone.
+    pub took_over: Option<String>,
 }
 
 impl<'a> Progress<'a> {
@@ -62,6 +66,15 @@ impl<'a> Progress<'a> {
                 self.clear();
                 self.view.tell(&page);
             }
+            Event::Waiting { holder } => {
+                self.line(prefix, &format!("waiting for {holder}"));
+                state.waited_for = Some(holder);
+            }
+            Event::TookOver { holder } => {
+                self.line(prefix, &format!("took over from {holder}, who is gone"));
+                state.took_over = Some(holder);
+            }
+            Event::RollingBack => self.line(prefix, "something failed, so what was done is taken back"),
             Event::Verifying => self.status(prefix, "looking again"),
             _ => {}
         }
@@ -77,6 +90,14 @@ impl<'a> Progress<'a> {
     /// What is known of each host.
     pub fn states(&self) -> BTreeMap<String, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn line(&self, host: Option<&str>, text: &str) {
+        let mut page = Page::new(None);
+        let host = host.map(|host| format!("{host}: ")).unwrap_or_default();
+        page.put(CHANGE, "  . ").put(FAINT, &host).line(PLAIN, text);
+        self.clear();
+        self.view.tell(&page);
     }
 
     fn status(&self, host: Option<&str>, text: &str) {

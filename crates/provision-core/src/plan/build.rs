@@ -6,8 +6,11 @@ use super::Plan;
 use super::asset::{Assets, NoAssets};
 use super::input::Inputs;
 use super::node::{Entry, Node, Table, Value, from_toml, from_toml_table};
+use super::ownership::OnFailure;
 use super::problem::{PlanError, Problems, Source};
+use crate::attribute::Size;
 use crate::secret::Text;
+use crate::step::Keep;
 
 /// Collects the parts of a plan.
 ///
@@ -72,6 +75,30 @@ impl PlanBuilder {
     #[must_use]
     pub fn output(self, name: &str, value: &str) -> Self {
         self.entry("outputs", name, Node::new(Value::Text(Text::plain(value)), None))
+    }
+
+    /// Says what becomes of an apply that fails; without it what was done stays.
+    #[must_use]
+    pub fn on_failure(mut self, choice: OnFailure) -> Self {
+        put(&mut self.root, "on_failure", Node::new(Value::Text(Text::plain(choice.word())), None));
+        self
+    }
+
+    /// Says how much of the history a host keeps; without it ten applies and 256 MiB.
+    #[must_use]
+    pub fn history(mut self, keep: Keep) -> Self {
+        let size = Size::from_bytes(keep.bytes).to_string();
+        let mut table = Table::default();
+        put(&mut table, "applies", Node::new(Value::Integer(keep.applies.into()), None));
+        put(&mut table, "size", Node::new(Value::Text(Text::plain(size)), None));
+        put(&mut self.root, "history", Node::new(Value::Table(table), None));
+        self
+    }
+
+    /// Says that a resource had another address when it was last applied.
+    #[must_use]
+    pub fn moved(self, old: &str, new: &str) -> Self {
+        self.entry("moved", old, Node::new(Value::Text(Text::plain(new)), None))
     }
 
     /// Says where the files are that the plan names.

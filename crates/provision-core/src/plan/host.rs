@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::fields::Fields;
 use crate::attribute::Span;
+use crate::path::AbsPath;
 use crate::shell::Become;
 
 /// A host as a plan describes it.
@@ -19,6 +20,11 @@ pub struct Host {
     pub silence: Duration,
     /// Longest time for one step that has no limit of its own.
     pub step_limit: Duration,
+    /// How long the host waits for a fresh connection after a change that may have cut it off, before it takes the apply
+    /// back by itself.
+    pub confirm: Duration,
+    /// Where the host keeps what it remembers of plans, one directory a plan; the usual place without it.
+    pub state: Option<AbsPath>,
 }
 
 /// How a host is reached.
@@ -49,6 +55,8 @@ const DEFAULT_CONNECT: Span = Span::seconds(15);
 /// Long enough for a tool that says nothing while it works, short enough to notice a dead host the same day.
 const DEFAULT_SILENCE: Span = Span::seconds(900);
 const DEFAULT_STEP: Span = Span::seconds(600);
+/// Long enough for a login over a slow line, short enough for a person to wait for.
+const DEFAULT_CONFIRM: Span = Span::seconds(60);
 
 impl Host {
     /// This machine, with the usual limits.
@@ -60,6 +68,8 @@ impl Host {
             become_: Become::No,
             silence: DEFAULT_SILENCE.duration(),
             step_limit: DEFAULT_STEP.duration(),
+            confirm: DEFAULT_CONFIRM.duration(),
+            state: None,
         }
     }
 
@@ -72,8 +82,16 @@ impl Host {
         let connect: Span = fields.optional("connect_timeout").unwrap_or(DEFAULT_CONNECT);
         let silence: Span = fields.optional("silence_timeout").unwrap_or(DEFAULT_SILENCE);
         let step: Span = fields.optional("step_timeout").unwrap_or(DEFAULT_STEP);
+        let confirm: Span = fields.optional("confirm_timeout").unwrap_or(DEFAULT_CONFIRM);
+        let state: Option<AbsPath> = fields.optional("state");
         fields.finish();
-        for (key, span) in [("connect_timeout", connect), ("silence_timeout", silence), ("step_timeout", step)] {
+        let spans = [
+            ("connect_timeout", connect),
+            ("silence_timeout", silence),
+            ("step_timeout", step),
+            ("confirm_timeout", confirm),
+        ];
+        for (key, span) in spans {
             if span.duration().is_zero() {
                 fields.problem(key, format!("`{key}` is zero"), "give it at least \"1s\"");
             }
@@ -98,6 +116,14 @@ impl Host {
             let connect_limit = connect.duration();
             Reach::Ssh(SshAddress { address, port: port.unwrap_or(22), user, identity, connect_limit })
         };
-        Some(Self { name: name.to_owned(), reach, become_, silence: silence.duration(), step_limit: step.duration() })
+        Some(Self {
+            name: name.to_owned(),
+            reach,
+            become_,
+            silence: silence.duration(),
+            step_limit: step.duration(),
+            confirm: confirm.duration(),
+            state,
+        })
     }
 }

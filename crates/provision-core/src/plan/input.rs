@@ -102,6 +102,14 @@ impl Inputs {
         self.given.insert(name.to_owned(), Given { node, origin: origin_name, deliberate });
     }
 
+    /// Gives a value that [`super::Plan::values`] has told, as the weakest of all. It is to be what it was, so a name that
+    /// the plan does not have any more is a mistake.
+    pub fn keep(&mut self, name: &str, value: &serde_json::Value) {
+        let Some(node) = taken(value) else { return };
+        let given = || Given { node, origin: "the sealed plan".to_owned(), deliberate: true };
+        self.given.entry(name.to_owned()).or_insert_with(given);
+    }
+
     /// Gives the values of a variables file: `name = value` in TOML.
     ///
     /// # Errors
@@ -114,6 +122,30 @@ impl Inputs {
         }
         Ok(())
     }
+}
+
+/// A value as it is kept outside of a plan.
+pub(super) fn kept(node: &Node) -> Option<serde_json::Value> {
+    match &node.value {
+        Value::Text(text) if text.is_secret() => None,
+        Value::Text(text) => Some(text.expose().into()),
+        Value::Integer(number) => Some((*number).into()),
+        Value::Boolean(value) => Some((*value).into()),
+        Value::Array(items) => items.iter().map(kept).collect(),
+        Value::Float(_) | Value::Table(_) | Value::Unknown => None,
+    }
+}
+
+fn taken(value: &serde_json::Value) -> Option<Node> {
+    use serde_json::Value as Kept;
+    let value = match value {
+        Kept::String(text) => Value::Text(Text::plain(text)),
+        Kept::Number(number) => Value::Integer(number.as_i64()?),
+        Kept::Bool(value) => Value::Boolean(*value),
+        Kept::Array(items) => Value::Array(items.iter().map(taken).collect::<Option<_>>()?),
+        Kept::Null | Kept::Object(_) => return None,
+    };
+    Some(Node::new(value, None))
 }
 
 /// Reads the `[input.*]` tables and gives each its value.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use minijinja::Value as Rendered;
 
+use super::digest::{Witness, of_resource};
 use super::fields::Fields;
 use super::host::{Host, Reach};
 use super::node::{Entry, Node, Table, Value};
@@ -58,7 +59,7 @@ impl Plan {
         }
         let mut problems = problems.into_inner();
         let graph = Graph::build(self.name.clone(), vertices, outputs, &mut problems);
-        if problems.is_empty() { Ok(graph) } else { Err(problems) }
+        if problems.is_empty() { Ok(graph.with_ownership(&self.ownership)) } else { Err(problems) }
     }
 
     fn base(&self, host: &Host, facts: &Facts) -> Vec<(String, Rendered)> {
@@ -97,6 +98,7 @@ impl Plan {
         let fields = Fields::new(address.to_string(), &rendered, *place, problems);
         let after: Vec<Address> = fields.list("after");
         let _read_before: Vec<String> = fields.list("hosts");
+        let adopt = fields.boolean("adopt").unwrap_or(false);
         for address in &after {
             if !self.resources.iter().any(|resource| resource.address == *address) {
                 let known: Vec<String> = self.resources.iter().map(|resource| resource.address.to_string()).collect();
@@ -104,10 +106,13 @@ impl Plan {
                 fields.problem("after", format!("the plan has no {address}"), help);
             }
         }
-        let setup = Setup { address, plan: &self.name, assets: self.assets.as_ref() };
+        let witness = Witness::new(self.assets.as_ref());
+        let setup = Setup { address, plan: &self.name, assets: &witness };
         let resource = (kind.read)(&fields, &setup);
         fields.finish();
         let resource = resource?;
+        let assets = witness.seen();
+        let digest = of_resource(kind, &rendered, &assets);
         let mut attributes = rendered.clone();
         for (name, value) in resource.attributes() {
             let node = Node { value: Value::Text(Text::plain(value)), place: None, rendered: true };
@@ -116,7 +121,7 @@ impl Plan {
         known.entry(address.kind().to_owned()).or_default().insert(address.name().to_owned(), Some(attributes));
         let mut refers: Vec<Address> = names.iter().flat_map(|reference| self.targets(reference)).collect();
         refers.retain(|target| target != address);
-        Some(Vertex { address: address.clone(), place: *place, resource, after, refers })
+        Some(Vertex { address: address.clone(), place: *place, resource, after, refers, digest, assets, adopt })
     }
 
     /// A finding for each attribute that is referred to and is not there.

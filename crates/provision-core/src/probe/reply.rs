@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::script::guards;
+use super::store::StoredImage;
 use super::{
     Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, PublicKeyState, Sort, UnitState, Wanted,
-    ZonePorts, ZoneState,
+    ZonePorts, ZoneState, memory,
 };
 use crate::attribute::Mode;
 use crate::blob::sha256_hex;
@@ -30,6 +31,7 @@ struct Reply<'a> {
     links: BTreeMap<&'a str, String>,
     path_errors: Vec<String>,
     sums: BTreeMap<&'a str, &'a str>,
+    no_sums: bool,
     contents: BTreeMap<&'a str, &'a [u8]>,
     keys: BTreeMap<&'a str, &'a str>,
     units: Vec<UnitState>,
@@ -40,6 +42,9 @@ struct Reply<'a> {
     zones: BTreeMap<Option<String>, Result<ZoneState, String>>,
     guards: BTreeMap<usize, i32>,
     owed: BTreeMap<&'a str, Vec<String>>,
+    memory: memory::Found,
+    listings: BTreeMap<&'a str, Result<Vec<String>, String>>,
+    stored: BTreeMap<&'a str, bool>,
 }
 
 /// Reads a reply: every question gets an answer, if only that it is unknown.
@@ -88,6 +93,20 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
                 .get(plan.as_str())
                 .map(|units| Answer::Owed(units.clone()))
                 .ok_or_else(|| "the host did not say which restarts are owed".to_owned()),
+            Ask::Memory { plan, ledger } => found.memory.memory(plan, ledger).map(Answer::Memory),
+            Ask::Records { plan, scope } => found.memory.records(plan, *scope).map(Answer::Records),
+            Ask::History(plan) => found.memory.history(plan).map(Answer::History),
+            Ask::Listing(path) => found
+                .listings
+                .get(path.as_str())
+                .cloned()
+                .unwrap_or_else(|| Err(format!("the host did not say what is in {path}")))
+                .map(Answer::Listing),
+            Ask::Stored { sort, name } => found
+                .stored
+                .get(format!("{} {name}", sort.word()).as_str())
+                .map(|stored| Answer::Stored(*stored))
+                .ok_or_else(|| format!("the host did not say whether podman has the {} {name}", sort.word())),
         };
         answers.insert((*ask).clone(), answer.unwrap_or_else(Answer::Unknown));
     }
@@ -140,8 +159,21 @@ impl<'a> Reply<'a> {
                     let units = body().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
                     found.owed.insert(rest, units);
                 }
+                "listing" => {
+                    found.listings.insert(rest, Ok(listed(section.body)));
+                }
+                "listing-failed" => {
+                    found
+                        .listings
+                        .insert(rest, Err(format!("the directory {rest} cannot be read: permission denied?")));
+                }
+                "stored" => {
+                    if let Some((answer, thing)) = rest.split_once(' ') {
+                        found.stored.insert(thing, answer == "yes");
+                    }
+                }
                 "missing" | "failed" => found.failure(zone.as_ref(), word, rest),
-                _ => {}
+                _ => found.memory.take(word, rest, section),
             }
         }
         found
@@ -192,7 +224,10 @@ impl<'a> Reply<'a> {
         if !state.entry().is_some_and(|entry| entry.sort == Sort::File) {
             return Ok(FileState::Absent);
         }
-        let sha256 = self.sums.get(path.as_str()).ok_or_else(|| format!("cannot read {path}: permission denied?"))?;
+        let sha256 = self.sums.get(path.as_str()).ok_or_else(|| {
+            let why = if self.no_sums { "sha256sum is not installed on the host" } else { "permission denied?" };
+            format!("cannot read {path}: {why}")
+        })?;
         let shown = match wanted {
             Wanted::Never => false,
             Wanted::Unless(digest) => digest != sha256,
@@ -298,6 +333,7 @@ impl<'a> Reply<'a> {
                 let known = self.images_failed.take();
                 self.images_failed = Some(known.unwrap_or(reason));
             }
+            "sha256sum" => self.no_sums = true,
             "systemctl" => {
                 self.units_failed.get_or_insert(reason);
             }
@@ -309,6 +345,14 @@ impl<'a> Reply<'a> {
             _ => {}
         }
     }
+}
+
+/// Names, each with a NUL behind it: a name may have anything else in it.
+fn listed(body: &[u8]) -> Vec<String> {
+    let names = body.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let mut names: Vec<String> = names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    names.sort();
+    names
 }
 
 /// `digest path`, as `sha256sum` prints a digest.
@@ -334,35 +378,6 @@ fn entry(mode: &str, uid: &str, gid: &str, size: &str, user: &str, group: &str) 
         group: Owner { id: number(gid)?, name: named(group) },
         size: size.parse().map_err(|_| format!("stat answered {size:?} for a size"))?,
     })
-}
-
-/// One entry of the `images.json` of containers/storage (`Image` in its `images.go`): the list that podman works with,
-/// written anew as a whole at each change. `podman images` tells the same, and more than a reader may: it makes what is
-/// not there yet (directories, a database, the state after a boot, without root a process that stays).
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct StoredImage {
-    id: String,
-    #[serde(default)]
-    digest: Option<String>,
-    #[serde(default)]
-    names: Option<Vec<String>>,
-    #[serde(default)]
-    big_data_digests: Option<BTreeMap<String, String>>,
-}
-
-impl StoredImage {
-    fn state(self) -> ImageState {
-        let Self { id, digest, names, big_data_digests } = self;
-        // What is kept of an image under a name that starts like this is a manifest.
-        let manifests = big_data_digests.into_iter().flatten().filter(|(name, _)| name.starts_with("manifest"));
-        let mut digests: Vec<String> = manifests.map(|(_, digest)| digest).chain(digest).collect();
-        digests.sort();
-        digests.dedup();
-        let mut names = names.unwrap_or_default();
-        names.sort();
-        ImageState { id, digests, names }
-    }
 }
 
 /// The texts of a D-Bus reply as busctl prints it: `as 2 "home" "public"`.

@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::{Ask, CONTENT_LIMIT, Guard, Wanted};
+use super::memory::{self, MEMORY};
+use super::store::STORE;
+use super::{Ask, CONTENT_LIMIT, Guard, Store, Wanted};
 use crate::path::AbsPath;
 use crate::shell::{LIMITED, STATE, WHOLE, preamble, quote, words};
+use crate::step::lock::LOOK;
 
 /// Most paths in one tool run: well under the 128 KiB that Linux allows one argument list entry and the 2 MiB of all,
 /// and small enough that the shell's own copying of the list does not show.
@@ -44,45 +47,13 @@ keys() {
     say key "${h%% *} $p"
   done
 }
-conf() { # key file: a path or word that storage.conf sets
-  [ -r "$2" ] && sed -n "/^[[:blank:]]*$1[[:blank:]]*=/{s/^[^=]*=[[:blank:]]*[\"']\\([^\"']*\\)[\"'].*/\\1/p;q;}" "$2"
-}
-shelf() { # root driver: the images of one store, as podman itself keeps the list of them
-  if [ -n "$2" ] && [ -e "$1/$2-images/images.json" ]; then
-    set -- "$1/$2-images/images.json"
-  else
-    set -- "$1"/*-images/images.json
-  fi
-  for j; do
-    [ -e "$j" ] || continue
-    say image-store "$j"
-    cat -- "$j" 2>/dev/null || say failed podman "cannot read $j"
+listing() { # directory
+  say listing "$1"
+  if [ ! -d "$1" ]; then return 0; fi
+  if [ ! -r "$1" ] || [ ! -x "$1" ]; then say listing-failed "$1"; return 0; fi
+  for f in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+    if [ -e "$f" ] || [ -L "$f" ]; then printf '%s\0' "${f##*/}"; fi
   done
-}
-images() {
-  command -v podman >/dev/null 2>&1 || { say missing podman; return 0; }
-  u=$(id -u); r=
-  if [ "$u" = 0 ]; then
-    g=/var/lib/containers/storage; c=/etc/containers/storage.conf
-    [ -e "$c" ] || c=/usr/share/containers/storage.conf
-  else
-    g=${XDG_DATA_HOME:-$HOME/.local/share}/containers/storage; c=${XDG_CONFIG_HOME:-$HOME/.config}/containers/storage.conf
-    for f in "$c" /etc/containers/storage.conf /usr/share/containers/storage.conf; do
-      [ -e "$f" ] || continue
-      r=$(conf rootless_storage_path "$f"); break
-    done
-  fi
-  c=${CONTAINERS_STORAGE_CONF:-$c}
-  f=$(conf graphroot "$c"); f=${f:-$r}
-  case $f in *'$UID'*) f=${f%%'$UID'*}$u${f#*'$UID'} ;; esac
-  case $f in *'$USER'*) f=${f%%'$USER'*}$(id -un)${f#*'$USER'} ;; esac
-  case $f in '$HOME'*) f=$HOME${f#'$HOME'} ;; esac
-  g=${f:-$g}; d=${STORAGE_DRIVER:-$(conf driver "$c")}
-  shelf "$g" "$d"
-  f=$(conf imagestore "$c"); [ -z "$f" ] || shelf "$f" "$d"
-  [ -r "$c" ] && sed -n '/^[[:blank:]]*additionalimagestores/,/]/{s/#.*//;p;/]/q;}' "$c" | tr ',[]' '\n\n\n' |
-    sed -n "s/.*[\"']\\(\\/[^\"']*\\)[\"'].*/\\1/p" | while IFS= read -r f; do shelf "$f" "$d"; done
-  return 0
 }
 firewalld() {
   busctl --auto-start=no call org.fedoraproject.FirewallD1 "$@" </dev/null 2>&1
@@ -122,8 +93,9 @@ zone_failed() { # what busctl said
 pub(crate) fn program<'a>(asks: impl IntoIterator<Item = &'a Ask>, nonce: &str) -> String {
     let mut script = preamble(nonce);
     script.push_str(STATE);
-    script.push_str(LIMITED);
-    script.push_str(FUNCTIONS);
+    for functions in [LIMITED, FUNCTIONS, STORE, LOOK, MEMORY] {
+        script.push_str(functions);
+    }
     script.push_str("main() {\nsay begin\n");
     let batch = Batch::sort(asks);
     let _infallible = batch.write(&mut script);
@@ -142,6 +114,9 @@ struct Batch<'a> {
     zones: BTreeSet<Option<&'a str>>,
     guards: BTreeSet<&'a Guard>,
     owed: BTreeSet<&'a str>,
+    memory: memory::Asked<'a>,
+    listings: BTreeSet<&'a AbsPath>,
+    stored: BTreeSet<(Store, &'a str)>,
 }
 
 impl<'a> Batch<'a> {
@@ -174,6 +149,13 @@ impl<'a> Batch<'a> {
                 Ask::Owed(plan) => {
                     batch.owed.insert(plan);
                 }
+                Ask::Memory { .. } | Ask::Records { .. } | Ask::History(_) => batch.memory.insert(ask),
+                Ask::Listing(path) => {
+                    batch.listings.insert(path);
+                }
+                Ask::Stored { sort, name } => {
+                    batch.stored.insert((*sort, name));
+                }
             }
         }
         batch
@@ -186,6 +168,9 @@ impl<'a> Batch<'a> {
         }
         let files: Vec<(&AbsPath, &BTreeSet<&Wanted>)> =
             self.files.iter().map(|(path, wanted)| (*path, wanted)).collect();
+        if !files.is_empty() {
+            writeln!(script, "command -v sha256sum >/dev/null 2>&1 || say missing sha256sum")?;
+        }
         for chunk in files.chunks(PATHS_AT_ONCE) {
             writeln!(script, "set --; w=")?;
             for (path, wanted) in chunk {
@@ -225,6 +210,13 @@ impl<'a> Batch<'a> {
                 script,
                 "say owed {plan}; state {plan}; for f in \"$state\"/owed/*; do [ -e \"$f\" ] && printf '%s\\n' \"${{f##*/}}\"; done"
             )?;
+        }
+        self.memory.write(script)?;
+        for path in &self.listings {
+            writeln!(script, "{}", words(["listing", path.as_str()]))?;
+        }
+        for (sort, name) in &self.stored {
+            writeln!(script, "{}", words(["stored", sort.word(), name]))?;
         }
         Ok(())
     }

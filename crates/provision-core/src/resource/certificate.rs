@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use time::{Duration, OffsetDateTime};
 
-use crate::change::{Action, Change, Signal};
+use crate::change::{Action, Change, Shown, Signal};
+use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::plan::node::Value;
@@ -112,6 +113,7 @@ authority_key = "{{ certificate_authority.root.key }}"
 names = ["registry.example.com", "192.0.2.10", "2001:db8::10"]
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 
@@ -206,6 +208,16 @@ fn authority(fields: &Fields<'_>) -> Option<Option<Authority>> {
 impl Resource for Certificate {
     fn provides(&self) -> Vec<Thing> {
         self.files.provides()
+    }
+
+    fn objects(&self) -> Vec<Object> {
+        self.files.objects()
+    }
+
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        let common_name = self.spec.subject_common_name();
+        let wish = wish(&self.spec, common_name.as_ref()).wanted();
+        wish.into_iter().chain([("is_ca", "false".into())]).chain(self.files.wanted()).collect()
     }
 
     fn wants(&self) -> Vec<Want> {
@@ -388,22 +400,14 @@ impl Certificate {
     }
 
     fn issue(&self, verdict: Verdict, standing: &Standing<'_>, signer: &Signer, context: &Context<'_>) -> Change {
-        let LeafSpec { common_name: _, names, key_type, lifetime, usages } = &self.spec;
+        let (lifetime, common_name) = (self.spec.lifetime, self.spec.subject_common_name());
         let Verdict { action, before, differences, reason } = verdict;
         let mut change = Change::new(action);
         change.reasons.extend(reason);
         if before.is_some() {
             show_differences(&mut change, &differences);
         } else {
-            let common_name = self.spec.subject_common_name();
-            let wish = Wish {
-                common_name: common_name.as_ref().map(x509::SubjectText::as_str),
-                organization: None,
-                names: Some(listed(names.as_set())),
-                usages: Some(listed(&usages.names())),
-                key_type: key_type.to_string(),
-            };
-            show_wish(&mut change, wish);
+            show_wish(&mut change, wish(&self.spec, common_name.as_ref()));
         }
         if matches!(signer, Signer::Itself) && action != Action::Create {
             change.reasons.push("everybody who trusts the old one must be told to trust the new one".to_owned());
@@ -416,6 +420,18 @@ impl Certificate {
         show_issue(&mut change, before.as_ref(), end);
         self.files.compare(&mut change, standing);
         change.signals(Signal::Content)
+    }
+}
+
+/// What a plan asks of a leaf, under this common name.
+fn wish<'a>(spec: &LeafSpec, common_name: Option<&'a x509::SubjectText>) -> Wish<'a> {
+    let LeafSpec { common_name: _, names, key_type, lifetime: _, usages } = spec;
+    Wish {
+        common_name: common_name.map(x509::SubjectText::as_str),
+        organization: None,
+        names: Some(listed(names.as_set())),
+        usages: Some(listed(&usages.names())),
+        key_type: key_type.to_string(),
     }
 }
 

@@ -5,7 +5,8 @@
 
 use time::Duration;
 
-use crate::change::{Action, Change, Signal};
+use crate::change::{Action, Change, Shown, Signal};
+use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
@@ -70,6 +71,7 @@ directory = "{{ directory.certificates.path }}"
 common_name = "Registry CA"
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 
@@ -95,6 +97,15 @@ impl Resource for CertificateAuthority {
         self.files.provides()
     }
 
+    fn objects(&self) -> Vec<Object> {
+        self.files.objects()
+    }
+
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        let nature = [("is_ca", "true".into()), ("path_length", self.spec.path_length.to_string().into())];
+        self.wish().wanted().into_iter().chain(nature).chain(self.files.wanted()).collect()
+    }
+
     fn wants(&self) -> Vec<Want> {
         self.files.wants()
     }
@@ -112,6 +123,15 @@ impl Resource for CertificateAuthority {
             }
             (Some(_), Some(_)) => self.difference(&standing, context),
             (Some(_), None) => Err(self.lone(&self.files.certificate, "its key", &self.files.key)),
+            // Nobody has seen that key's certificate yet; and a copy of the key is kept on the host.
+            (None, Some(_)) if context.unfinished => {
+                self.files.require_parents(answers, context)?;
+                let mut change = self.creation(&standing, context);
+                change.reasons.push(
+                    "there is a key without its certificate, as an apply leaves it that was cut short".to_owned(),
+                );
+                Ok(change)
+            }
             (None, Some(_)) => Err(self.lone(&self.files.key, "its certificate", &self.files.certificate)),
         }
     }
@@ -148,18 +168,21 @@ impl Resource for CertificateAuthority {
 }
 
 impl CertificateAuthority {
-    fn creation(&self, standing: &Standing<'_>, context: &Context<'_>) -> Change {
-        let AuthoritySpec { common_name, organization, key_type, lifetime, path_length: _ } = &self.spec;
-        let mut change = Change::new(Action::Create);
-        let wish = Wish {
+    fn wish(&self) -> Wish<'_> {
+        let AuthoritySpec { common_name, organization, key_type, lifetime: _, path_length: _ } = &self.spec;
+        Wish {
             common_name: Some(common_name.as_str()),
             organization: organization.as_ref().map(SubjectText::as_str),
             names: None,
             usages: None,
             key_type: key_type.to_string(),
-        };
-        show_wish(&mut change, wish);
-        show_issue(&mut change, None, Some(context.now.saturating_add(lifetime.duration())));
+        }
+    }
+
+    fn creation(&self, standing: &Standing<'_>, context: &Context<'_>) -> Change {
+        let mut change = Change::new(Action::Create);
+        show_wish(&mut change, self.wish());
+        show_issue(&mut change, None, Some(context.now.saturating_add(self.spec.lifetime.duration())));
         self.files.compare(&mut change, standing);
         change.signals(Signal::Content)
     }
@@ -170,12 +193,12 @@ impl CertificateAuthority {
         let found = Found { certificate: &certificate, key_sha256: files.key_sha256(standing)? };
         let expiry = Expiry { now: context.now, renew_before: *renew_before };
         let differences = authority_differences(spec, found, expiry);
-        self.check_own(&differences)?;
+        self.check_own(&differences, context)?;
         Ok(self.change(&certificate, &differences, standing, context))
     }
 
     /// Refuses what nobody can have meant: that an authority from elsewhere goes, or one whose key is another.
-    fn check_own(&self, differences: &[Difference]) -> Result<(), Undecided> {
+    fn check_own(&self, differences: &[Difference], context: &Context<'_>) -> Result<(), Undecided> {
         let with = |name: &str| differences.iter().find(|difference| difference.attribute == name);
         if let Some(foreign) = with("is_ca").or_else(|| with("issuer")) {
             return Err(self.unusable(&foreign.reason));
@@ -184,7 +207,8 @@ impl CertificateAuthority {
         let asked = differences
             .iter()
             .any(|difference| difference.consequence == Consequence::Replace && difference.attribute != "key");
-        match with("key").filter(|_| !asked) {
+        // An apply that was cut between the two files has brought a new key already: the pair is made once more.
+        match with("key").filter(|_| !asked && !context.unfinished) {
             Some(stranger) => Err(Undecided::with_help(
                 format!("{}: {}", self.files.key, stranger.reason),
                 format!(

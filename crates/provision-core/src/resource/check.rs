@@ -76,6 +76,7 @@ path = "/etc/registry.crt"
 content = "-----BEGIN CERTIFICATE-----\n..."
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 

@@ -17,6 +17,7 @@ use crate::attribute::Span;
 use crate::blob::Blob;
 use crate::change::{Action, Cause, Change, Signal};
 use crate::engine::owed_run;
+use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Guard, Undecided};
@@ -85,6 +86,7 @@ run = ["sysctl", "--system"]
 when_changed = ["file.sysctl"]
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 
@@ -177,6 +179,11 @@ enum Verdict {
 impl Resource for Command {
     fn provides(&self) -> Vec<Thing> {
         self.creates.iter().cloned().map(Thing::Path).collect()
+    }
+
+    /// What a command made is known to that command alone, and `creates` is only how one sees that it has run.
+    fn objects(&self) -> Vec<Object> {
+        Vec::new()
     }
 
     fn wants(&self) -> Vec<Want> {

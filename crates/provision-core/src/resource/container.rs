@@ -84,6 +84,7 @@ TimeoutStartSec = 900
 unit = "{{ container.registry.unit_name }}"
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 

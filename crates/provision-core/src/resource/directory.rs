@@ -24,6 +24,7 @@ path = "/etc/quay-install"
 mode = "0750"
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 
@@ -86,6 +87,13 @@ impl Resource for Directory {
         }])
     }
 
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        let Self { path: _, mode, ownership } = self;
+        let mut wanted = vec![("mode", mode.to_string().into())];
+        wanted.extend(wanted_ownership(["owner", "group"], ownership));
+        wanted
+    }
+
     fn attributes(&self) -> Vec<(&'static str, String)> {
         vec![("path", self.path.to_string()), ("mode", self.mode.to_string())]
     }
@@ -119,6 +127,14 @@ pub(crate) fn compare_ownership_as(
             change.differs(name, found.map(crate::probe::Owner::shown), wanted.to_string());
         }
     }
+}
+
+/// What [`compare_ownership_as`] shows as wanted.
+pub(crate) fn wanted_ownership(names: [&'static str; 2], wanted: &Ownership) -> Vec<(&'static str, Shown)> {
+    let Ownership { user, group } = wanted;
+    let [as_owner, as_group] = names;
+    let sides = [(as_owner, user), (as_group, group)];
+    sides.into_iter().filter_map(|(name, account)| Some((name, account.as_ref()?.to_string().into()))).collect()
 }
 
 /// Asks what stands at a path and in the place of its directory.

@@ -6,7 +6,7 @@ use crate::change::{Action, Change, Shown, Signal};
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, CONTENT_LIMIT, Entry, FileState, PathState, Sort, Undecided, Wanted};
-use crate::resource::directory::{compare_ownership, in_the_way, ownership, with_parent};
+use crate::resource::directory::{compare_ownership, in_the_way, ownership, wanted_ownership, with_parent};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::{Ownership, Step};
 
@@ -61,6 +61,7 @@ mode = "0440"
 validate = ["visudo", "-cf", "%s"]
 "#,
     templates: &["template"],
+    assets: &["source"],
     read,
 };
 
@@ -140,6 +141,10 @@ impl Resource for File {
         Ok(vec![self.spec.step(change, answers)?])
     }
 
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        self.spec.wanted()
+    }
+
     fn attributes(&self) -> Vec<(&'static str, String)> {
         vec![("path", self.spec.path.to_string()), ("mode", self.spec.mode.to_string())]
     }
@@ -158,13 +163,13 @@ impl FileSpec {
         }
     }
 
-    fn wanted(&self) -> Wanted {
+    fn look(&self) -> Wanted {
         if self.secret { Wanted::Never } else { Wanted::Unless(self.content.sha256().to_owned()) }
     }
 
     pub(crate) fn asks(&self) -> Vec<Ask> {
         let mut asks = with_parent(&self.path);
-        asks.push(Ask::File { path: self.path.clone(), content: self.wanted() });
+        asks.push(Ask::File { path: self.path.clone(), content: self.look() });
         asks
     }
 
@@ -189,7 +194,7 @@ impl FileSpec {
             }
             PathState::Present(entry) if entry.sort == Sort::File => {
                 let mut change = Change::new(Action::Update);
-                if let FileState::Present { sha256, content: found } = answers.file(path, &self.wanted())?
+                if let FileState::Present { sha256, content: found } = answers.file(path, &self.look())?
                     && sha256 != content.sha256()
                 {
                     let before = if *secret { Shown::Secret } else { shown_bytes(found.as_deref(), entry, sha256) };
@@ -201,6 +206,14 @@ impl FileSpec {
             }
             PathState::Present(entry) => Err(in_the_way(path, &entry.sort, "file")),
         }
+    }
+
+    /// What [`FileSpec::difference`] shows as wanted.
+    pub(crate) fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        let Self { path: _, content, secret, mode, ownership, validate: _ } = self;
+        let mut wanted = vec![("content", shown(content, *secret)), ("mode", mode.to_string().into())];
+        wanted.extend(wanted_ownership(["owner", "group"], ownership));
+        wanted
     }
 
     /// The step that makes a change of [`FileSpec::diff`].

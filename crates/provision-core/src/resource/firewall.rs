@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::change::{Action, Change, Shown, Signal};
+use crate::object::Object;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided, ZonePorts, ZoneState};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
@@ -32,6 +33,7 @@ pub static KIND: Kind = Kind {
 ports = ["8443/tcp"]
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 
@@ -103,7 +105,13 @@ impl FromStr for PortRange {
 
 fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let zone: Option<String> = fields.optional("zone");
-    let ports: Vec<PortRange> = fields.list("ports");
+    let mut ports: Vec<PortRange> = Vec::new();
+    for port in fields.list("ports") {
+        // Nobody is kept from writing one twice.
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
+    }
     if !fields.has("ports") {
         fields.problem("", format!("{} lacks `ports`", fields.label()), "add `ports = [\"8443/tcp\"]`");
         return None;
@@ -125,6 +133,18 @@ impl Resource for Firewall {
         Vec::new()
     }
 
+    fn objects(&self) -> Vec<Object> {
+        let Self { zone, ports } = self;
+        let object =
+            |(layer, port): (Layer, &PortRange)| Object::Port { layer, zone: zone.clone(), port: port.to_string() };
+        every(ports).into_iter().map(object).collect()
+    }
+
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        let all = listed(&self.ports);
+        LAYERS.into_iter().map(|layer| (name(layer), all.clone())).filter(|(_, all)| *all != Shown::Absent).collect()
+    }
+
     fn wants(&self) -> Vec<Want> {
         vec![Want::after(Target::Thing(Thing::Running(SERVICE.to_owned())))]
     }
@@ -144,16 +164,19 @@ impl Resource for Firewall {
         match asked {
             ZoneState::Present(found) => {
                 let mut change = Change::new(Action::Update);
-                for (layer, port) in closed(ports, found) {
-                    change.differs(name(layer), format!("{port} closed"), format!("{port} open"));
+                let closed = closed(ports, found);
+                for layer in LAYERS {
+                    // One attribute a layer, so that what it was when it was last applied can be told.
+                    let open = ports.iter().filter(|port| !closed.contains(&(layer, *port)));
+                    change.compare(name(layer), listed(open), listed(ports));
                 }
                 Ok(if change.attributes.is_empty() { Change::none() } else { change.signals(Signal::None) })
             }
             // It comes with this very apply, and nobody knows yet what it has open.
             ZoneState::Stopped if starts(context) => {
                 let mut change = Change::new(Action::Update);
-                for (layer, port) in every(ports) {
-                    change.differs(name(layer), Shown::Unknown, format!("{port} open"));
+                for layer in LAYERS {
+                    change.differs(name(layer), Shown::Unknown, listed(ports));
                 }
                 change.reasons.push("firewalld starts before".to_owned());
                 Ok(change)
@@ -184,14 +207,22 @@ impl Resource for Firewall {
     }
 }
 
+/// Ports as a change shows them.
+fn listed<'a>(ports: impl IntoIterator<Item = &'a PortRange>) -> Shown {
+    let ports: Vec<String> = ports.into_iter().map(ToString::to_string).collect();
+    if ports.is_empty() { Shown::Absent } else { Shown::Text(ports.join(", ")) }
+}
+
 /// Whether firewalld is started by something upstream.
 fn starts(context: &Context<'_>) -> bool {
     context.pending(&Thing::Running(SERVICE.to_owned())).is_some() || context.command_pending()
 }
 
 /// The permanent configuration first: when the running one fails, a reload mends it, never the other way round.
+const LAYERS: [Layer; 2] = [Layer::Permanent, Layer::Running];
+
 fn every(ports: &[PortRange]) -> Vec<(Layer, &PortRange)> {
-    ports.iter().flat_map(|port| [(Layer::Permanent, port), (Layer::Running, port)]).collect()
+    ports.iter().flat_map(|port| LAYERS.map(|layer| (layer, port))).collect()
 }
 
 fn closed<'a>(ports: &'a [PortRange], found: &ZonePorts) -> Vec<(Layer, &'a PortRange)> {
@@ -247,7 +278,7 @@ mod tests {
     #[test]
     fn a_closed_port_is_opened_now_and_for_good() {
         case("firewall", PORT)
-            .updates("permanent: 8443/tcp closed -> 8443/tcp open, running: 8443/tcp closed -> 8443/tcp open")
+            .updates("permanent: (absent) -> 8443/tcp, running: (absent) -> 8443/tcp")
             .steps("open 8443/tcp in the permanent firewall; open 8443/tcp in the running firewall")
             .mended();
     }
@@ -256,7 +287,16 @@ mod tests {
     fn a_port_that_is_open_in_one_of_the_two_is_opened_in_the_other() {
         case("firewall", PORT)
             .given(|host| host.zones = Some([zone("public", &["8443/tcp", "22/tcp"], &["22/tcp"])].into()))
-            .updates("permanent: 8443/tcp closed -> 8443/tcp open")
+            .updates("permanent: (absent) -> 8443/tcp")
+            .mended();
+    }
+
+    #[test]
+    fn what_is_open_of_several_is_shown_beside_what_is_to_be() {
+        case("firewall", "ports = ['8443/tcp', '22/tcp']")
+            .given(|host| host.zones = Some([zone("public", &["22/tcp", "9/udp"], &["22/tcp", "8443/tcp"])].into()))
+            .updates("running: 22/tcp -> 8443/tcp, 22/tcp")
+            .steps("open 8443/tcp in the running firewall")
             .mended();
     }
 

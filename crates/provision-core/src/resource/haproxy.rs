@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::attribute::Mode;
-use crate::change::{Change, Signal};
+use crate::change::{Change, Shown, Signal};
 use crate::path::AbsPath;
 use crate::plan::fields::{Fields, Item};
 use crate::plan::problem::suggest;
@@ -97,6 +97,7 @@ name = "registry"
 servers = [{ name = "local", address = "127.0.0.1", port = 8443, check = true }]
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 
@@ -315,6 +316,10 @@ impl Resource for Haproxy {
             );
         }
         things
+    }
+
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        self.file.wanted()
     }
 
     fn wants(&self) -> Vec<Want> {

@@ -47,6 +47,7 @@ name = "quay.io/quay/quay-mirror:v3.16"
 pull = true
 "#,
     templates: &[],
+    assets: &["archive"],
     read,
 };
 
@@ -192,6 +193,14 @@ impl Resource for Image {
                 change.reasons.push(format!("the host pulls it from {}", name.registry().unwrap_or("its registry")));
                 Ok(change.signals(Signal::Unit))
             }
+        }
+    }
+
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        match &self.source {
+            Source::Archive { id, archive: _ } => vec![("id", short(id).into())],
+            // Which image that is, the registry knows.
+            Source::Registry { platform: _ } => Vec::new(),
         }
     }
 

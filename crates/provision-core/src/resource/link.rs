@@ -27,6 +27,7 @@ path = "/opt/current"
 target = "releases/2.0"
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 
@@ -80,6 +81,10 @@ impl Resource for Link {
         let mut change = Change::new(if before.is_some() { Action::Update } else { Action::Create });
         change.compare("target", before.map(Shown::Text), target.as_str());
         Ok(change.signals(Signal::Content))
+    }
+
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        vec![("target", self.target.as_str().into())]
     }
 
     fn steps(&self, _change: &Change, _answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {

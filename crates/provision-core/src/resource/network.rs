@@ -46,6 +46,7 @@ subnets = ["10.89.7.0/24", "fd00:7::/64"]
 options = { Gateway = "10.89.7.1" }
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 

@@ -44,6 +44,7 @@ unit = { After = "redis.service", Requires = "redis.service" }
 unit = "{{ pod.quay.unit_name }}"
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 

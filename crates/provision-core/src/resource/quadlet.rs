@@ -8,7 +8,8 @@ use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use crate::change::{Action, Change};
+use crate::change::{Action, Change, Shown};
+use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::fields::{Fields, Setting};
 use crate::plan::problem::suggest;
@@ -79,8 +80,17 @@ impl Resource for Quadlet {
         things
     }
 
+    /// What runs by it is held by the service that runs it.
+    fn objects(&self) -> Vec<Object> {
+        self.store().into_iter().chain([Object::Path(self.definition.file.path.clone())]).collect()
+    }
+
     fn wants(&self) -> Vec<Want> {
         self.definition.wants(&self.wants)
+    }
+
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        self.definition.file.wanted()
     }
 
     fn asks(&self) -> Vec<Ask> {
@@ -98,7 +108,11 @@ impl Resource for Quadlet {
     }
 
     fn steps(&self, change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
-        self.definition.steps(change, answers)
+        let steps = self.definition.steps(change, answers)?;
+        let brings = |step: &Step| matches!(step, Step::PutFile { .. });
+        // Before the file: from then on anything may start the unit that makes it.
+        let claim = self.store().filter(|_| steps.iter().any(brings)).map(Step::Claim);
+        Ok(claim.into_iter().chain(steps).collect())
     }
 
     fn attributes(&self) -> Vec<(&'static str, String)> {
@@ -109,6 +123,24 @@ impl Resource for Quadlet {
         ];
         attributes.extend(self.podman_name.clone().map(|name| ("podman_name", name)));
         attributes
+    }
+}
+
+impl Quadlet {
+    /// The volume or network that podman makes of it. One of a template has a name that systemd alone knows.
+    fn store(&self) -> Option<Object> {
+        let Self { name, service, podman_name, definition, .. } = self;
+        let (name, podman_name) = (name.quadlet_type(), podman_name.clone()?);
+        let unit = service.to_string();
+        match name {
+            // Nobody makes anything of one that stands elsewhere.
+            _ if definition.reader == Reader::Nobody => None,
+            QuadletType::Volume => Some(Object::Volume { name: podman_name, unit }),
+            QuadletType::Network => Some(Object::Network { name: podman_name, unit }),
+            QuadletType::Container | QuadletType::Pod | QuadletType::Image | QuadletType::Build | QuadletType::Kube => {
+                None
+            }
+        }
     }
 }
 

@@ -15,7 +15,7 @@
 use std::str::FromStr;
 
 use crate::address::Address;
-use crate::change::{Action, Cause, Change, Signal};
+use crate::change::{Action, Cause, Change, Shown, Signal};
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided, UnitState};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
@@ -78,6 +78,7 @@ unit = "haproxy"
 state = "stopped"
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 
@@ -192,14 +193,14 @@ impl Resource for Service {
         let mut change = Change::new(action);
         if reading == Reading::Now {
             let before = if found.load == "loaded" { "older than the file" } else { "not read" };
-            change.compare(DEFINITION, before, "read");
+            change.compare(DEFINITION, before, READ);
         }
         if let Some(before) = self.enabling(found, context, &reading) {
             change.compare(ENABLED, before, self.enabled.to_string());
         }
         match action {
-            Action::Start => change.compare(STATE, state(found), "running"),
-            Action::Stop => change.compare(STATE, state(found), "stopped"),
+            Action::Start => change.compare(STATE, state(found), RUNNING),
+            Action::Stop => change.compare(STATE, state(found), STOPPED),
             _ => {}
         }
         change.reasons = reasons;
@@ -242,6 +243,14 @@ impl Resource for Service {
         Ok(steps)
     }
 
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        let state = match self.state {
+            State::Running => RUNNING,
+            State::Stopped => STOPPED,
+        };
+        vec![(DEFINITION, READ.into()), (ENABLED, self.enabled.to_string().into()), (STATE, state.into())]
+    }
+
     fn attributes(&self) -> Vec<(&'static str, String)> {
         vec![("unit", self.unit.to_string())]
     }
@@ -251,6 +260,11 @@ impl Resource for Service {
 const DEFINITION: &str = "definition";
 const ENABLED: &str = "enabled";
 const STATE: &str = "state";
+
+/// Their values, as a plan or systemd has them.
+const READ: &str = "read";
+const RUNNING: &str = "running";
+const STOPPED: &str = "stopped";
 
 /// How systemd comes to know the unit as its files have it.
 #[derive(Debug, PartialEq, Eq)]
@@ -285,7 +299,7 @@ impl Service {
                 format!("find out why, and then run systemctl unmask {unit}; or leave it \"stopped\""),
             )),
             _ if pending => Ok(Reading::Upstream),
-            "loaded" if found.stale && (!off || is_up(found)) => Ok(Reading::Now),
+            "loaded" if found.stale && (!off || found.is_up()) => Ok(Reading::Now),
             "loaded" | "stub" | "merged" => Ok(Reading::Done),
             "not-found" if off => Ok(Reading::Done),
             // What a command brings is read by whatever it runs, such as a package manager.
@@ -304,7 +318,7 @@ impl Service {
 
     /// What is done about the state, and why where the state itself does not say.
     fn action(&self, found: &UnitState, context: &Context<'_>, reading: &Reading) -> (Action, Vec<String>) {
-        let up = is_up(found);
+        let up = found.is_up();
         if self.state == State::Stopped {
             let action = if up { Action::Stop } else { Action::Keep };
             return (action, Vec::new());
@@ -377,11 +391,6 @@ impl Service {
         };
         (now != self.enabled).then(|| now.to_string())
     }
-}
-
-/// Whether there is something to stop.
-fn is_up(found: &UnitState) -> bool {
-    !matches!(found.active.as_str(), "inactive" | "failed" | "maintenance")
 }
 
 /// The state in words: what systemd calls it, with the detail where that says more.

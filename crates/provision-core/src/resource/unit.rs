@@ -4,7 +4,7 @@ use std::error::Error;
 use std::str::FromStr;
 
 use crate::attribute::Mode;
-use crate::change::Change;
+use crate::change::{Change, Shown};
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::plan::problem::suggest;
@@ -81,6 +81,7 @@ dropin = "10-limits"
 sections.Service.LimitNOFILE = 65536
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 
@@ -208,6 +209,10 @@ impl Resource for Unit {
 
     fn wants(&self) -> Vec<Want> {
         self.definition.wants(&self.wants)
+    }
+
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        self.definition.file.wanted()
     }
 
     fn asks(&self) -> Vec<Ask> {

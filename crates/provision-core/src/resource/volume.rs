@@ -21,6 +21,7 @@ podman_name = "scratch"
 options = { Driver = "local", Label = ["app=registry", "keep=no"] }
 "#,
     templates: &[],
+    assets: &[],
     read,
 };
 

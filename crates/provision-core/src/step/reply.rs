@@ -12,6 +12,21 @@ pub enum Heard {
     Begun(usize),
     /// It has come to its end.
     Ended(usize, Outcome),
+    /// Somebody else is at it, and the host waits for them: `alice@laptop since 2026-11-23T10:00:00Z`.
+    Waiting(String),
+    /// Whoever had locked the host is gone, and the lock was taken over.
+    TookOver(String),
+}
+
+/// Why a host did none of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Somebody else is still at it after the time to wait.
+    Locked(String),
+    /// Something was applied, rolled back or destroyed since the host was looked at: its stamp now.
+    Moved(String),
+    /// What is to be written down cannot be.
+    Journal(String),
 }
 
 /// What a batch came to.
@@ -23,6 +38,10 @@ pub struct BatchReply {
     pub reload_failed: Option<String>,
     /// Whether the program came to its end.
     pub ended: bool,
+    /// Why nothing was done at all.
+    pub refused: Option<Refusal>,
+    /// The number of the apply that it belongs to, as the host counts.
+    pub apply: Option<u32>,
     /// Why the rest is not known, where the connection was lost on the way.
     pub lost: Option<String>,
 }
@@ -33,7 +52,9 @@ pub struct BatchReply {
 /// When the program did not even start.
 pub(crate) fn read(batch: &Batch, reply: &[u8], nonce: &str) -> Result<BatchReply, ReplyError> {
     let sections = sections(reply, nonce);
-    if sections.first().is_none_or(|first| first.head != "begin") {
+    let begin = sections.iter().find_map(|section| section.head.strip_prefix("begin "));
+    let refused = sections.iter().find_map(refusal);
+    if begin.is_none() && refused.is_none() {
         return Err(ReplyError::NotStarted);
     }
     let mut outcomes = vec![Outcome::Skipped { because: None }; batch.tasks.len()];
@@ -52,14 +73,31 @@ pub(crate) fn read(batch: &Batch, reply: &[u8], nonce: &str) -> Result<BatchRepl
         outcomes,
         reload_failed,
         ended: sections.last().is_some_and(|last| last.head == "end"),
+        refused,
+        apply: begin.and_then(|number| number.parse().ok()).filter(|number| *number > 0),
         lost: None,
     })
 }
 
-/// What one section says of a task.
+fn refusal(section: &Section<'_>) -> Option<Refusal> {
+    let rest = section.head.strip_prefix("refused ")?;
+    let (word, text) = rest.split_once(' ').unwrap_or((rest, ""));
+    Some(match word {
+        "locked" => Refusal::Locked(text.to_owned()),
+        "moved" => Refusal::Moved(text.to_owned()),
+        _ => Refusal::Journal(output(section)),
+    })
+}
+
+/// What one section says that is told at once.
 fn heard(section: &Section<'_>) -> Option<Heard> {
-    let mut parts = section.head.split(' ');
-    let word = parts.next().unwrap_or_default();
+    let (word, rest) = section.head.split_once(' ')?;
+    match word {
+        "waiting" => return Some(Heard::Waiting(rest.to_owned())),
+        "took-over" => return Some(Heard::TookOver(rest.to_owned())),
+        _ => {}
+    }
+    let mut parts = rest.split(' ');
     let index = parts.next()?.parse::<usize>().ok()?;
     let mut number = || parts.next().and_then(|number| number.parse::<usize>().ok());
     let outcome = match word {
@@ -112,8 +150,10 @@ impl<'a> Progress<'a> {
         if let Some(open) = self.open.take() {
             self.tell(open, before);
         }
-        let begins = self.reply.get(start + self.marker.len()..end).is_some_and(|head| head.starts_with(b"begun "));
-        if begins {
+        // What a task printed is whole only when the next section begins; these have nothing to wait for.
+        let at_once =
+            |head: &[u8]| [&b"begun "[..], b"waiting ", b"took-over "].iter().any(|word| head.starts_with(word));
+        if self.reply.get(start + self.marker.len()..end).is_some_and(at_once) {
             self.tell(before, end + 1);
         } else {
             self.open = Some(before);
@@ -141,7 +181,7 @@ impl Sink for Progress<'_> {
 mod tests {
     use super::*;
 
-    const REPLY: &[u8] = b"banner\n\n@n begin\n\n@n begun 0\n\n@n done 0\nsaid\n@x done 7\n\n@n begun 1\n\n@n failed 1 0 3\nno\n\n@n skipped 2 1\n\n@n end\n";
+    const REPLY: &[u8] = b"banner\n\n@n begin 1\n\n@n begun 0\n\n@n done 0\nsaid\n@x done 7\n\n@n begun 1\n\n@n failed 1 0 3\nno\n\n@n skipped 2 1\n\n@n end\n";
 
     #[test]
     fn what_is_told_on_the_way_is_what_the_whole_says() {
@@ -170,7 +210,7 @@ mod tests {
         let mut told = Vec::new();
         let mut tell = |heard| told.push(heard);
         let mut progress = Progress::new("n", &mut tell);
-        progress.accept(b"\n@n begin\n\n@n begun 0\n");
+        progress.accept(b"\n@n begin 1\n\n@n begun 0\n");
         assert_eq!(told, [Heard::Begun(0)]);
     }
 }

@@ -1,8 +1,15 @@
 //! The shell program of a batch of steps. What steps carry follows the program on standard input, in order.
 
 use std::fmt::Write;
+use std::time::Duration;
 
-use super::{Await, Batch, Layer, Need, Ownership, Run, Step, Task};
+use super::journal::{self, JOURNAL};
+use super::lock::{LOCK, LOOK};
+use super::note::{self, NOTE};
+use super::revert::{self, REVERT};
+use super::undo::ARM;
+use super::{Await, Batch, Layer, Need, Ownership, Purpose, Run, Step, Task};
+use crate::blob::Blob;
 use crate::path::AbsPath;
 use crate::probe::Guard;
 use crate::probe::script::guard_command;
@@ -12,9 +19,13 @@ use crate::shell::{LIMITED, STATE, WHOLE, preamble, quote, words};
 /// full disk cannot leave half of it on standard input.
 const BLOCK: u64 = 1 << 20;
 
-const FUNCTIONS: &str = r#"
+pub(super) const FUNCTIONS: &str = r#"
 receive() {
   q=$(($1 / 1048576)); r=$(($1 % 1048576))
+  while [ $q -gt 4 ]; do
+    renew "$span" 4194304; dd bs=1048576 count=4 iflag=fullblock 2>/dev/null || return; q=$((q - 4))
+  done
+  renew "$span" 4194304
   [ $q = 0 ] || dd bs=1048576 count=$q iflag=fullblock 2>/dev/null || return
   [ $r = 0 ] || dd bs=$r count=1 iflag=fullblock 2>/dev/null
 }
@@ -74,15 +85,18 @@ put() { # path length digest mode user group limit [validating command]
   if [ $# != 0 ]; then
     limited "$l" "$@" </dev/null || { c=$?; rm -f -- "$t"; echo "the new content of $p was refused by: $1"; return $c; }
   fi
-  mv -f -- "$t" "$p" || { c=$?; rm -f -- "$t"; return $c; }
+  over "$t" "$p" || { c=$?; rm -f -- "$t"; return $c; }
+}
+over() { # staged path
+  # A link to a directory must be replaced, not entered, and mv -T is not everywhere.
+  if mv -fT -- "$1" "$2" 2>/dev/null; then return 0; fi
+  if [ -L "$2" ]; then rm -f -- "$2" || return; fi
+  mv -f -- "$1" "$2"
 }
 link() { # path target
   t=${1%/*}/.${1##*/}.provision-new
   if [ -e "$1" ] && [ ! -L "$1" ]; then echo "$1 is not a link"; return 1; fi
-  rm -f -- "$t" && ln -s -- "$2" "$t" || return
-  # A link to a directory must be replaced, not entered: rm and rename, since mv -T is not everywhere.
-  if mv -fT -- "$t" "$1" 2>/dev/null; then return 0; fi
-  rm -f -- "$1" && mv -f -- "$t" "$1"
+  rm -f -- "$t" && ln -s -- "$2" "$t" && over "$t" "$1"
 }
 units_read() {
   [ -n "$stale" ] || return 0
@@ -113,17 +127,22 @@ pull() { # limit reference [platform]
 firewalld() {
   busctl --auto-start=no call org.fedoraproject.FirewallD1 "$@" </dev/null 2>&1
 }
+zoned() { # zone: sets z to it, or to the default one
+  o=/org/fedoraproject/FirewallD1; f=org.fedoraproject.FirewallD1; z=$1
+  if [ -n "$z" ]; then return 0; fi
+  z=$(firewalld $o $f getDefaultZone) || { printf '%s\n' "$z"; return 1; }
+  z=${z#*\"}; z=${z%\"*}
+}
+configured() { # what a zone is after a reload
+  c=$(firewalld $o/config $f.config getZoneByName s "$z") || { printf '%s\n' "$c"; return 1; }
+  c=${c#*\"}; printf '%s\n' "${c%\"*}"
+}
 port() { # layer zone port protocol
-  o=/org/fedoraproject/FirewallD1; f=org.fedoraproject.FirewallD1; z=$2
-  if [ -z "$z" ]; then
-    z=$(firewalld $o $f getDefaultZone) || { printf '%s\n' "$z"; return 1; }
-    z=${z#*\"}; z=${z%\"*}
-  fi
+  zoned "$2" || return
   if [ "$1" = running ]; then
     e=$(firewalld $o $f.zone addPort sssi "$z" "$3" "$4" 0) && return
   else
-    c=$(firewalld $o/config $f.config getZoneByName s "$z") || { printf '%s\n' "$c"; return 1; }
-    c=${c#*\"}; c=${c%\"*}
+    c=$(configured) || { printf '%s\n' "$c"; return 1; }
     e=$(firewalld "$c" $f.config.zone addPort ss "$3" "$4") && return
   fi
   # Somebody else opened it since it was looked at: that is what was wanted.
@@ -149,9 +168,10 @@ start() {
 }
 answers() { # limit pause statuses needle curl-arguments
   command -v curl >/dev/null 2>&1 || { echo "curl is not installed on the host"; return 127; }
-  l=$1; w=$2; s=$3; b=$4; shift 4; t=$(date +%s)
+  # By the time since the boot: the clock may be set on the way.
+  l=$1; w=$2; s=$3; b=$4; shift 4; clock; t=$clock
   while :; do
-    m=$((l + t - $(date +%s))); [ $m -le 10 ] || m=10; [ $m -ge 2 ] || m=2
+    clock; m=$((l + t - clock)); [ $m -le 10 ] || m=10; [ $m -ge 2 ] || m=2
     r=$(curl -q --silent --show-error --globoff --noproxy '*' --proto =http,https --http1.1 --max-time $m \
       --max-filesize 1048576 --write-out '\n%{http_code}' "$@" </dev/null 2>&1); c=$?
     h=${r##*
@@ -167,19 +187,30 @@ answers() { # limit pause statuses needle curl-arguments
         *) e="status $h instead of $s" ;;
       esac
     fi
-    [ $(($(date +%s) + w - t)) -lt "$l" ] || break
+    clock; [ $((clock + w - t)) -lt "$l" ] || break
     sleep "$w"
   done
   printf 'gave up after %ss: %s\n' "$l" "$e"
   return 1
 }
-owe() { [ -d "$owed" ] || mkdir -p -m 0700 -- "$owed" || return; for k; do : >"$owed/$k" || return; done; }
+owe() {
+  [ -d "$owed" ] || mkdir -p -m 0700 -- "$owed" || return
+  m=
+  for k; do if [ ! -e "$owed/$k" ]; then command : >"$owed/$k" || return; m=1; fi; done
+  # It outlasts a host that stops hard in the middle of what causes it.
+  [ -z "$m" ] || settle
+}
 pay() { for k; do rm -f -- "$owed/$k"; done; }
 task() { # number 'tasks it needs' 'lengths it carries' 'owes' 'pays'
   for d in $2; do
     case " $bad " in *" $d "*) bad="$bad $1"; discard $3; say skipped "$1" "$d"; return ;; esac
   done
-  say begun "$1"
+  say begun "$1"; renew "$limit" 0
+  case " $late " in *" $1 "*) "notes_$1"; went_on || unnoted "$1" 'what is there' "$e" ;; esac
+  case $unnoted in *" $1 "*)
+    eval "e=\$unnoted_$1"
+    bad="$bad $1"; discard $3; say failed "$1" 0 1; printf '%s' "$e"; return ;;
+  esac
   if [ -n "$4" ] && ! e=$(owe $4 2>&1); then
     bad="$bad $1"; discard $3; say failed "$1" 0 1; printf '%s' "$e"; return
   fi
@@ -203,35 +234,35 @@ task() { # number 'tasks it needs' 'lengths it carries' 'owes' 'pays'
 pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     let mut script = preamble(nonce);
     script.push_str(STATE);
-    script.push_str(LIMITED);
-    script.push_str(FUNCTIONS);
+    for functions in [LIMITED, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, ARM] {
+        script.push_str(functions);
+    }
     let _infallible = write_batch(&mut script, batch);
     script
 }
 
 fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
+    let journaled = matches!(batch.journal.purpose, Purpose::Begin { .. } | Purpose::Continue);
+    if journaled {
+        note::write(script, batch)?;
+    }
     for (index, task) in batch.tasks.iter().enumerate() {
-        writeln!(script, "task_{index}() {{")?;
+        writeln!(script, "task_{index}() {{\n:")?;
         for (at, step) in task.steps.iter().enumerate() {
-            writeln!(script, "at={at}; {} || return", command(step, batch))?;
+            let (limit, bytes) = (limit(step, batch).as_secs(), step.blob().map_or(0, Blob::length));
+            writeln!(script, "at={at}; renew {limit} {bytes}; {} || return", command(step, batch))?;
         }
         writeln!(script, "}}")?;
     }
-    let numbers = |wanted: fn(&[Step]) -> bool| -> String {
-        let numbers: Vec<String> = batch
-            .tasks
-            .iter()
-            .enumerate()
-            .filter(|(_, task)| wanted(&task.steps))
-            .map(|(index, _)| index.to_string())
-            .collect();
-        numbers.join(" ")
+    let numbers = |wanted: fn(&Task) -> bool| -> String {
+        join(&batch.tasks.iter().enumerate().filter(|(_, task)| wanted(task)).map(|(at, _)| at).collect::<Vec<_>>())
     };
-    writeln!(script, "main() {{\nbad= stale=")?;
-    writeln!(script, "loads='{}'", numbers(leaves_unread))?;
-    writeln!(script, "acts='{}'", numbers(|steps| steps.iter().any(is_unit)))?;
+    writeln!(script, "work() {{\nbad= stale= span=0 limit={}", batch.step_limit.as_secs())?;
+    writeln!(script, "loads='{}'", numbers(|task| leaves_unread(&task.steps)))?;
+    writeln!(script, "acts='{}'", numbers(|task| task.steps.iter().any(is_unit)))?;
+    writeln!(script, "late='{}'", if journaled { numbers(note::later) } else { String::new() })?;
     writeln!(script, "state {}; owed=$state/owed", quote(&batch.plan))?;
-    writeln!(script, "say begin")?;
+    journal::write_opening(script, batch)?;
     for (index, task) in batch.tasks.iter().enumerate() {
         // Unit names have no blank and no character that a shell expands.
         let (owes, pays) = (join(&task.owes), join(&task.pays));
@@ -245,24 +276,39 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
         )?;
     }
     writeln!(script, "if [ -n \"$stale\" ] && ! e=$(units_read 2>&1); then say reload-failed; printf '%s' \"$e\"; fi")?;
-    writeln!(script, "say end\n}}\nmain\n{WHOLE}")
+    journal::write_closing(script, batch)?;
+    writeln!(script, "}}\nmain() {{\nwork\nsay end\n}}\nmain\n{WHOLE}")
+}
+
+/// The longest that a step may take, apart from what it is sent.
+fn limit(step: &Step, batch: &Batch) -> Duration {
+    match step {
+        Step::Run(run) => run.guards.iter().fold(run.limit, |sum, need| match need {
+            Need::Absent(_) => sum,
+            Need::Fails(guard) | Need::Succeeds(guard) => sum.saturating_add(guard.limit),
+        }),
+        // Its last request may end a little after the time is up.
+        Step::Await(wait) => wait.limit.saturating_add(wait.pause).saturating_add(Duration::from_secs(10)),
+        Step::Revert(_) => revert::limit(batch.step_limit),
+        _ => batch.step_limit,
+    }
 }
 
 fn is_unit(step: &Step) -> bool {
-    matches!(step, Step::Unit { .. })
+    matches!(step, Step::Unit { .. }) || revert::acts(step)
 }
 
 /// Whether systemd has yet to read its units when the steps are done.
 fn leaves_unread(steps: &[Step]) -> bool {
-    let decides = |step: &&Step| **step == Step::ReloadUnits || is_unit(step);
-    steps.iter().rev().find(decides).is_some_and(|step| *step == Step::ReloadUnits)
+    let leaves = |step: &Step| *step == Step::ReloadUnits || revert::leaves_unread(step);
+    steps.iter().rev().find(|step| leaves(step) || is_unit(step)).is_some_and(leaves)
 }
 
 fn lengths(task: &Task) -> Vec<u64> {
-    task.steps.iter().filter_map(Step::blob).map(crate::blob::Blob::length).collect()
+    task.steps.iter().filter_map(Step::blob).map(Blob::length).collect()
 }
 
-fn join<T: ToString>(items: &[T]) -> String {
+pub(super) fn join<T: ToString>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
@@ -304,6 +350,8 @@ fn command(step: &Step, batch: &Batch) -> String {
             };
             words(["port", layer, zone.as_deref().unwrap_or_default(), port, protocol])
         }
+        Step::Revert(step) => revert::command(step, &limit),
+        Step::Claim(_) => ":".to_owned(),
         Step::Run(run) => run_command(run),
         Step::Await(wait) => await_command(wait),
     }

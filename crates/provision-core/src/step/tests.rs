@@ -3,14 +3,18 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use std::path::Path;
+
 use super::reply::BatchReply;
 use super::*;
-use crate::shell::trial::{run, shells};
+use crate::shell::trial::shells;
 
+/// A directory to work in, in a home of the test's own.
 fn place() -> (tempfile::TempDir, AbsPath) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().canonicalize().unwrap().to_str().unwrap().parse().unwrap();
-    (directory, path)
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().canonicalize().unwrap().join("place");
+    fs::create_dir(&path).unwrap();
+    (home, path.to_str().unwrap().parse().unwrap())
 }
 
 fn task(name: &str, after: &[usize], steps: Vec<Step>) -> Task {
@@ -20,6 +24,7 @@ fn task(name: &str, after: &[usize], steps: Vec<Step>) -> Task {
         steps,
         owes: Vec::new(),
         pays: Vec::new(),
+        late: false,
     }
 }
 
@@ -33,17 +38,15 @@ fn put(path: &AbsPath, content: &[u8]) -> Step {
     }
 }
 
-/// Runs a batch with its blobs behind it, cut to `sent` bytes of them, in a home of its own.
-fn attempt(shell: &[&str], tasks: Vec<Task>, home: &AbsPath, sent: Option<usize>) -> BatchReply {
-    let batch = Batch { tasks, plan: "test".to_owned(), step_limit: Duration::from_secs(20) };
-    let program = format!("HOME={home} XDG_STATE_HOME=\nid() {{ echo 1000; }}\n{}", script::program(&batch, "n0nce"));
-    let mut input: Vec<u8> = Vec::new();
-    for blob in batch.tasks.iter().flat_map(|task| &task.steps).filter_map(Step::blob) {
-        input.extend_from_slice(blob.bytes().unwrap());
-    }
-    input.truncate(sent.unwrap_or(input.len()));
-    let reply = run(shell, &["-c", &program], &input);
-    reply::read(&batch, &reply, "n0nce").unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&reply)))
+/// Runs a batch as an apply, with its tasks' blobs cut to `sent` bytes.
+fn attempt(shell: &[&str], tasks: Vec<Task>, root: &AbsPath, sent: Option<usize>) -> BatchReply {
+    let home = root.parent().unwrap();
+    let home = Path::new(home.as_str());
+    let batch = trial::batch(trial::begin(&trial::stamp(home)), tasks);
+    let mut input = trial::input(&batch);
+    let journal: u64 = batch.journal.blobs().map(Blob::length).sum();
+    input.truncate(sent.map_or(input.len(), |sent| sent + usize::try_from(journal).unwrap()));
+    trial::attempt_with(shell, home, &batch, &input)
 }
 
 fn done() -> Outcome {
@@ -210,7 +213,7 @@ fn what_is_owed_is_noted_before_and_paid_after() {
         let (_guard, root) = place();
         let file = root.join("f").unwrap();
         let bad = root.join("none/f").unwrap();
-        let owed = root.join(".local/state/provision/test/owed").unwrap();
+        let owed = root.parent().unwrap().join(".local/state/provision/test/owed").unwrap();
         let cause =
             |path: &AbsPath| Task { owes: vec!["a@1.service".into()], ..task("cause", &[], vec![put(path, b"x")]) };
         let restart = |ok: bool| Task {

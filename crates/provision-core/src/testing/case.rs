@@ -2,22 +2,25 @@
 
 #![expect(clippy::panic, reason = "a failed expectation of a test is a panic")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
 use time::macros::datetime;
 
 use super::FakeHost;
-use crate::change::{Action, Change};
-use crate::engine::{Changes, apply, observe};
+use crate::change::{Action, Attribute, Change, Shown};
+use crate::engine::{Adopt, Changes, Orders, apply, observe};
 use crate::event::ignore;
+use crate::object::Object;
 use crate::plan::Plan;
 use crate::plan::asset::{Assets, NoAssets};
 use crate::plan::input::{Inputs, Origin};
 use crate::plan::problem::Source;
 use crate::probe::UnitState;
 use crate::report::Outcome;
-use crate::resource::Kind;
+use crate::resource::{Kind, Resource};
+use crate::step::Step;
 
 /// The time at which every case happens.
 pub const NOW: OffsetDateTime = datetime!(2026-06-01 12:00 UTC);
@@ -172,10 +175,35 @@ impl Case {
         self
     }
 
+    /// Expects the resource to hold these objects, joined by `; `.
+    pub fn holds(self, expected: &str) -> Self {
+        let objects = self.resource(|resource| resource.objects());
+        let held = objects.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        assert_eq!(held, expected);
+        self
+    }
+
+    /// Expects the resource to want these attributes: `name: value, ...`.
+    pub fn wants(self, expected: &str) -> Self {
+        let wanted = self.resource(|resource| resource.wanted());
+        let parts: Vec<String> = wanted.iter().map(|(name, value)| format!("{name}: {}", value.line())).collect();
+        assert_eq!(parts.join(", "), expected);
+        self
+    }
+
+    fn resource<R>(&self, look: impl FnOnce(&dyn Resource) -> R) -> R {
+        let changes = self.changes();
+        let found = changes.graph().resources().find(|(address, _)| address.to_string() == self.address);
+        match found {
+            Some((_, resource)) => look(resource),
+            None => panic!("the plan has no {}", self.address),
+        }
+    }
+
     /// Applies, and expects the resource to fail with this message.
     #[must_use]
     pub fn fails_with(self, message: &str) -> Self {
-        let report = match wait(apply(self.changes(), &self.host, &ignore)) {
+        let report = match wait(apply(self.adopting(), &self.host, &ignore)) {
             Ok(report) => report,
             Err(error) => panic!("cannot apply: {error}"),
         };
@@ -230,8 +258,13 @@ impl Case {
         }
     }
 
+    /// What the host has in a case is not this plan's, and is there to be changed.
+    fn adopting(&self) -> Changes {
+        self.changes().ordered(Orders { adopt: Adopt::All, ..Orders::default() })
+    }
+
     fn apply_once(&self) {
-        match wait(apply(self.changes(), &self.host, &ignore)) {
+        match wait(apply(self.adopting(), &self.host, &ignore)) {
             Ok(report) => assert!(report.succeeded(), "{report:#?}"),
             Err(error) => panic!("cannot apply: {error}"),
         }
@@ -244,7 +277,8 @@ impl Case {
 }
 
 /// The contract that every kind keeps, tried on its own example: the example parses, an unknown key is refused, a dry
-/// run does no step, and what was applied is in sync.
+/// run does no step, what was applied is in sync; what a change shows is what the resource says that it wants, what its
+/// steps touch is what it holds, and it may take over what is there.
 ///
 /// # Panics
 /// When the kind breaks it.
@@ -261,17 +295,75 @@ pub fn contract(kind: &Kind, assets: Arc<dyn Assets>) {
     let first = example.changes();
     assert_eq!(first.undecided().count(), 0, "{}: {:?}", kind.name, first.undecided().collect::<Vec<_>>());
     assert_eq!(example.host().with(|state| state.log.len()), 0, "{}: the dry run did something", kind.name);
+    holds_what_it_touches(kind, &example, &first);
     example.mended();
+    wants_what_it_shows(kind, &first);
 
     let header = format!("[{}.", kind.name);
     let at = kind.example.find(&header).and_then(|at| kind.example.get(at..)?.find('\n').map(|end| at + end));
     let Some(at) = at else { panic!("{}: the example has no {header}x]", kind.name) };
     let (before, after) = kind.example.split_at(at);
+    may_adopt(kind, &whole(kind.example).changes(), &whole(&format!("{before}\nadopt = true{after}")).changes());
     let spoilt = whole(&format!("{before}\nno_such_key = 1{after}"));
     match spoilt.parse() {
         Ok(_) => panic!("{}: an unknown key is accepted", kind.name),
         Err(error) => assert!(error.to_string().contains("unknown key `no_such_key`"), "{error}"),
     }
+}
+
+/// Attributes whose value depends on when a change is made: nobody can want them beforehand.
+const OF_THE_MOMENT: [&str; 1] = ["not_after"];
+
+fn wants_what_it_shows(kind: &Kind, changes: &Changes) {
+    for (at, (address, change)) in changes.iter().enumerate() {
+        let (Ok(change), Some(vertex)) = (change, changes.graph().vertex(at)) else { continue };
+        let wanted = vertex.resource.wanted();
+        let names: BTreeSet<&str> = wanted.iter().map(|(name, _)| *name).collect();
+        // The ledger has one value under each name.
+        assert_eq!(names.len(), wanted.len(), "{}: {address} wants something twice: {wanted:?}", kind.name);
+        for (name, shown) in &wanted {
+            let known = !matches!(shown, Shown::Absent | Shown::Unknown);
+            assert!(known, "{}: {address} wants {name} to be {shown:?}", kind.name);
+        }
+        let shown = change.attributes.iter().filter(|attribute| {
+            matches!(change.action, Action::Create | Action::Update | Action::Start)
+                && !matches!(attribute.after, Shown::Absent | Shown::Unknown)
+                && !OF_THE_MOMENT.contains(&attribute.name.as_ref())
+        });
+        for Attribute { name, after, .. } in shown {
+            let says = wanted.iter().any(|(known, value)| known == name && value == after);
+            assert!(says, "{}: {address} shows {name} = {after:?}, and does not say that it wants it", kind.name);
+        }
+    }
+}
+
+fn holds_what_it_touches(kind: &Kind, example: &Case, changes: &Changes) {
+    example.apply_once();
+    let steps = example.host().with(|state| state.steps.clone());
+    for (address, resource) in changes.graph().resources() {
+        let held = resource.objects();
+        let unique: BTreeSet<&Object> = held.iter().collect();
+        assert_eq!(unique.len(), held.len(), "{}: {address} holds something twice: {held:?}", kind.name);
+        let own = steps.iter().filter(|(of, step)| of == address && !matches!(step, Step::EnsureDirectory { .. }));
+        let mut touched: Vec<Object> = Vec::new();
+        for object in own.flat_map(|(_, step)| step.objects()) {
+            if !touched.contains(&object) {
+                touched.push(object);
+            }
+        }
+        // What is not touched when it is made is not noted either, and would never be taken back.
+        let made = changes.changed().any(|(changed, _)| changed == address);
+        assert_eq!(touched, if made { held } else { Vec::new() }, "{}: {address}", kind.name);
+    }
+}
+
+fn may_adopt(kind: &Kind, plain: &Changes, adopting: &Changes) {
+    let digests = |changes: &Changes| -> Vec<Option<String>> {
+        (0..changes.graph().len()).map(|at| changes.graph().digest(at).map(str::to_owned)).collect()
+    };
+    assert_eq!(digests(plain), digests(adopting), "{}: `adopt` is nothing that is wanted of a host", kind.name);
+    let adopts = (0..adopting.graph().len()).filter(|at| adopting.graph().adopts(*at)).count();
+    assert_eq!(adopts, 1, "{}: `adopt` is not taken", kind.name);
 }
 
 fn summary(change: &Change) -> String {

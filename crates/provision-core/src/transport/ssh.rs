@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use self::channel::{Opening, Purpose, Session, Tunnel};
 use self::handler::{Ending, Handler, HandlerError, Socket};
 pub use self::key_file::Passphrases;
 use self::known_hosts::KnownHost;
-use super::{Exit, Request, Sink, Stream, Transport, TransportError, host_and_port};
+use super::{Anew, Exit, Request, Sink, Stream, Transport, TransportError, host_and_port};
 
 mod authenticate;
 mod channel;
@@ -120,6 +121,8 @@ pub struct Ssh {
     one_by_one: AtomicBool,
     /// The socket fails when this goes.
     held: oneshot::Sender<()>,
+    /// How it was reached, for connecting anew.
+    options: SshOptions,
 }
 
 impl Ssh {
@@ -128,14 +131,19 @@ impl Ssh {
     /// # Errors
     /// When the host cannot be reached, its key is not a known one, or it accepts none of the keys.
     pub async fn connect(options: &SshOptions) -> Result<Self, TransportError> {
-        let name = options.host.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(&options.host);
+        Self::connect_to(None, options).await
+    }
+
+    /// The same, to some of its addresses only.
+    async fn connect_to(addresses: Option<&[SocketAddr]>, options: &SshOptions) -> Result<Self, TransportError> {
+        let name = bare(&options.host);
         let host = host_and_port(name, options.port);
         let timeout = || TransportError::ConnectTimeout { host: host.clone(), limit: options.connect_timeout };
         let failed = |source| TransportError::Connect { host: host.clone(), source };
 
         let known = KnownHost::read(&options.known_hosts, name, options.port).await?;
         let config = Arc::new(config(options, &known));
-        let stream = connect(name, options).await.map_err(failed)?.ok_or_else(timeout)?;
+        let stream = connect(name, addresses, options).await.map_err(failed)?.ok_or_else(timeout)?;
         let (stream, held) = Socket::new(stream);
         let ending = Ending::default();
         let handler = Handler { known, ending: ending.clone() };
@@ -158,12 +166,13 @@ impl Ssh {
             next: Mutex::new(None),
             one_by_one: AtomicBool::new(false),
             held,
+            options: options.clone(),
         })
     }
 
     /// Ends the connection in order, so that the host logs no lost one.
     pub async fn close(self) {
-        let Self { label: _, host: _, handle, ending: _, next, one_by_one: _, held } = self;
+        let Self { label: _, host: _, handle, ending: _, next, one_by_one: _, held, options: _ } = self;
         drop(next);
         let _ = handle.disconnect(Disconnect::ByApplication, "", "en").await;
         if let Some(handle) = Arc::into_inner(handle) {
@@ -231,6 +240,49 @@ impl Transport for Ssh {
     fn label(&self) -> &str {
         &self.label
     }
+
+    async fn anew(&self) -> Vec<Anew> {
+        let found = resolve(bare(&self.options.host), &self.options).await;
+        let addresses = match found {
+            Ok(Some(addresses)) => addresses,
+            Ok(None) => {
+                return vec![nowhere(TransportError::ConnectTimeout {
+                    host: self.host.clone(),
+                    limit: self.options.connect_timeout,
+                })];
+            }
+            Err(source) => return vec![nowhere(TransportError::Connect { host: self.host.clone(), source })],
+        };
+        let families: [(&str, fn(&SocketAddr) -> bool); 2] =
+            [("IPv4", SocketAddr::is_ipv4), ("IPv6", SocketAddr::is_ipv6)];
+        let mut anew = Vec::new();
+        for (family, is_of) in families {
+            let of_family: Vec<SocketAddr> = addresses.iter().copied().filter(is_of).collect();
+            if !of_family.is_empty() {
+                let connected = Self::connect_to(Some(&of_family), &self.options).await;
+                anew.push(Anew { family, transport: connected.map(|ssh| Box::new(ssh) as Box<dyn Transport>) });
+            }
+        }
+        anew
+    }
+}
+
+fn nowhere(error: TransportError) -> Anew {
+    Anew { family: "any address family", transport: Err(error) }
+}
+
+/// A host without the brackets of an IPv6 address.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(host)
+}
+
+/// The host's addresses; none when that took too long.
+async fn resolve(name: &str, options: &SshOptions) -> io::Result<Option<Vec<SocketAddr>>> {
+    let lookup = tokio::net::lookup_host((name, options.port));
+    match tokio::time::timeout(options.connect_timeout, lookup).await {
+        Ok(found) => found.map(|addresses| Some(addresses.collect())),
+        Err(_) => Ok(None),
+    }
 }
 
 fn config(options: &SshOptions, known: &KnownHost) -> client::Config {
@@ -264,13 +316,17 @@ const CIPHERS: [cipher::Name; 6] = [
 ];
 
 /// Connects to the first of the host's addresses that answers; none when the last to be tried did not answer in time.
-async fn connect(name: &str, options: &SshOptions) -> io::Result<Option<TcpStream>> {
+async fn connect(name: &str, addresses: Option<&[SocketAddr]>, options: &SshOptions) -> io::Result<Option<TcpStream>> {
     let limit = options.connect_timeout;
-    let Ok(addresses) = tokio::time::timeout(limit, tokio::net::lookup_host((name, options.port))).await else {
-        return Ok(None);
+    let addresses = match addresses {
+        Some(addresses) => addresses.to_vec(),
+        None => match resolve(name, options).await? {
+            Some(addresses) => addresses,
+            None => return Ok(None),
+        },
     };
     let mut last = Err(io::Error::new(io::ErrorKind::NotFound, "it has no address"));
-    for address in addresses? {
+    for address in addresses {
         last = match tokio::time::timeout(limit, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // Requests and answers are small and wait for each other.

@@ -5,7 +5,7 @@ use provision_core::resource::{Field, Kind};
 use super::super::page::{FAINT, PLACE, PLAIN, Page, STRONG};
 
 /// What every resource takes besides the fields of its kind.
-pub const COMMON: [Field; 2] = [
+pub const COMMON: [Field; 3] = [
     Field {
         name: "after",
         takes: "list of addresses",
@@ -17,6 +17,13 @@ pub const COMMON: [Field; 2] = [
         takes: "list of text",
         required: false,
         doc: "Hosts of the plan that it is for; all of them without it.",
+    },
+    Field {
+        name: "adopt",
+        takes: "true or false",
+        required: false,
+        doc: "Takes over what is on the host already although this plan has not put it there; without it that is refused, \
+              unless --adopt says the same for all.",
     },
 ];
 

@@ -1,6 +1,7 @@
 //! What an apply came to.
 
 use provision_core::change::Action;
+use provision_core::engine::Verb;
 use provision_core::report::{Outcome, Report};
 
 use super::super::page::{BAD, FAINT, GOOD, PLAIN, Page, STRONG};
@@ -19,6 +20,8 @@ pub const fn done(action: Action) -> &'static str {
         Action::Stop => "stopped",
         Action::Restart => "restarted",
         Action::Reload => "reloaded",
+        Action::Remove => "removed",
+        Action::Restore => "restored",
     }
 }
 
@@ -63,8 +66,8 @@ pub fn finished(page: &mut Page, host: Option<&str>, address: &str, outcome: &Ou
     }
 }
 
-/// One line: `Applied: 3 created, 1 updated; 12 unchanged`.
-pub fn summary(page: &mut Page, report: &Report, several: bool) {
+/// One line: `applied: 3 created, 1 updated; 12 unchanged`; and one more where all of it was taken back.
+pub fn summary(page: &mut Page, report: &Report, verb: Verb, several: bool) {
     let count_of = |wanted: &dyn Fn(&Outcome) -> bool| report.count(wanted);
     let changed = |action: Action| {
         count_of(&|outcome| matches!(outcome, Outcome::Changed { action: found, .. } if *found == action))
@@ -85,18 +88,26 @@ pub fn summary(page: &mut Page, report: &Report, several: bool) {
     add(count_of(&|outcome| matches!(outcome, Outcome::Skipped { .. })), "skipped");
     let unchanged = count_of(&|outcome| matches!(outcome, Outcome::Unchanged));
     let host = if several { format!(" on host {}", report.host) } else { String::new() };
-    if report.succeeded() && parts.is_empty() {
+    if report.succeeded() && parts.is_empty() && verb != Verb::Apply {
+        page.put(GOOD, "nothing to take back").put(PLAIN, &host);
+    } else if report.succeeded() && parts.is_empty() {
         let (are, them) = if unchanged == 1 { ("is", "it") } else { ("are", "them") };
         page.put(GOOD, "nothing to change");
         page.put(PLAIN, &format!("{host}: {} {are} as the plan wants {them}", count(unchanged, "resource")));
     } else {
         let touched = report.count(|outcome| matches!(outcome, Outcome::Changed { .. })) > 0;
-        let (style, word) = match (report.succeeded(), touched) {
-            (true, _) => (GOOD, "applied"),
-            (false, true) => (BAD, "applied in part"),
-            (false, false) => (BAD, "not applied"),
+        let word = match verb {
+            Verb::Apply => "applied",
+            Verb::Destroy => "destroyed",
+            Verb::Rollback(_) => "rolled back",
         };
-        page.put(style, word).put(PLAIN, &format!("{host}: {}", parts.join(", ")));
+        let (style, word) = match (report.succeeded(), touched) {
+            _ if report.reverted => (BAD, format!("not {word}, but taken back by the host")),
+            (true, _) => (GOOD, word.to_owned()),
+            (false, true) => (BAD, format!("{word} in part")),
+            (false, false) => (BAD, format!("not {word}")),
+        };
+        page.put(style, &word).put(PLAIN, &format!("{host}: {}", parts.join(", ")));
         if unchanged > 0 {
             page.put(PLAIN, &format!("{}{unchanged} unchanged", if parts.is_empty() { "" } else { "; " }));
         }
@@ -104,7 +115,13 @@ pub fn summary(page: &mut Page, report: &Report, several: bool) {
     if answered > 0 {
         page.put(PLAIN, &format!("; {} answered", count(answered, "check")));
     }
+    if !report.kept.is_empty() {
+        page.put(PLAIN, &format!("; {} kept", report.kept.len()));
+    }
     page.end();
+    if let Some(back) = &report.rolled_back {
+        summary(page, back, Verb::Rollback(report.apply.unwrap_or_default()), several);
+    }
 }
 
 /// What the plan wants to be said at the end.

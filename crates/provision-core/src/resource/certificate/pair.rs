@@ -9,11 +9,14 @@ use time::{Duration, OffsetDateTime};
 
 use crate::attribute::{Mode, Span};
 use crate::blob::Blob;
-use crate::change::{Attribute, Change, Shown, Signal};
+use crate::change::{Change, Shown, Signal};
+use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Entry, FileState, PathState, PublicKeyState, Sort, Undecided, Wanted};
-use crate::resource::directory::{compare_ownership, compare_ownership_as, in_the_way, ownership, with_parent};
+use crate::resource::directory::{
+    compare_ownership, compare_ownership_as, in_the_way, ownership, wanted_ownership, with_parent,
+};
 use crate::resource::file::FileSpec;
 use crate::resource::{Context, Setup, Target, Thing, Want};
 use crate::step::{Ownership, Step};
@@ -104,6 +107,20 @@ impl PairFiles {
 
     pub(crate) fn provides(&self) -> Vec<Thing> {
         vec![Thing::Path(self.certificate.clone()), Thing::Path(self.key.clone())]
+    }
+
+    /// The key is the first to be written.
+    pub(crate) fn objects(&self) -> Vec<Object> {
+        vec![Object::Path(self.key.clone()), Object::Path(self.certificate.clone())]
+    }
+
+    /// What [`PairFiles::compare`] shows as wanted.
+    pub(crate) fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        let Self { directory: _, certificate: _, key: _, key_mode: KeyMode(key_mode), ownership } = self;
+        let mut wanted = vec![("mode", CERTIFICATE_MODE.to_string().into()), ("key_mode", key_mode.to_string().into())];
+        wanted.extend(wanted_ownership(["owner", "group"], ownership));
+        wanted.extend(wanted_ownership(["key_owner", "key_group"], ownership));
+        wanted
     }
 
     pub(crate) fn wants(&self) -> Vec<Want> {
@@ -197,7 +214,7 @@ impl PairFiles {
         let key = (&self.key, key_mode, KEY_ATTRIBUTES);
         [certificate, key]
             .into_iter()
-            .filter(|(_, _, names)| change.attributes.iter().any(|attribute| names.contains(&attribute.name)))
+            .filter(|(_, _, names)| change.attributes.iter().any(|attribute| names.contains(&attribute.name.as_ref())))
             .map(|(path, mode, _)| Step::SetAttributes {
                 path: path.clone(),
                 mode: Some(mode),
@@ -208,7 +225,7 @@ impl PairFiles {
 
     /// The same for the key alone.
     pub(crate) fn settle_key(&self, change: &Change) -> Vec<Step> {
-        let attributes = change.attributes.iter().filter(|attribute| KEY_ATTRIBUTES.contains(&attribute.name));
+        let attributes = change.attributes.iter().filter(|attribute| KEY_ATTRIBUTES.contains(&attribute.name.as_ref()));
         let change = Change { attributes: attributes.cloned().collect(), ..change.clone() };
         self.settle(&change)
     }
@@ -235,14 +252,24 @@ pub(crate) struct Wish<'a> {
     pub(crate) key_type: String,
 }
 
+impl Wish<'_> {
+    /// What is asked for, under its names.
+    pub(crate) fn wanted(self) -> Vec<(&'static str, Shown)> {
+        let Self { common_name, organization, names, usages, key_type } = self;
+        let all = [
+            ("common_name", common_name.into()),
+            ("organization", organization.into()),
+            ("names", names.into()),
+            ("usages", usages.into()),
+            ("key_type", key_type.into()),
+        ];
+        all.into_iter().filter(|(_, shown)| *shown != Shown::Absent).collect()
+    }
+}
+
 /// Shows a certificate that is to be made where there is none that could be read.
 pub(crate) fn show_wish(change: &mut Change, wish: Wish<'_>) {
-    let Wish { common_name, organization, names, usages, key_type } = wish;
-    change.compare("common_name", Shown::Absent, common_name);
-    change.compare("organization", Shown::Absent, organization);
-    change.compare("names", Shown::Absent, names);
-    change.compare("usages", Shown::Absent, usages);
-    change.compare("key_type", Shown::Absent, key_type);
+    wish.wanted().into_iter().for_each(|(name, shown)| change.compare(name, Shown::Absent, shown));
 }
 
 /// Shows how a certificate that is there differs, and why it is made anew.
@@ -255,7 +282,7 @@ pub(crate) fn show_differences(change: &mut Change, differences: &[Difference]) 
             "not_after" | "not_before" | "lifetime" => {}
             // Both sides are digests of public keys, and the one to come is not made yet.
             "key" => change.differs("public_key", text(before), Shown::Unknown),
-            name => change.attributes.push(Attribute { name, before: text(before).into(), after: text(after).into() }),
+            name => change.differs(name, text(before), text(after)),
         }
     }
 }

@@ -105,8 +105,8 @@ fn authority_and_leaf_are_made_in_one_apply() {
         "put the file /etc/root.key in place; put the file /etc/root.crt in place; put the file /srv/x.key in place; \
          put the file /srv/x.crt in place",
     );
-    // Asked, done, verified: nothing had to be read back.
-    assert_eq!(exchanges(&case) - before, 3);
+    // Asked, done, verified, noted: nothing had to be read back.
+    assert_eq!(exchanges(&case) - before, 4);
     let case = case.in_sync();
     assert_signed(&case, "/etc/root.crt");
     let leaf = inspect(&read(&case, CERTIFICATE)).unwrap();
@@ -121,8 +121,8 @@ fn a_leaf_of_an_authority_on_the_host_costs_one_exchange_more() {
     });
     let (before, root) = (exchanges(&case), read(&case, "/etc/root.key"));
     let case = case.steps("put the file /srv/x.key in place; put the file /srv/x.crt in place");
-    // Asked, read, done, verified.
-    assert_eq!(exchanges(&case) - before, 4);
+    // Asked, read, done, verified, noted.
+    assert_eq!(exchanges(&case) - before, 5);
     assert_signed(&case, "/etc/root.crt");
     assert_eq!(read(&case, "/etc/root.key"), root);
     case.in_sync();
@@ -155,8 +155,8 @@ fn a_new_authority_signs_its_leaves_anew() {
         "put the file /etc/root.key in place; put the file /etc/root.crt in place; put the file /srv/x.key in place; \
          put the file /srv/x.crt in place",
     );
-    // Asked for `because`, asked, done, verified: the old authority's key did not travel.
-    assert_eq!(exchanges(&case) - before, 4);
+    // Asked for `because`, asked, done, verified, noted: the old authority's key did not travel.
+    assert_eq!(exchanges(&case) - before, 5);
     let case = case.in_sync();
     assert_signed(&case, "/etc/root.crt");
 }
@@ -272,7 +272,10 @@ fn an_authority_that_a_command_is_going_to_make_cannot_sign_yet() {
         let answers: Answers = wait(host.ask(&resource.asks().into_iter().collect())).unwrap();
         let upstream = BTreeMap::from([(Thing::Path(path("/opt/ca.pem")), &made)]);
         let (causes, owed) = (Vec::new(), &[]);
-        resource.diff(&answers, &Context { now: NOW, upstream: &upstream, provided: &[], command: true, causes, owed })
+        resource.diff(
+            &answers,
+            &Context { now: NOW, upstream: &upstream, provided: &[], command: true, causes, owed, unfinished: false },
+        )
     };
     let host = FakeHost::new();
     let refused = diff(&host).unwrap_err();
@@ -502,8 +505,15 @@ fn no_key_can_be_seen_in_changes_steps_or_materials() {
         let answers: Answers = wait(host.ask(&resource.asks().into_iter().collect())).unwrap();
         let made = Change::new(Action::Create).signals(Signal::Content);
         let upstream = BTreeMap::from([(Thing::Path(path("/etc/root.crt")), &made)]);
-        let context =
-            Context { now: NOW, upstream: &upstream, provided: &[], command: false, causes: Vec::new(), owed: &[] };
+        let context = Context {
+            now: NOW,
+            upstream: &upstream,
+            provided: &[],
+            command: false,
+            causes: Vec::new(),
+            owed: &[],
+            unfinished: false,
+        };
         let change = resource.diff(&answers, &context).unwrap_or_else(|_| panic!("{resource:?}"));
         let steps = resource.steps(&change, &answers, &materials).unwrap();
         for step in &steps {

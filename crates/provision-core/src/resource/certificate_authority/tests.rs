@@ -96,8 +96,8 @@ fn a_renewal_reads_the_key_once_and_mends_its_mode_on_the_way() {
         .given(|state| state.entries.get_mut(&KEY.parse().unwrap()).unwrap().0.mode = "0644".parse().unwrap());
     let before = case.host().with(|state| state.exchanges);
     let case = case.steps("put the file /srv/x.crt in place; set mode and owner of /srv/x.key");
-    // Asked, read, done, verified.
-    assert_eq!(case.host().with(|state| state.exchanges) - before, 4);
+    // Asked, read, done, verified, noted.
+    assert_eq!(case.host().with(|state| state.exchanges) - before, 5);
     assert_eq!(mode(&case.in_sync(), KEY), "0600");
 }
 
@@ -120,8 +120,8 @@ fn what_makes_another_authority_replaces_it_and_says_so() {
         let before = case.host().with(|state| state.exchanges);
         let case = case.steps("put the file /srv/x.key in place; put the file /srv/x.crt in place").in_sync();
         assert_ne!(files(&case).1, old.key_pem.as_bytes());
-        // Asked, done, verified, and asked by `in_sync`: the old key did not travel.
-        assert_eq!(case.host().with(|state| state.exchanges) - before, 4);
+        // Asked, done, verified, noted, and asked by `in_sync`: the old key did not travel.
+        assert_eq!(case.host().with(|state| state.exchanges) - before, 5);
     }
 }
 
@@ -144,8 +144,8 @@ fn drifted_mode_or_owner_is_put_back_for_that_file_only() {
         });
         let (before, exchanges) = (files(&case), case.host().with(|state| state.exchanges));
         let case = case.steps(steps);
-        // Asked, done, verified: the key did not travel.
-        assert_eq!(case.host().with(|state| state.exchanges) - exchanges, 3);
+        // Asked, done, verified, noted: the key did not travel.
+        assert_eq!(case.host().with(|state| state.exchanges) - exchanges, 4);
         assert_eq!(files(&case), before);
         case.in_sync()
             .given(|state| state.entries.get_mut(&path.parse().unwrap()).unwrap().0.mode = "0666".parse().unwrap())

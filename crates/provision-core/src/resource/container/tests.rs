@@ -207,7 +207,7 @@ fn a_changed_container_restarts_its_service_once() {
         .given_file("/etc/containers/systemd/data.volume", "[Volume]\nCopy=false\n", "0644")
         .expects(Action::Restart, "")
         .because("because container.app changes; because volume.data changes")
-        .steps("put the file /etc/containers/systemd/data.volume in place; let systemd read its units; put the file /etc/containers/systemd/app.container in place; let systemd read its units; restart app.service")
+        .steps("claim volume systemd-data data-volume.service; put the file /etc/containers/systemd/data.volume in place; let systemd read its units; put the file /etc/containers/systemd/app.container in place; let systemd read its units; restart app.service")
         .in_sync();
 }
 

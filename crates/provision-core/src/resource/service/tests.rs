@@ -263,8 +263,15 @@ fn what_a_command_brings_is_started() {
     let absent = UnitState { load: "not-found".to_owned(), active: "inactive".to_owned(), ..UnitState::default() };
     answers.insert(Ask::Unit("x.service".to_owned()), Answer::Unit(absent));
     let upstream = BTreeMap::new();
-    let context =
-        Context { now: NOW, upstream: &upstream, provided: &[], command: true, causes: Vec::new(), owed: &[] };
+    let context = Context {
+        now: NOW,
+        upstream: &upstream,
+        provided: &[],
+        command: true,
+        causes: Vec::new(),
+        owed: &[],
+        unfinished: false,
+    };
     let change = service.diff(&answers, &context).unwrap();
     let steps = service.steps(&change, &answers, &Materials::default()).unwrap();
     assert_eq!(steps.iter().map(Step::describe).collect::<Vec<_>>(), ["enable x.service", "start x.service"]);

@@ -1,0 +1,199 @@
+//! Changes that may cut the host off: firewall, sshd, the network, who may log in.
+//!
+//! Before such a change the host is told to take the whole apply back by itself after a while. It is told to stay as it is only
+//! over a fresh connection, made after the change, on each address family that worked before it. Where none comes about,
+//! nothing is done but to wait until the host has helped itself.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::connection::{Again, Connection};
+use crate::object::Object;
+use crate::path::AbsPath;
+use crate::step::{Batch, Revert, Step, UnitAction};
+
+/// Units whose start, stop, restart or reload decides who gets in.
+const UNITS: &[&str] = &[
+    "ssh",
+    "sshd",
+    "firewalld",
+    "nftables",
+    "iptables",
+    "ip6tables",
+    "netfilter-persistent",
+    "ufw",
+    "NetworkManager",
+    "systemd-networkd",
+    "systemd-resolved",
+    "networking",
+    "network",
+    "netplan",
+    "wpa_supplicant",
+    "sssd",
+    "nscd",
+];
+
+/// What counts for the next login as soon as it is written.
+const PATHS: &[&str] = &[
+    "/etc/ssh",
+    "/etc/pam.d",
+    "/etc/security",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/passwd",
+    "/etc/shadow",
+    "/etc/group",
+    "/etc/nsswitch.conf",
+    "/etc/hosts.allow",
+    "/etc/hosts.deny",
+];
+
+/// Programs that change the firewall, the network or who may log in.
+const PROGRAMS: &[&str] = &[
+    "nft",
+    "iptables",
+    "ip6tables",
+    "iptables-restore",
+    "ip6tables-restore",
+    "firewall-cmd",
+    "firewall-offline-cmd",
+    "ufw",
+    "ip",
+    "ifup",
+    "ifdown",
+    "ifreload",
+    "nmcli",
+    "netplan",
+    "networkctl",
+    "sysctl",
+    "usermod",
+    "chsh",
+    "passwd",
+    "chage",
+];
+
+/// Whether a step may cut the host off. Opening a port does not.
+pub(super) fn may_cut_off(step: &Step) -> bool {
+    match step {
+        Step::MakeDirectory { path, .. }
+        | Step::SetAttributes { path, .. }
+        | Step::PutFile { path, .. }
+        | Step::PutLink { path, .. } => decides(path),
+        Step::Unit { name, action } => *action != UnitAction::Enable && is_gate(name),
+        Step::Revert(Revert { object, .. }) => match object {
+            Object::Path(path) => decides(path),
+            Object::Unit(name) => is_gate(name),
+            Object::Port { .. } => true,
+            Object::Image(_) | Object::Volume { .. } | Object::Network { .. } => false,
+        },
+        Step::Run(run) => run.argv.first().is_some_and(|program| {
+            let name = program.rsplit('/').next().unwrap_or_default();
+            PROGRAMS.contains(&name)
+        }),
+        Step::EnsureDirectory { .. }
+        | Step::ReloadUnits
+        | Step::LoadImage { .. }
+        | Step::TagImage { .. }
+        | Step::PullImage { .. }
+        | Step::OpenPort { .. }
+        | Step::Claim(_)
+        | Step::Await(_) => false,
+    }
+}
+
+fn is_gate(unit: &str) -> bool {
+    let stem = unit.split(['.', '@']).next().unwrap_or_default();
+    UNITS.contains(&stem)
+}
+
+fn decides(path: &AbsPath) -> bool {
+    let within = |known: &&str| known.parse().is_ok_and(|known: AbsPath| path.is_within(&known));
+    PATHS.iter().any(within) || matches!(path.name(), "authorized_keys" | "authorized_keys2") || path.name() == ".ssh"
+}
+
+/// Whether a batch is one to be careful with.
+pub(super) fn is_dangerous(batch: &Batch) -> bool {
+    batch.tasks.iter().flat_map(|task| &task.steps).any(may_cut_off)
+}
+
+/// What is known before such a batch.
+#[derive(Debug, Default)]
+pub(super) struct Guarded {
+    /// The address families over which the host can be reached. Empty for one that cannot be lost.
+    pub(super) families: BTreeSet<&'static str>,
+    /// How long to wait before the first look.
+    pub(super) settling: Duration,
+}
+
+impl Guarded {
+    /// Looks over which families the host can be reached now.
+    pub(super) async fn new(batch: &Batch, confirm: Duration, connection: &dyn Connection) -> Self {
+        let again = connection.anew().await.into_iter();
+        let families = again.filter(|again| again.connection.is_ok()).map(|again| again.family).collect();
+        Self { families, settling: settling(batch, confirm) }
+    }
+
+    /// Whether there is nothing to guard.
+    pub(super) fn is_empty(&self) -> bool {
+        self.families.is_empty()
+    }
+}
+
+/// How a host that may have been cut off is found afterwards.
+pub(super) enum Found {
+    /// Over every family that worked before: fresh connections.
+    There(Vec<Again>),
+    /// Not over these, and why.
+    Lost(Vec<String>),
+}
+
+/// Looks for the host over the families that worked before.
+pub(super) async fn look(connection: &dyn Connection, before: &BTreeSet<&'static str>) -> Found {
+    let again = connection.anew().await;
+    let mut lost: Vec<String> = Vec::new();
+    for family in before {
+        match again.iter().find(|again| again.family == *family) {
+            Some(Again { connection: Ok(_), .. }) => {}
+            Some(Again { connection: Err(error), .. }) => lost.push(format!("over {family}: {error}")),
+            None => lost.push(format!("over {family}: it has no address any more")),
+        }
+    }
+    if lost.is_empty() { Found::There(again) } else { Found::Lost(lost) }
+}
+
+/// How long after the host should have helped itself it is still looked for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait before the first look. A service that reloads upon a signal, such as firewalld, has not done so yet when
+/// systemctl(1) comes back, and of a command nobody knows; what is written, or told to firewalld itself, holds at once.
+fn settling(batch: &Batch, confirm: Duration) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(5);
+    let later = |step: &Step| match step {
+        Step::Unit { .. } | Step::Run(_) => true,
+        Step::Revert(revert) => matches!(revert.object, Object::Unit(_)),
+        _ => false,
+    };
+    if batch.tasks.iter().flat_map(|task| &task.steps).any(later) { (confirm / 4).min(LONGEST) } else { Duration::ZERO }
+}
+
+/// Between two looks.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_decides_who_gets_in_is_dangerous() {
+        let path = |text: &str| text.parse::<AbsPath>().unwrap();
+        for yes in ["/etc/ssh/sshd_config.d/a.conf", "/etc/sudoers.d/core", "/home/core/.ssh/authorized_keys"] {
+            assert!(decides(&path(yes)), "{yes}");
+        }
+        for no in ["/etc/sshx", "/etc/haproxy/haproxy.cfg"] {
+            assert!(!decides(&path(no)), "{no}");
+        }
+        for yes in ["sshd.service", "ssh.socket", "firewalld.service", "NetworkManager.service", "network@a.service"] {
+            assert!(is_gate(yes), "{yes}");
+        }
+        assert!(!is_gate("haproxy.service"));
+    }
+}

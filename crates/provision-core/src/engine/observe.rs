@@ -1,0 +1,276 @@
+//! Asks a host: what the resources want to know, what it remembers of the plan, and what is to be known of what leaves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use time::OffsetDateTime;
+
+use super::EngineError;
+use super::changes::Changes;
+use super::ownership::{Ownership, ledger_of};
+use super::removal::Takeback;
+use crate::address::Address;
+use crate::connection::Connection;
+use crate::facts::Facts;
+use crate::graph::Graph;
+use crate::ledger::{Applied, Ended, Ledger, LedgerFound, Memory, Scope};
+use crate::object::{Object, Record};
+use crate::plan::Plan;
+use crate::plan::host::Host;
+use crate::probe::{Answers, Ask};
+use crate::secret::Secrets;
+use crate::step::Data;
+
+/// What is to become of the plan on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// The host becomes as the plan wants it.
+    Apply,
+    /// Everything that the plan has brought about is taken back.
+    Destroy,
+    /// One apply is taken back.
+    Rollback(u32),
+}
+
+/// A host with its resources and what it answered.
+#[derive(Debug)]
+pub struct Observed {
+    pub(super) verb: Verb,
+    pub(super) host: Host,
+    pub(super) graph: Graph,
+    pub(super) answers: Answers,
+    pub(super) secrets: Secrets,
+    /// The plan's digest, for the history.
+    pub(super) plan: String,
+    pub(super) memory: Memory,
+    /// The ledger as it will be.
+    pub(super) ledger: Ledger,
+    pub(super) ownership: Ownership,
+    pub(super) records: Vec<Record>,
+    /// What is taken back, in the order in which it was applied.
+    pub(super) leaving: Vec<(Address, Vec<Object>)>,
+    pub(super) data: Data,
+}
+
+/// Whose memory of which plan is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject<'a> {
+    /// The plan's name.
+    pub(super) plan: &'a str,
+    /// The plan's digest.
+    pub(super) digest: &'a str,
+    /// What must not be seen.
+    pub(super) secrets: &'a Secrets,
+    /// The host.
+    pub(super) host: &'a Host,
+}
+
+impl<'a> Subject<'a> {
+    fn new(plan: &'a Plan, host: &'a Host) -> Self {
+        Self { plan: plan.name(), digest: plan.digest(), secrets: plan.secrets(), host }
+    }
+}
+
+/// Asks a host everything that the plan's resources want to know: one exchange; one before it where the plan uses facts, and
+/// two after it where something has left the plan.
+///
+/// # Errors
+/// When the host cannot be asked, its ledger cannot be read, or the plan is wrong once its facts are known.
+pub async fn observe(plan: &Plan, host: &Host, connection: &dyn Connection) -> Result<Observed, EngineError> {
+    let facts = if plan.needs_facts() { connection.facts().await? } else { Facts::default() };
+    let graph = plan.resolve(host, &facts)?;
+    let mut observed = Observed::ask(Subject::new(plan, host), graph, Verb::Apply, connection).await?;
+    let orphans = observed.ownership.orphans.iter();
+    observed.leaving = orphans.map(|(entry, lost)| (entry.address.clone(), lost.clone())).collect();
+    if observed.leaving.iter().any(|(_, objects)| !objects.is_empty()) {
+        observed.ask_records(Scope::Origin, connection).await?;
+        let gone: BTreeSet<&Object> = observed.leaving.iter().flat_map(|(_, objects)| objects).collect();
+        let records = std::mem::take(&mut observed.records);
+        observed.records = records.into_iter().filter(|record| gone.contains(&record.object)).collect();
+        observed.ask_standing(connection).await?;
+    }
+    Ok(observed)
+}
+
+/// Asks a host what there is to take back of a plan: everything that it owns.
+///
+/// # Errors
+/// As for [`observe`].
+pub async fn observe_destroy(plan: &Plan, host: &Host, connection: &dyn Connection) -> Result<Observed, EngineError> {
+    let graph = Graph::empty(plan.name());
+    let mut observed = Observed::ask(Subject::new(plan, host), graph, Verb::Destroy, connection).await?;
+    if observed.memory.touched {
+        observed.ask_records(Scope::Origin, connection).await?;
+    }
+    let mut leaving: Vec<(Address, Vec<Object>)> = Vec::new();
+    let entries = observed.ownership.orphans.iter().map(|(entry, _)| entry);
+    let named: BTreeSet<&Object> = entries.clone().flat_map(|entry| &entry.objects).collect();
+    // What resources have made for themselves beside what they hold, and data that an earlier apply has left: first made, so
+    // last to go.
+    let mut beside: BTreeMap<&Address, Vec<Object>> = BTreeMap::new();
+    for record in observed.records.iter().filter(|record| !named.contains(&record.object)) {
+        beside.entry(&record.address).or_default().push(record.object.clone());
+    }
+    for objects in beside.values_mut() {
+        // A directory before what is in it.
+        objects.sort();
+    }
+    for entry in entries {
+        let mut objects = beside.remove(&entry.address).unwrap_or_default();
+        objects.extend(entry.objects.iter().cloned());
+        leaving.push((entry.address.clone(), objects));
+    }
+    leaving.splice(0..0, beside.into_iter().map(|(address, objects)| (address.clone(), objects)));
+    observed.leaving = leaving;
+    observed.ask_standing(connection).await?;
+    Ok(observed)
+}
+
+/// Asks a host what there is to take back of the newest apply that has not been taken back yet, complete or cut.
+///
+/// # Errors
+/// As for [`observe`]; and when there is no such apply.
+pub async fn observe_rollback(plan: &Plan, host: &Host, connection: &dyn Connection) -> Result<Observed, EngineError> {
+    taken_back(Subject::new(plan, host), connection).await
+}
+
+pub(super) async fn taken_back(subject: Subject<'_>, connection: &dyn Connection) -> Result<Observed, EngineError> {
+    let mut observed = Observed::ask(subject, Graph::empty(subject.plan), Verb::Apply, connection).await?;
+    let history = history(subject.plan, connection).await?;
+    let Some(last) = history.iter().rev().find(|apply| apply.result != Ended::RolledBack) else {
+        let (host, plan) = (subject.host.name.clone(), subject.plan.to_owned());
+        return Err(EngineError::NothingToRollBack { host, plan });
+    };
+    observed.verb = Verb::Rollback(last.number);
+    observed.ask_records(Scope::Apply(last.number), connection).await?;
+    let mut leaving: Vec<(Address, Vec<Object>)> = Vec::new();
+    for record in &observed.records {
+        match leaving.iter_mut().find(|(address, _)| *address == record.address) {
+            Some((_, objects)) => objects.push(record.object.clone()),
+            None => leaving.push((record.address.clone(), vec![record.object.clone()])),
+        }
+    }
+    observed.leaving = leaving;
+    observed.ask_standing(connection).await?;
+    Ok(observed)
+}
+
+/// The applies of a plan that a host remembers, oldest first.
+///
+/// # Errors
+/// When the host cannot be asked.
+pub async fn history(plan: &str, connection: &dyn Connection) -> Result<Vec<Applied>, EngineError> {
+    let answers = connection.ask(&BTreeSet::from([Ask::History(plan.to_owned())])).await?;
+    answers.history(plan).cloned().map_err(EngineError::Memory)
+}
+
+/// What is asked for the resources themselves.
+pub(super) fn asks(graph: &Graph) -> BTreeSet<Ask> {
+    let mut asks: BTreeSet<Ask> = graph.resources().flat_map(|(_, resource)| resource.asks()).collect();
+    if asks.iter().any(|ask| matches!(ask, Ask::Unit(_))) {
+        asks.insert(Ask::Owed(graph.plan().to_owned()));
+    }
+    asks
+}
+
+impl Observed {
+    async fn ask(
+        subject: Subject<'_>,
+        graph: Graph,
+        verb: Verb,
+        connection: &dyn Connection,
+    ) -> Result<Self, EngineError> {
+        let Subject { plan, digest: plan_digest, secrets, host } = subject;
+        let graph_data = graph.data();
+        let ledger = ledger_of(&graph);
+        let digest = ledger.sha256();
+        let mut asks = asks(&graph);
+        asks.insert(Ask::Memory { plan: plan.to_owned(), ledger: digest.clone() });
+        let answers = connection.ask(&asks).await?;
+        let memory = answers.memory(plan, &digest).cloned().map_err(EngineError::Memory)?;
+        let ownership = Ownership::new(&graph, &ledger, &memory).map_err(EngineError::Memory)?;
+        Ok(Self {
+            verb,
+            host: host.clone(),
+            graph,
+            answers,
+            secrets: secrets.clone(),
+            plan: plan_digest.to_owned(),
+            data: graph_data,
+            memory,
+            ledger,
+            ownership,
+            records: Vec::new(),
+            leaving: Vec::new(),
+        })
+    }
+
+    async fn ask_records(&mut self, scope: Scope, connection: &dyn Connection) -> Result<(), EngineError> {
+        let plan = self.graph.plan().to_owned();
+        let answers = connection.ask(&BTreeSet::from([Ask::Records { plan: plan.clone(), scope }])).await?;
+        self.records = answers.records(&plan, scope).cloned().map_err(EngineError::Memory)?;
+        Ok(())
+    }
+
+    /// How what leaves stands now.
+    async fn ask_standing(&mut self, connection: &dyn Connection) -> Result<(), EngineError> {
+        let asks = self.takeback().asks();
+        let answers = connection.ask(&asks).await?;
+        self.answers.extend(answers);
+        Ok(())
+    }
+
+    pub(super) fn takeback(&self) -> Takeback<'_> {
+        Takeback {
+            plan: self.graph.plan(),
+            memory: &self.memory,
+            scope: self.verb.scope(),
+            data: self.data,
+            records: &self.records,
+            held: self.ledger.resources.iter().flat_map(|entry| &entry.objects).collect(),
+        }
+    }
+
+    /// What becomes of data that leaves; without this it stays, unless the plan says otherwise.
+    #[must_use]
+    pub fn with_data(mut self, data: Data) -> Self {
+        self.data = data;
+        self
+    }
+
+    /// Whether the host has ever had this plan.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.memory.ledger != LedgerFound::Absent || self.memory.touched || self.memory.last.is_some()
+    }
+
+    /// What the host remembers of the plan.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Compares what is with what is wanted.
+    #[must_use]
+    pub fn diff(self, now: OffsetDateTime) -> Changes {
+        Changes::new(self, now)
+    }
+}
+
+impl Verb {
+    pub(super) const fn scope(self) -> Scope {
+        match self {
+            Self::Apply | Self::Destroy => Scope::Origin,
+            Self::Rollback(number) => Scope::Apply(number),
+        }
+    }
+
+    /// The word for people and programs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Destroy => "destroy",
+            Self::Rollback(_) => "rollback",
+        }
+    }
+}

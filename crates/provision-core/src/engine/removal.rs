@@ -1,0 +1,443 @@
+//! What is taken back: of what the host was before, as its records have it, and of what it is now, the change that leads
+//! back and the steps that make it.
+//!
+//! Nothing here knows kinds: a resource that has left the plan has no spec any more, only the objects that it held.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::address::Address;
+use crate::change::{Action, Attribute, Change, Shown};
+use crate::ledger::{Memory, Scope};
+use crate::object::{Object, Record, Was};
+use crate::path::AbsPath;
+use crate::probe::{Answers, Ask, FileState, PathState, Sort, Store, Undecided, UnitState, Wanted, ZoneState};
+use crate::step::{Data, Layer, Revert, Step, UnitAction};
+
+/// A resource, or what is left of one, on its way out.
+#[derive(Debug)]
+pub(crate) struct Removal {
+    /// Its address when it was applied.
+    pub(crate) address: Address,
+    /// What is shown of it.
+    pub(crate) change: Result<Change, Undecided>,
+    /// What takes it back: also what only forgets a record, where there is nothing to see.
+    pub(crate) steps: Vec<Step>,
+    /// What follows once everything else has been taken back.
+    pub(crate) after: Vec<Step>,
+}
+
+/// What is taken back, and under which rule.
+pub(crate) struct Takeback<'a> {
+    pub(crate) plan: &'a str,
+    pub(crate) memory: &'a Memory,
+    pub(crate) scope: Scope,
+    pub(crate) data: Data,
+    pub(crate) records: &'a [Record],
+    /// What the plan still holds: a directory above any of it stays.
+    pub(crate) held: BTreeSet<&'a Object>,
+}
+
+/// One object on its way back.
+enum Back {
+    /// It is as it was.
+    Same,
+    /// It differs, and will be put back.
+    Changes(Vec<Attribute>),
+    /// It stays, and why.
+    Kept(String),
+}
+
+impl Takeback<'_> {
+    /// What to ask of the host.
+    pub(crate) fn asks(&self) -> BTreeSet<Ask> {
+        let mut asks = BTreeSet::new();
+        for record in self.records {
+            match &record.object {
+                Object::Path(path) => {
+                    asks.insert(Ask::Path(path.clone()));
+                    match record.was {
+                        Was::Absent => _ = asks.insert(Ask::Listing(path.clone())),
+                        Was::File { .. } => {
+                            let files = std::iter::once(path.clone()).chain(self.copy(record));
+                            asks.extend(files.map(|path| Ask::File { path, content: Wanted::Always }));
+                        }
+                        Was::Link => asks.extend(self.copy(record).map(Ask::Path)),
+                        _ => {}
+                    }
+                }
+                Object::Unit(name) => asks.extend([Ask::Unit(name.clone()), Ask::Owed(self.plan.to_owned())]),
+                Object::Image(_) => _ = asks.insert(Ask::Images),
+                Object::Port { zone, .. } => _ = asks.insert(Ask::Zone(zone.clone())),
+                Object::Volume { name, .. } => {
+                    asks.insert(Ask::Stored { sort: Store::Volume, name: name.clone() });
+                }
+                Object::Network { name, .. } => {
+                    asks.insert(Ask::Stored { sort: Store::Network, name: name.clone() });
+                }
+            }
+        }
+        asks
+    }
+
+    fn copy(&self, record: &Record) -> Option<AbsPath> {
+        self.memory.copy(self.scope, &record.object)
+    }
+
+    /// The removals of some resources, each with its objects in the order in which they were made; given in the order in
+    /// which they were applied, and taken back the other way round.
+    pub(crate) fn removals(&self, resources: &[(Address, Vec<Object>)], answers: &Answers) -> Vec<Removal> {
+        let records: BTreeMap<&Object, &Record> = self.records.iter().map(|record| (&record.object, record)).collect();
+        // Paths that are no longer there by then: a directory with nothing else in it goes as well.
+        let mut gone = BTreeSet::new();
+        let mut found: Vec<(Removal, Vec<&Record>)> = Vec::new();
+        for (address, objects) in resources.iter().rev() {
+            let records: Vec<&Record> =
+                objects.iter().rev().filter_map(|object| records.get(object).copied()).collect();
+            let mut steps = Vec::new();
+            let change = self.take_back(&records, answers, &mut gone, &mut steps);
+            found.push((Removal { address: address.clone(), change, steps, after: Vec::new() }, records));
+        }
+        let files = found.iter().any(|(removal, _)| {
+            let attributes = removal.change.iter().flat_map(|change| &change.attributes);
+            attributes.into_iter().any(|attribute| attribute.name.starts_with('/'))
+        });
+        let empty = Vec::new();
+        let owed = answers.owed(self.plan).unwrap_or(&empty);
+        let finish = |(mut removal, records): (Removal, Vec<&Record>)| {
+            removal.after = records.iter().flat_map(|record| self.resumed(record, answers, files, owed)).collect();
+            if let Ok(change) = &mut removal.change {
+                settle(change, &removal.address, &records, &removal.after);
+            }
+            removal
+        };
+        found.into_iter().map(finish).collect()
+    }
+
+    /// The second half of a unit's way back, once the files are back: what started at boot does so again, and what ran runs with
+    /// them. Its record goes last, so that an apply that is cut before knows what is left to do.
+    fn resumed(&self, record: &Record, answers: &Answers, files: bool, owed: &[String]) -> Vec<Step> {
+        let (Object::Unit(name), Was::Unit { active, file }) = (&record.object, &record.was) else { return Vec::new() };
+        let Ok(now) = answers.unit(name) else { return Vec::new() };
+        if !is_up(active) && file != "enabled" {
+            return Vec::new();
+        }
+        let step = |action| Step::Unit { name: name.clone(), action };
+        let mut steps = Vec::new();
+        if file == "enabled" && now.file != "enabled" {
+            steps.push(step(UnitAction::Enable));
+        }
+        if is_up(active) {
+            match (now.is_up(), files || owed.contains(name)) {
+                (false, _) => steps.push(step(UnitAction::Start)),
+                (true, true) => steps.push(step(UnitAction::Restart)),
+                (true, false) => {}
+            }
+        }
+        steps.push(self.revert(record));
+        steps
+    }
+
+    /// What a step of ours was to take back and has not, in the answers after it. The copy that a file came back from may be
+    /// gone by then.
+    pub(crate) fn remains(&self, step: &Step, answers: &Answers) -> Option<String> {
+        let Step::Revert(Revert { object, .. }) = step else { return None };
+        let record = self.records.iter().find(|record| record.object == *object)?;
+        let message = |state: &str| Some(format!("{} is still {state}", name(object)));
+        match (object, &record.was) {
+            (Object::Path(path), Was::Absent) => answers.path(path).ok()?.entry().and_then(|_| message("there")),
+            (Object::Path(path), Was::File { sha256, .. }) => match answers.file(path, &Wanted::Always) {
+                Ok(FileState::Present { sha256: found, .. }) if found == sha256 => None,
+                _ => message("not what it was"),
+            },
+            (Object::Path(path), _) => answers.path(path).ok()?.entry().map_or_else(|| message("gone"), |_| None),
+            _ => match self.back(record, answers, &BTreeSet::new()) {
+                Ok(Back::Changes(_)) => message("not what it was"),
+                _ => None,
+            },
+        }
+    }
+
+    fn revert(&self, record: &Record) -> Step {
+        Step::Revert(Revert { object: record.object.clone(), scope: self.scope, data: self.data })
+    }
+
+    fn take_back(
+        &self,
+        records: &[&Record],
+        answers: &Answers,
+        gone: &mut BTreeSet<AbsPath>,
+        steps: &mut Vec<Step>,
+    ) -> Result<Change, Undecided> {
+        let mut change = Change::new(Action::Remove);
+        for record in records {
+            match self.back(record, answers, gone)? {
+                Back::Same => {}
+                Back::Changes(attributes) => change.attributes.extend(attributes),
+                Back::Kept(why) => {
+                    change.reasons.push(format!("{} stays: {why}", name(&record.object)));
+                    continue;
+                }
+            }
+            if let (Object::Path(path), Was::Absent) = (&record.object, &record.was) {
+                gone.insert(path.clone());
+            }
+            if !comes_back(record) {
+                steps.push(self.revert(record));
+            }
+        }
+        Ok(change)
+    }
+
+    fn back(&self, record: &Record, answers: &Answers, gone: &BTreeSet<AbsPath>) -> Result<Back, Undecided> {
+        let Record { was, object, .. } = record;
+        match object {
+            Object::Path(path) => self.path(path, record, answers, gone),
+            Object::Unit(unit) => Ok(unit_back(unit, was, answers.unit(unit)?)),
+            Object::Image(name) => self.image(name, was, answers),
+            Object::Port { layer, zone, port } => {
+                let ZoneState::Present(found) = answers.zone(zone)? else { return Ok(Back::Same) };
+                let open = match layer {
+                    Layer::Running => found.running.contains(port),
+                    Layer::Permanent => found.permanent.contains(port),
+                };
+                let word = |open: bool| format!("{port} {}", if open { "open" } else { "closed" });
+                let was = *was == Was::Present;
+                let layer = if *layer == Layer::Running { "running" } else { "permanent" };
+                Ok(changed(layer.to_owned(), word(open).into(), word(was).into()))
+            }
+            Object::Volume { name, .. } => {
+                if *was == Was::Present || !*answers.stored(Store::Volume, name)? {
+                    return Ok(Back::Same);
+                }
+                Ok(self.data(|| one(format!("volume {name}"), "present".into(), Shown::Absent)))
+            }
+            Object::Network { name, .. } => {
+                if *was == Was::Present || !*answers.stored(Store::Network, name)? {
+                    return Ok(Back::Same);
+                }
+                Ok(Back::Changes(vec![one(format!("network {name}"), "present".into(), Shown::Absent)]))
+            }
+        }
+    }
+
+    fn data(&self, attribute: impl FnOnce() -> Attribute) -> Back {
+        match self.data {
+            Data::Keep => Back::Kept("it is data, and only --delete-data removes that".to_owned()),
+            Data::Delete => Back::Changes(vec![attribute()]),
+        }
+    }
+
+    fn image(&self, name: &str, was: &Was, answers: &Answers) -> Result<Back, Undecided> {
+        let images = answers.images().map_or(&[][..], Vec::as_slice);
+        let now = images.iter().find(|image| image.names.iter().any(|known| known == name)).map(|image| &image.id);
+        let short = |id: &String| id.get(..12).unwrap_or(id).to_owned();
+        Ok(match (was, now) {
+            (Was::Image(before), Some(now)) if before == now => Back::Same,
+            (Was::Image(before), now) => {
+                Back::Changes(vec![one(format!("image {name}"), now.map(short).into(), short(before).into())])
+            }
+            (_, None) => Back::Same,
+            (_, Some(now)) => self.data(|| one(format!("image {name}"), short(now).into(), Shown::Absent)),
+        })
+    }
+
+    fn path(
+        &self,
+        path: &AbsPath,
+        record: &Record,
+        answers: &Answers,
+        gone: &BTreeSet<AbsPath>,
+    ) -> Result<Back, Undecided> {
+        let now = answers.path(path)?;
+        let label = path.to_string();
+        match (&record.was, now) {
+            (Was::Absent, PathState::Absent) => Ok(Back::Same),
+            (Was::Absent, PathState::Present(entry)) => {
+                if entry.sort == Sort::Directory {
+                    let below = self.held.iter().filter_map(|object| object.path());
+                    if below.into_iter().any(|held| held.is_within(path)) {
+                        return Ok(Back::Kept("the plan still has something in it".to_owned()));
+                    }
+                    let left = left_in(path, answers.listing(path)?, gone);
+                    if !left.is_empty() && self.data == Data::Keep {
+                        let why = format!(
+                            "it has {} in it that {} not of this plan ({}), and only --delete-data removes that",
+                            counted(left.len()),
+                            if left.len() == 1 { "is" } else { "are" },
+                            some(&left)
+                        );
+                        return Ok(Back::Kept(why));
+                    }
+                    let more = if left.is_empty() { String::new() } else { format!(" with {}", some(&left)) };
+                    return Ok(Back::Changes(vec![one(label, format!("directory{more}").into(), Shown::Absent)]));
+                }
+                Ok(Back::Changes(vec![one(label, stands(entry).into(), Shown::Absent)]))
+            }
+            (Was::Directory { mode, user, group }, PathState::Present(entry)) if entry.sort == Sort::Directory => {
+                let was = format!("directory {mode} {user}:{group}");
+                let is = format!("directory {} {}:{}", entry.mode, entry.user.id, entry.group.id);
+                Ok(changed(label, is.into(), was.into()))
+            }
+            (Was::Directory { .. }, PathState::Absent) => {
+                Ok(Back::Changes(vec![one(label, Shown::Absent, "directory".into())]))
+            }
+            (Was::File { .. }, now) => self.file(path, record, now, answers),
+            (Was::Link, now) => {
+                let copy = self.copy(record).ok_or_else(|| lost(path))?;
+                let target = |state: &PathState| match state.entry().map(|entry| &entry.sort) {
+                    Some(Sort::Link(target)) => Some(format!("link to {target}")),
+                    _ => None,
+                };
+                let was = target(answers.path(&copy)?).ok_or_else(|| lost(path))?;
+                let is = target(now).or_else(|| now.entry().map(stands));
+                Ok(changed(label, is.into(), was.into()))
+            }
+            (was, PathState::Present(entry)) => Err(Undecided::with_help(
+                format!("{path} is a {} now and was something else before ({was})", entry.sort.name()),
+                "move it away by hand: it is not removed without being asked",
+            )),
+            (was, PathState::Absent) => Err(Undecided::with_help(
+                format!("{path} was there before ({was}), and there is no copy to put back"),
+                "make it by hand, then go on",
+            )),
+        }
+    }
+
+    /// A file that was there before: its copy goes back.
+    fn file(&self, path: &AbsPath, record: &Record, now: &PathState, answers: &Answers) -> Result<Back, Undecided> {
+        let Was::File { mode, user, group, size, sha256 } = &record.was else { return Ok(Back::Same) };
+        let copy = self.copy(record).ok_or_else(|| lost(path))?;
+        let content = |path: &AbsPath| match answers.file(path, &Wanted::Always) {
+            Ok(FileState::Present { sha256, content }) => Some((sha256.clone(), content.clone())),
+            _ => None,
+        };
+        let Some((_, kept)) = content(&copy) else { return Err(lost(path)) };
+        // What not everybody may read is shown to nobody.
+        let public = |mode: crate::attribute::Mode| mode.bits() & 0o004 != 0;
+        let is_public = public(*mode) && now.entry().is_none_or(|entry| public(entry.mode));
+        let shown = |content: Option<Vec<u8>>, size: u64, sha256: &str| {
+            let text = content.filter(|bytes| is_public && bytes.len() as u64 == size);
+            match text.and_then(|bytes| String::from_utf8(bytes).ok()) {
+                Some(text) => Shown::Content(text),
+                None if is_public => Shown::Bytes { length: size, sha256: sha256.to_owned() },
+                None => Shown::Secret,
+            }
+        };
+        let mut attributes = Vec::new();
+        let before = match now {
+            PathState::Absent => Some(Shown::Absent),
+            PathState::Present(entry) if entry.sort == Sort::File => {
+                let (found, content) = content(path).ok_or_else(|| Undecided::new(format!("cannot read {path}")))?;
+                let owner = |mode: String, user: u32, group: u32| format!("{mode} {user}:{group}");
+                let is = owner(entry.mode.to_string(), entry.user.id, entry.group.id);
+                let was = owner(mode.to_string(), *user, *group);
+                if is != was {
+                    attributes.push(one(format!("{path} mode and owner"), is.into(), was.into()));
+                }
+                (found != *sha256).then(|| shown(content, entry.size, &found))
+            }
+            PathState::Present(entry) => Some(stands(entry).into()),
+        };
+        if let Some(before) = before {
+            attributes.insert(0, one(path.to_string(), before, shown(kept, *size, sha256)));
+        }
+        Ok(if attributes.is_empty() { Back::Same } else { Back::Changes(attributes) })
+    }
+}
+
+/// Says what the whole comes down to, and what a person may wonder about.
+fn settle(change: &mut Change, address: &Address, records: &[&Record], after: &[Step]) {
+    for step in after {
+        if let Step::Unit { name, action } = step {
+            change.reasons.push(format!("{} {name} afterwards, which was up or enabled before", action.verb()));
+        }
+    }
+    // A unit that was up or enabled before has not come with the plan.
+    let came = |record: &&Record| matches!(record.was, Was::Absent | Was::Unit { .. }) && !comes_back(record);
+    let gone = records.iter().all(came);
+    if address.kind() == "command" {
+        change.reasons.push("what the command did stays: it alone knows how to take it back".to_owned());
+    }
+    let resumes = after.iter().any(|step| matches!(step, Step::Unit { .. }));
+    if change.attributes.is_empty() && !resumes {
+        change.action = Action::Keep;
+    } else if !gone {
+        change.action = Action::Restore;
+    }
+}
+
+/// The half of a unit's way back that can be gone before anything else: it stops, and does not start at boot.
+fn unit_back(unit: &str, was: &Was, now: &UnitState) -> Back {
+    let Was::Unit { active, file } = was else { return Back::Same };
+    let mut attributes = Vec::new();
+    if now.is_up() && !is_up(active) {
+        attributes.push(one(unit.to_owned(), now.active.as_str().into(), "stopped".into()));
+    }
+    if now.file == "enabled" && file != "enabled" {
+        attributes.push(one(format!("{unit} at boot"), "enabled".into(), "disabled".into()));
+    }
+    if attributes.is_empty() { Back::Same } else { Back::Changes(attributes) }
+}
+
+fn is_up(active: &str) -> bool {
+    !matches!(active, "inactive" | "failed" | "maintenance" | "unknown")
+}
+
+/// Whether it is a unit that ran or started at boot before, so that its way back has a second half.
+fn comes_back(record: &Record) -> bool {
+    matches!(&record.was, Was::Unit { active, file } if is_up(active) || file == "enabled")
+}
+
+fn one(name: String, before: Shown, after: Shown) -> Attribute {
+    Attribute { name: name.into(), before, after, applied: None }
+}
+
+fn changed(name: String, before: Shown, after: Shown) -> Back {
+    if before == after { Back::Same } else { Back::Changes(vec![one(name, before, after)]) }
+}
+
+fn name(object: &Object) -> String {
+    match object {
+        Object::Path(path) => path.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn stands(entry: &crate::probe::Entry) -> String {
+    match &entry.sort {
+        Sort::File => format!("file, {} bytes", entry.size),
+        Sort::Link(target) => format!("link to {target}"),
+        other => other.name().to_owned(),
+    }
+}
+
+/// What is in a directory besides what goes.
+fn left_in(directory: &AbsPath, names: &[String], gone: &BTreeSet<AbsPath>) -> Vec<String> {
+    let stays = |name: &&String| {
+        // What an apply that was cut has left of its staging is swept before.
+        let staged = name.starts_with('.') && name.ends_with(".provision-new");
+        !staged && directory.join(name).map_or(true, |path| !gone.contains(&path))
+    };
+    names.iter().filter(stays).cloned().collect()
+}
+
+fn counted(number: usize) -> String {
+    if number == 1 { "1 thing".to_owned() } else { format!("{number} things") }
+}
+
+/// The first names of some.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let mut text: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
+    if names.len() > SHOWN {
+        text.push("...");
+    }
+    text.join(", ")
+}
+
+fn lost(path: &AbsPath) -> Undecided {
+    Undecided::with_help(
+        format!("the copy of what was at {path} before is gone from the host"),
+        "put the file back by hand, then go on",
+    )
+}

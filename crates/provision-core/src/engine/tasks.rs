@@ -1,0 +1,137 @@
+//! From what is to be done to what one exchange does: tasks, what each waits for, what it owes, and what is noted of all.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use time::format_description::well_known::Rfc3339;
+
+use super::exchange::Run;
+use super::observe::Verb;
+use super::prepare::{Debt, Member, Work, debts, settled};
+use crate::blob::Blob;
+use crate::change::Signal;
+use crate::ledger::{Head, Ledger};
+use crate::object::Object;
+use crate::resource::{Relation, Watch};
+use crate::step::{Batch, Journal, Purpose, Revert, Step, Task, UnitAction};
+
+/// The host may wait so long for what it is sent, unless it is told to be less patient.
+const LEASE: Duration = Duration::from_secs(60);
+
+impl Run<'_> {
+    pub(super) fn make_batch(&self, members: &[Member], work: &[Work]) -> Batch {
+        let debts = debts(self.changes, work);
+        let tasks = members.iter().filter_map(|member| self.task(*member, members, work, &debts)).collect();
+        let (plan, step_limit) = (self.changes.observed.graph.plan().to_owned(), self.changes.observed.host.step_limit);
+        Batch { tasks, plan, step_limit, journal: self.journal(self.purpose()) }
+    }
+
+    fn task(&self, member: Member, members: &[Member], work: &[Work], debts: &[Debt]) -> Option<Task> {
+        let address = self.address(member)?;
+        let needed = self.needed_by(member);
+        let after = members.iter().enumerate().filter(|(_, other)| needed.contains(other)).map(|(index, _)| index);
+        let after: Vec<usize> = after.collect();
+        let (steps, owes, pays, late) = match member {
+            Member::Removal(at) => {
+                let resumed = self.changes.removals.iter().flat_map(|removal| &removal.after);
+                let restarts = resumed.filter_map(|step| match step {
+                    Step::Unit { name, action: UnitAction::Restart } => Some(name.clone()),
+                    _ => None,
+                });
+                (self.changes.removals.get(at)?.steps.clone(), restarts.collect(), Vec::new(), false)
+            }
+            Member::Resumed(at) => {
+                let steps = self.changes.removals.get(at)?.after.clone();
+                let pays = settled(&steps);
+                (steps, Vec::new(), pays, false)
+            }
+            Member::Resource(at) => {
+                let Some(Work::Steps(steps)) = work.get(at) else { return None };
+                let signals = self.change(member).is_some_and(|change| change.signal > Signal::None);
+                let owed = debts.iter().filter(|debt| signals && debt.causes.contains(&at));
+                let mut pays = settled(steps);
+                pays.extend(debts.iter().filter(|debt| debt.debtor == at).flat_map(|debt| debt.names.clone()));
+                let is_run = |at: &usize| matches!(work.get(*at), Some(Work::Steps(steps)) if steps.iter().any(runs));
+                let late = self.changes.observed.graph.closure(at, Relation::After).iter().any(is_run);
+                (steps.clone(), owed.flat_map(|debt| debt.names.clone()).collect(), pays, late)
+            }
+        };
+        let set = |names: Vec<String>| names.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        Some(Task { address, after, steps, owes: set(owes), pays: set(pays), late })
+    }
+
+    /// What must have succeeded before a member is tried.
+    pub(super) fn needed_by(&self, member: Member) -> BTreeSet<Member> {
+        match member {
+            // What runs goes before what it runs with: where it cannot be stopped, the rest stays.
+            Member::Removal(at) => (0..at).filter(|other| self.stops(*other)).map(Member::Removal).collect(),
+            Member::Resumed(_) => (0..self.changes.removals.len()).map(Member::Removal).collect(),
+            Member::Resource(at) => {
+                self.changes.observed.graph.closure(at, Relation::After).into_iter().map(Member::Resource).collect()
+            }
+        }
+    }
+
+    /// Whether something that leaves is a running unit.
+    fn stops(&self, at: usize) -> bool {
+        let steps = self.changes.removals.get(at).map(|removal| removal.steps.as_slice()).unwrap_or_default();
+        steps.iter().any(|step| matches!(step, Step::Revert(Revert { object: Object::Unit(_), .. })))
+    }
+
+    fn purpose(&self) -> Purpose {
+        let stamp = self.changes.observed.memory.stamp();
+        match (self.changes.observed.verb, self.number) {
+            _ if !self.journalled => Purpose::Watch,
+            (Verb::Rollback(number), _) => Purpose::Rollback { stamp, number },
+            (Verb::Apply | Verb::Destroy, Some(_)) => Purpose::Continue,
+            (Verb::Apply | Verb::Destroy, None) => {
+                let ledger = self.changes.observed.ownership.during(&self.changes.observed.ledger);
+                Purpose::Begin {
+                    stamp,
+                    head: self.head(),
+                    ledger: blob(&ledger),
+                    keep: self.changes.observed.graph.keep(),
+                }
+            }
+        }
+    }
+
+    pub(super) fn when(&self) -> String {
+        // The year of a clock that this type can hold always has four digits.
+        self.changes.time().truncate_to_second().format(&Rfc3339).unwrap_or_default()
+    }
+
+    fn head(&self) -> Blob {
+        let head = Head {
+            verb: self.changes.observed.verb.word().to_owned(),
+            when: self.when(),
+            who: self.changes.orders.who.clone(),
+            plan: self.changes.observed.plan.clone(),
+            changes: self.changes.changed().count(),
+        };
+        Blob::from_bytes(serde_json::to_string_pretty(&head).unwrap_or_default().into_bytes())
+    }
+
+    pub(super) fn journal(&self, purpose: Purpose) -> Journal {
+        let checks = self.changes.observed.graph.resources().filter_map(|(_, resource)| match resource.watch() {
+            Some(Watch::Here(check)) => Some(check.limit),
+            _ => None,
+        });
+        Journal {
+            purpose,
+            who: self.changes.orders.who.clone(),
+            since: self.when(),
+            wait: self.changes.orders.lock_wait,
+            lease: self.changes.observed.host.silence.min(LEASE) + checks.sum::<Duration>(),
+            arm: None,
+        }
+    }
+}
+
+fn runs(step: &Step) -> bool {
+    matches!(step, Step::Run(_))
+}
+
+pub(super) fn blob(ledger: &Ledger) -> Blob {
+    Blob::from_bytes(ledger.text().into_bytes())
+}

@@ -1,0 +1,168 @@
+//! How things stand on a host, as one digest: enough to tell that something has moved, and never of a secret's text.
+//!
+//! What a resource shares with others counts only as far as it is its own: of the images, the zone and the directories
+//! above, what concerns others may move.
+
+use sha2::{Digest, Sha256};
+
+use crate::blob::hex;
+use crate::engine::Changes;
+use crate::object::{Object, Record, Was};
+use crate::path::AbsPath;
+use crate::probe::{
+    Answers, Ask, Entry, FileState, ImageState, PathState, PublicKeyState, Sort, Store, UnitState, Wanted, ZoneState,
+};
+use crate::resource::Resource;
+
+/// Of a resource of the plan: over what it asks.
+pub(super) fn of_resource(resource: &dyn Resource, changes: &Changes) -> String {
+    let objects = resource.objects();
+    let mut state = State::new(changes.answers(), &objects);
+    for ask in resource.asks() {
+        state.ask(&ask);
+    }
+    state.finish()
+}
+
+/// Of something that leaves: over the objects that are given back.
+pub(super) fn of_leaving(records: &[&Record], changes: &Changes) -> String {
+    let objects: Vec<Object> = records.iter().map(|record| record.object.clone()).collect();
+    let mut state = State::new(changes.answers(), &objects);
+    for record in records {
+        let ask = match &record.object {
+            Object::Path(path) => Ask::Path(path.clone()),
+            Object::Unit(name) => Ask::Unit(name.clone()),
+            Object::Image(_) => Ask::Images,
+            Object::Port { zone, .. } => Ask::Zone(zone.clone()),
+            Object::Volume { name, .. } => Ask::Stored { sort: Store::Volume, name: name.clone() },
+            Object::Network { name, .. } => Ask::Stored { sort: Store::Network, name: name.clone() },
+        };
+        state.ask(&ask);
+        state.beside(record);
+    }
+    state.finish()
+}
+
+struct State<'a> {
+    answers: &'a Answers,
+    objects: &'a [Object],
+    hash: Sha256,
+}
+
+impl<'a> State<'a> {
+    fn new(answers: &'a Answers, objects: &'a [Object]) -> Self {
+        Self { answers, objects, hash: Sha256::new() }
+    }
+
+    fn finish(self) -> String {
+        hex(&self.hash.finalize())
+    }
+
+    /// With its length, so that no two lists of texts look the same.
+    fn put(&mut self, text: &str) {
+        self.hash.update(format!("{}:{text}", text.len()));
+    }
+
+    fn ask(&mut self, ask: &Ask) {
+        let answers = self.answers;
+        let text = match ask {
+            // A directory above is its own resource's, or nobody's.
+            Ask::Path(path) if !self.is_ours(path) => return,
+            Ask::Path(path) => answers.path(path).map(standing),
+            // Its digest would be that of a secret.
+            Ask::File { content: Wanted::Never, .. } => return,
+            Ask::File { path, content } => answers.file(path, content).map(file),
+            Ask::PublicKey(path) => answers.public_key(path).map(public_key),
+            Ask::Unit(name) => answers.unit(name).map(unit),
+            Ask::Images => answers.images().map(|images| self.images(images)),
+            Ask::Zone(zone) => answers.zone(zone).map(|zone| self.zone(zone)),
+            Ask::Guard(guard) => answers.guard(guard).map(|status| format!("guard {status}")),
+            Ask::Listing(path) => answers.listing(path).map(|names| format!("names {names:?}")),
+            Ask::Stored { sort, name } => answers.stored(*sort, name).map(|there| format!("stored {there}")),
+            Ask::Owed(_) | Ask::Memory { .. } | Ask::Records { .. } | Ask::History(_) => return,
+        };
+        let text = text.unwrap_or_else(|_| "unknown".to_owned());
+        self.put(&text);
+    }
+
+    /// What counts of a path that leaves besides what stands there.
+    fn beside(&mut self, record: &Record) {
+        let Object::Path(path) = &record.object else { return };
+        let answers = self.answers;
+        let entry = answers.path(path).ok().and_then(PathState::entry);
+        match (&record.was, entry.map(|entry| (&entry.sort, entry.mode))) {
+            (Was::Absent, Some((Sort::Directory, _))) => self.ask(&Ask::Listing(path.clone())),
+            // What not everybody may read may be a secret.
+            (Was::File { .. }, Some((Sort::File, mode))) if mode.bits() & 0o004 != 0 => {
+                self.ask(&Ask::File { path: path.clone(), content: Wanted::Always });
+            }
+            _ => {}
+        }
+    }
+
+    fn is_ours(&self, path: &AbsPath) -> bool {
+        self.objects.iter().any(|object| object.path() == Some(path))
+    }
+
+    fn images(&self, images: &[ImageState]) -> String {
+        let is_ours =
+            |name: &&String| self.objects.iter().any(|object| matches!(object, Object::Image(own) if own == *name));
+        let mut ours: Vec<String> = images
+            .iter()
+            .flat_map(|image| image.names.iter().filter(is_ours).map(move |name| format!("{name} {}", image.id)))
+            .collect();
+        ours.sort();
+        format!("images {ours:?}")
+    }
+
+    fn zone(&self, zone: &ZoneState) -> String {
+        match zone {
+            ZoneState::Stopped => "no firewalld".to_owned(),
+            ZoneState::Unknown { .. } => "no zone".to_owned(),
+            ZoneState::Present(ports) => {
+                let is_ours = |port: &&String| {
+                    self.objects.iter().any(|object| matches!(object, Object::Port { port: own, .. } if own == *port))
+                };
+                let sorted = |ports: &[String]| {
+                    let mut ours: Vec<String> = ports.iter().filter(is_ours).cloned().collect();
+                    ours.sort();
+                    ours
+                };
+                format!("zone {} {:?} {:?}", ports.name, sorted(&ports.running), sorted(&ports.permanent))
+            }
+        }
+    }
+}
+
+fn standing(state: &PathState) -> String {
+    let Some(Entry { sort, mode, user, group, size }) = state.entry() else { return "absent".to_owned() };
+    let of_its_own = match sort {
+        Sort::File => size.to_string(),
+        Sort::Link(target) => target.clone(),
+        // The size of a directory says how much was ever in it.
+        Sort::Directory | Sort::Other => String::new(),
+    };
+    format!("{} {mode} {} {} {of_its_own}", sort.name(), user.id, group.id)
+}
+
+fn file(state: &FileState) -> String {
+    match state {
+        FileState::Absent => "no file".to_owned(),
+        FileState::Present { sha256, .. } => format!("file {sha256}"),
+    }
+}
+
+fn public_key(state: &PublicKeyState) -> String {
+    match state {
+        PublicKeyState::Absent => "no key".to_owned(),
+        PublicKeyState::Unseen => "key unseen".to_owned(),
+        PublicKeyState::Unreadable => "key unreadable".to_owned(),
+        PublicKeyState::Present(sha256) => format!("key {sha256}"),
+    }
+}
+
+/// Without what comes and goes by itself.
+fn unit(state: &UnitState) -> String {
+    let UnitState { load, active, sub: _, file, stale } = state;
+    format!("unit {load} {active} {file} {stale}")
+}

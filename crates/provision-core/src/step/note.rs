@@ -1,0 +1,271 @@
+//! Noting on a host what is there before it is touched: shell functions, and the calls of them.
+//!
+//! Notes go to `history/N`, and to `origin` for what the plan had not touched before. Paths where nothing stands, which are
+//! most in a first apply, cost no process; of what stands somewhere, 50 cost one stat(1) and one sha256sum(1), and each
+//! file one cp(1).
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::script::join;
+use super::{Batch, Step, Task};
+use crate::object::Object;
+use crate::path::AbsPath;
+use crate::shell::words;
+
+#[cfg(test)]
+mod tests;
+
+/// Most objects in one list of arguments: few enough that the shell's own copying of the list does not show.
+const AT_ONCE: usize = 50;
+
+pub(super) const NOTE: &str = r#"
+record() { # key address was object depth
+  if { printf '%s %s %s %s\n' "$apply" "$2" "$3" "$4" >"$into/$1"; } 2>/dev/null; then
+    noted="$noted $1"
+    if [ "$5" = origin ] && [ ! -s "$state/origin/$1" ]; then
+      roots="$roots $1"; case $3 in file:*|link) copies="$copies $1.was" ;; esac
+    fi
+  else
+    rm -f -- "$into/$1" "$into/$1.was"; return 1
+  fi
+}
+unnoted() { # 'tasks' what [why]: of these tasks nothing may be done
+  c="cannot note down $2 before it is changed: ${3:-$into cannot be written; is the disk full?}"
+  for i in $1; do unnoted="$unnoted$i "; eval "unnoted_$i=\$c"; done
+}
+absent() { # 'tasks' key address depth way path: notes that nothing is there; 1 when something is, which is to be noted yet
+  if [ -s "$into/$2" ]; then return 0; fi
+  if [ -e "$6" ] || [ -L "$6" ]; then tasks=$1; key=$2; address=$3; depth=$4; way=$5; path=$6; return 1; fi
+  record "$2" "$3" absent "path $6" "$4" || unnoted "$1" "what is at $6"
+}
+stats() { # ('tasks' key address depth way path)*
+  i=$#
+  while [ $i -gt 0 ]; do set -- "$@" "$6"; shift 6; i=$((i - 6)); done
+  stat -c '%a %u %g %s %n' -- "$@"
+}
+described() { # path: what stat says of it, from 5; 1 when it says nothing
+  if [ -z "$line" ]; then IFS= read -r line <&5 || line=; fi
+  case $line in *" $1") ;; *) return 1 ;; esac
+  set -- ${line%% /*}; line=
+  case $1 in ?) mode=000$1 ;; ??) mode=00$1 ;; ???) mode=0$1 ;; *) mode=$1 ;; esac
+  user=$2; group=$3; size=$4
+}
+present() { # ('tasks' key address depth way path)*: notes what stands there
+  stats "$@" 2>/dev/null >"$into/.stat"
+  files=; lost=; line=; copied "$@" 5<"$into/.stat"
+  if [ -n "$files" ]; then (cd -- "$into" && sha256sum -- $files) else :; fi 2>/dev/null >"$into/.sums"
+  line=; if ! present_noted "$@" 5<"$into/.stat" 6<"$into/.sums"; then
+    while [ $# != 0 ]; do unnoted "$1" "what is at $6"; shift 6; done
+  fi
+  rm -f -- "$into/.stat" "$into/.sums"
+}
+copied() { # keeps copies of files and links, and sets files to the former's
+  while [ $# != 0 ]; do
+    if described "$6"; then
+      if [ -L "$6" ] || [ -f "$6" ]; then
+        # A file that is only ever replaced by another can be kept itself, where it is on the same file system.
+        if [ ! -L "$6" ] && [ "$5$((size > 1048576))" = link1 ] && ln -- "$6" "$into/$2.was" 2>/dev/null; then c=0
+        else e=$(cp -a -- "$6" "$into/$2.was" 2>&1); c=$?; fi
+        if [ $c != 0 ]; then rm -f -- "$into/$2.was"; lost="$lost $2 "; unnoted "$1" "what is at $6" "$e"
+        elif [ ! -L "$into/$2.was" ]; then files="$files $2.was"; fi
+      fi
+    fi
+    shift 6
+  done
+}
+present_noted() {
+  while [ $# != 0 ]; do
+    was=; e=
+    if ! described "$6"; then e=$(stat -- "$6" 2>&1 >/dev/null)
+    elif [ -L "$into/$2.was" ]; then was=link
+    elif [ -f "$into/$2.was" ]; then
+      IFS= read -r l <&6 || l=
+      case $l in *" $2.was") was=file:$mode:$user:$group:$size:${l%% *} ;; esac
+    elif [ -d "$6" ] && [ ! -L "$6" ]; then was=directory:$mode:$user:$group
+    else was=other
+    fi
+    case $lost in
+      *" $2 "*) ;;
+      *) [ -n "$was" ] && record "$2" "$3" "$was" "path $6" "$4" || { rm -f -- "$into/$2.was"; unnoted "$1" "what is at $6" "$e"; } ;;
+    esac
+    shift 6
+  done
+}
+shown() { # reads what systemctl show says of one unit from 5; 1 when there is nothing
+  load=; active=; file=
+  while IFS= read -r l <&5; do
+    case $l in
+      '') [ -z "$load" ] || return 0 ;;
+      LoadState=*) load=${l#*=} ;;
+      ActiveState=*) active=${l#*=} ;;
+      UnitFileState=*) file=${l#*=} ;;
+    esac
+  done
+  [ -n "$load" ]
+}
+show() { systemctl show --no-pager --property=LoadState,ActiveState,UnitFileState -- "$@" </dev/null; }
+names() {
+  i=$#
+  while [ $i -gt 0 ]; do set -- "$@" "$5"; shift 5; i=$((i - 5)); done
+  show "$@"
+}
+units() { # ('tasks' key address depth unit)*
+  if ! e=$(names "$@" 2>&1 >"$into/.units"); then
+    if [ $# = 5 ]; then unnoted "$1" "how the unit $5 is" "${e:-systemctl show failed}"
+    # One that systemctl will not hear of must not hide the others.
+    else while [ $# != 0 ]; do units "$1" "$2" "$3" "$4" "$5"; shift 5; done; fi
+  elif ! units_noted "$@" 5<"$into/.units"; then while [ $# != 0 ]; do unnoted "$1" "how the unit $5 is"; shift 5; done
+  fi
+  rm -f -- "$into/.units"
+}
+units_noted() {
+  while [ $# != 0 ]; do
+    if [ -s "$into/$2" ]; then shown
+    elif ! shown; then unnoted "$1" "how the unit $5 is" 'systemctl show did not tell'
+    else
+      if [ "$load:$active" = not-found:inactive ]; then active=unknown; file=unknown; fi
+      record "$2" "$3" "unit:$active:${file:-none}" "unit $5" "$4" || unnoted "$1" "how the unit $5 is"
+    fi
+    shift 5
+  done
+}
+other() { # 'tasks' key address depth object: what podman and firewalld have; two lines of which the second is for the record alone
+  if [ -s "$into/$2" ]; then return 0; fi
+  set -- "$@" ${5#* }
+  e=$(case $5 in
+    image\ *) image_was "$6" ;;
+    volume\ *) podman_has volume "$6" ;;
+    network\ *) podman_has network "$6" ;;
+    port\ *) port_was "$6" "$7" "${8%/*}" "${8#*/}" ;;
+  esac 2>&1) || { unnoted "$1" "how the $5 is" "$e"; return; }
+  was=${e%%
+*}
+  l=${e#"$was"}
+  record "$2" "$3" "$was" "$5$l" "$4" || unnoted "$1" "how the $5 is"
+}
+podman_has() { # sort name
+  command -v podman >/dev/null 2>&1 || { echo absent; return; }
+  podman "$1" exists -- "$2" </dev/null; c=$?
+  case $c in 0) echo present ;; 1) echo absent ;; *) return $c ;; esac
+}
+image_was() { # name
+  command -v podman >/dev/null 2>&1 || { echo absent; return; }
+  if o=$(podman image inspect --format '{{.Id}}' -- "$1" </dev/null 2>&1); then echo "image:${o#sha256:}"; return; fi
+  podman image exists -- "$1" </dev/null; c=$?
+  case $c in 1) echo absent ;; 0) printf '%s\n' "$o"; return 1 ;; *) return $c ;; esac
+}
+port_was() { # layer zone port protocol
+  r=; zoned "${2#-}" || return
+  if [ "$1" = running ]; then r=$(firewalld $o $f.zone getPorts s "$z")
+  else c=$(configured) && r=$(firewalld "$c" $f.config.zone getPorts); fi || { printf '%s\n' "${r:-$c}"; return 1; }
+  case $r in *"\"$3\" \"$4\""*) echo present ;; *) echo absent ;; esac
+  printf 'zone %s\n' "$z"
+}
+rooted() { # what the plan had not touched before is noted in its origin, too; what was noted is put in order
+  [ -z "$noted" ] || printf '%s\n' $noted >>"$into/order" || return
+  # A copy is on disk before there is a record that nothing replaces any more.
+  [ -z "$copies" ] || settle || return
+  [ -z "$roots" ] || plant "$into" $copies $roots || return
+  noted=; copies=; roots=
+}
+plant() { # directory names: the same files, in origin
+  d=$1; shift
+  (cd -- "$state/origin" && rm -f -- "$@" && cd -- "$d" && { ln -- "$@" "$state/origin/" 2>/dev/null || grow "$@"; })
+}
+grow() { (cd -- "$state/origin" && rm -f -- "$@") && cp -a -- "$@" "$state/origin/"; }
+settle() { sync -f -- "$state" 2>/dev/null </dev/null || sync; }
+"#;
+
+/// A thing that some tasks touch.
+struct Note {
+    key: String,
+    object: Object,
+    /// Whose it is: the first that touches it.
+    address: String,
+    /// The places of the tasks.
+    tasks: Vec<usize>,
+    /// Where it is noted: a thing that is only taken back was in the origin before, if ever.
+    depth: &'static str,
+    /// How a file is kept: by a link where it is only ever replaced, never changed in place.
+    way: &'static str,
+}
+
+const ORIGIN: &str = "origin";
+const COPY: &str = "copy";
+
+/// Whether a task is noted only when its turn comes.
+pub(super) fn later(task: &Task) -> bool {
+    task.late
+}
+
+/// Writes the functions that note: `notes` for all tasks, and `notes_7` for a task 7 that is noted late.
+pub(super) fn write(script: &mut String, batch: &Batch) -> std::fmt::Result {
+    let tasks = || batch.tasks.iter().enumerate();
+    write_function(script, "notes", &notes(tasks().filter(|(_, task)| !later(task))))?;
+    for (index, task) in tasks().filter(|(_, task)| later(task)) {
+        write_function(script, &format!("notes_{index}"), &notes(std::iter::once((index, task))))?;
+    }
+    Ok(())
+}
+
+/// The objects of some tasks, each once, in the order in which they are touched.
+fn notes<'a>(tasks: impl Iterator<Item = (usize, &'a Task)>) -> Vec<Note> {
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut notes: Vec<Note> = Vec::new();
+    for (index, task) in tasks {
+        let runs = task.steps.iter().any(|step| matches!(step, Step::Run(_)));
+        for step in &task.steps {
+            let reverts = matches!(step, Step::Revert(_));
+            let replaces = !runs && (reverts || matches!(step, Step::PutFile { .. }));
+            for object in step.objects() {
+                let key = object.key();
+                let at = *places.entry(key.clone()).or_insert(notes.len());
+                if at == notes.len() {
+                    let address = task.address.to_string();
+                    notes.push(Note { key, object, address, tasks: Vec::new(), depth: "history", way: "link" });
+                }
+                let Some(note) = notes.get_mut(at) else { continue };
+                if !note.tasks.contains(&index) {
+                    note.tasks.push(index);
+                }
+                if !reverts {
+                    note.depth = ORIGIN;
+                }
+                if !replaces {
+                    note.way = COPY;
+                }
+            }
+        }
+    }
+    notes
+}
+
+fn write_function(script: &mut String, name: &str, notes: &[Note]) -> std::fmt::Result {
+    let chosen =
+        |wanted: fn(&Object) -> bool| notes.iter().filter(move |note| wanted(&note.object)).collect::<Vec<_>>();
+    writeln!(script, "{name}() {{\n:")?;
+    for chunk in chosen(|object| object.path().is_some()).chunks(AT_ONCE) {
+        writeln!(script, "set --")?;
+        for note in chunk {
+            let path = note.object.path().map_or("", AbsPath::as_str);
+            let call = words(["absent", &join(&note.tasks), &note.key, &note.address, note.depth, note.way, path]);
+            writeln!(script, "{call} || set -- \"$@\" \"$tasks\" $key \"$address\" $depth $way \"$path\"")?;
+        }
+        writeln!(script, "[ $# = 0 ] || present \"$@\"")?;
+    }
+    for chunk in chosen(|object| matches!(object, Object::Unit(_))).chunks(AT_ONCE) {
+        write!(script, "units")?;
+        for note in chunk {
+            let Object::Unit(unit) = &note.object else { continue };
+            write!(script, " {}", words([&join(&note.tasks), &note.key, &note.address, note.depth, unit]))?;
+        }
+        writeln!(script)?;
+    }
+    for note in chosen(|object| object.path().is_none() && !matches!(object, Object::Unit(_))) {
+        let object = note.object.to_string();
+        let call = ["other", &join(&note.tasks), &note.key, &note.address, note.depth, &object];
+        writeln!(script, "{}", words(call))?;
+    }
+    writeln!(script, "}}")
+}

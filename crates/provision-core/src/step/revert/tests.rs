@@ -1,0 +1,452 @@
+//! What is taken back, under every shell that a host may have.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use super::super::trial::*;
+use super::super::{Outcome, Ownership, Task};
+use super::*;
+use crate::attribute::Mode;
+use crate::ledger::Scope;
+use crate::shell::trial::{shells, tool};
+
+fn home() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("bin")).unwrap();
+    fs::create_dir(home.path().join("p")).unwrap();
+    home
+}
+
+fn made(path: &Path) -> Step {
+    Step::MakeDirectory { path: abs(path), mode: Mode::new(0o755), ownership: Ownership::default() }
+}
+
+fn chmod(path: &Path, mode: u32) -> Step {
+    Step::SetAttributes { path: abs(path), mode: Some(Mode::new(mode)), ownership: Ownership::default() }
+}
+
+fn link(path: &Path, target: &str) -> Step {
+    Step::PutLink { path: abs(path), target: target.to_owned() }
+}
+
+/// Reverts of objects, one a task, as an apply of their own.
+fn take_back(shell: &[&str], home: &Path, objects: &[Object], data: Data) -> Vec<Outcome> {
+    let tasks: Vec<Task> = objects
+        .iter()
+        .enumerate()
+        .map(|(i, object)| task(&format!("t{i}"), vec![revert(object, Scope::Origin, data)]))
+        .collect();
+    apply(shell, home, tasks).outcomes
+}
+
+#[test]
+fn what_stood_at_paths_is_put_back_byte_for_byte_and_twice() {
+    for shell in shells() {
+        let home = home();
+        let p = home.path().join("p");
+        let hostile = ["f", "two words", "-rf", "a'b\"c$(x)", "trailing ", "a\\b"];
+        for (i, name) in hostile.iter().enumerate() {
+            let path = p.join(name);
+            fs::write(&path, format!("old {name}\n\0\x01")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600 + u32::try_from(i).unwrap())).unwrap();
+        }
+        symlink("-old target ", p.join("link")).unwrap();
+        fs::create_dir(p.join("there")).unwrap();
+        symlink("there", p.join("to-directory")).unwrap();
+        fs::set_permissions(p.join("there"), fs::Permissions::from_mode(0o2710)).unwrap();
+        for name in hostile {
+            let aged =
+                std::process::Command::new("touch").args(["-d", "2001-02-03 04:05:06"]).arg(p.join(name)).status();
+            assert!(aged.unwrap().success());
+        }
+        let stamps = || -> Vec<i64> {
+            // BusyBox's cp keeps whole seconds.
+            let second = |path| fs::symlink_metadata(path).unwrap().mtime();
+            hostile.iter().map(|name| second(p.join(name))).collect()
+        };
+        let (before, stamped) = (tree(&p), stamps());
+
+        let mut steps: Vec<Step> = hostile.iter().map(|name| put(&p.join(name), b"new")).collect();
+        steps.extend([
+            link(&p.join("link"), "/new"),
+            link(&p.join("to-directory"), "/new"),
+            chmod(&p.join("there"), 0o700),
+            made(&p.join("new")),
+            made(&p.join("new/below")),
+            put(&p.join("new/below/file"), b"new"),
+            link(&p.join("new/link"), "x"),
+        ]);
+        let objects: Vec<Object> = steps.iter().rev().flat_map(Step::objects).collect();
+        let tasks = vec![task("all", steps)];
+        assert_eq!(apply(shell, home.path(), tasks).outcomes, [done("")], "{shell:?}");
+        assert_ne!(before, tree(&p));
+
+        // Back to the time before the apply, twice; then to that before the plan, twice.
+        for scope in [Scope::Apply(1), Scope::Apply(1), Scope::Origin, Scope::Origin] {
+            let tasks = objects.iter().enumerate();
+            let tasks =
+                tasks.map(|(i, object)| task(&format!("t{i}"), vec![revert(object, scope, Data::Keep)])).collect();
+            let outcomes = apply(shell, home.path(), tasks).outcomes;
+            assert!(outcomes.iter().all(|outcome| *outcome == done("")), "{outcomes:?} {shell:?}");
+            assert_eq!((&before, &stamped), (&tree(&p), &stamps()), "{scope:?} {shell:?}");
+        }
+        assert_eq!(records(home.path(), Scope::Origin), [""; 0], "what was taken back is no longer remembered");
+        let dropped = fs::read_dir(state(home.path()).join("history/4/dropped")).unwrap().count();
+        assert_eq!(dropped, objects.len() + hostile.len() + 2, "it went to where a rollback finds it, {shell:?}");
+    }
+}
+
+#[test]
+fn what_came_in_the_way_is_made_way_for_only_where_nothing_is_lost() {
+    for shell in shells() {
+        let home = home();
+        let p = home.path().join("p");
+        let (file, directory, gone) = (p.join("file"), p.join("directory"), p.join("gone"));
+        fs::write(&file, "old").unwrap();
+        fs::create_dir(&directory).unwrap();
+        fs::create_dir(&gone).unwrap();
+        let before = tree(&p);
+        let tasks = || vec![task("a", vec![chmod(&file, 0o600), chmod(&directory, 0o700), chmod(&gone, 0o700)])];
+        apply(shell, home.path(), tasks());
+        let objects = [object(&file), object(&directory), object(&gone)];
+
+        // A directory where a file was, a file where a directory was, and one that is gone.
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        fs::remove_dir(&directory).unwrap();
+        fs::write(&directory, "x").unwrap();
+        fs::remove_dir(&gone).unwrap();
+        assert_eq!(take_back(shell, home.path(), &objects, Data::Keep), vec![done(""); 3], "{shell:?}");
+        assert_eq!(before, tree(&p), "{shell:?}");
+
+        apply(shell, home.path(), tasks());
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        fs::write(file.join("data"), "x").unwrap();
+        let outcomes = take_back(shell, home.path(), &objects[..1], Data::Keep);
+        let Outcome::Failed { output, .. } = &outcomes[0] else { panic!("{outcomes:?}") };
+        let expected = format!(
+            "{} is now a directory that is not empty: what was there before cannot be put back",
+            file.to_str().unwrap()
+        );
+        assert_eq!(*output, expected, "{shell:?}");
+        assert!(file.join("data").exists());
+        assert_eq!(take_back(shell, home.path(), &objects, Data::Delete), vec![done(""); 3], "{shell:?}");
+        assert_eq!(before, tree(&p), "{shell:?}");
+    }
+}
+
+#[test]
+fn a_directory_with_something_in_it_is_kept_and_remembered_until_data_may_go() {
+    for shell in shells() {
+        let home = home();
+        let (d, outside) = (home.path().join("p/d e"), home.path().join("outside"));
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("precious"), "x").unwrap();
+        apply(shell, home.path(), vec![task("d", vec![made(&d)])]);
+        fs::write(d.join(".hidden"), "x").unwrap();
+        symlink(&outside, d.join("link")).unwrap();
+        let objects = [object(&d)];
+        let kept = done(&format!("kept path {}: it is a directory that is not empty", d.to_str().unwrap()));
+        for _ in 0..2 {
+            assert_eq!(take_back(shell, home.path(), &objects, Data::Keep), std::slice::from_ref(&kept), "{shell:?}");
+            assert_eq!(records(home.path(), Scope::Origin).len(), 1, "{shell:?}");
+        }
+        assert_eq!(take_back(shell, home.path(), &objects, Data::Delete), [done("")], "{shell:?}");
+        assert!(!d.exists() && outside.join("precious").exists(), "{shell:?}");
+        assert_eq!(records(home.path(), Scope::Origin).len(), 0, "{shell:?}");
+    }
+}
+
+#[test]
+fn what_is_mounted_below_is_never_deleted() {
+    for shell in shells() {
+        let home = home();
+        let d = home.path().join("p/d e\\f");
+        let inner = d.join("in ner");
+        apply(shell, home.path(), vec![task("d", vec![made(&d)])]);
+        fs::create_dir(&inner).unwrap();
+        let mount = |program: &str, arguments: &[&str]| {
+            let status = std::process::Command::new(program).args(arguments).arg(&inner).status();
+            status.is_ok_and(|status| status.success())
+        };
+        if !mount("mount", &["-t", "tmpfs", "-o", "size=64k", "none"]) {
+            // Only root can mount; `tests/run` as root does.
+            return;
+        }
+        let outcome = std::panic::catch_unwind(|| {
+            fs::write(inner.join("precious"), "x").unwrap();
+            let outcome = take_back(shell, home.path(), &[object(&d)], Data::Delete).remove(0);
+            assert!(inner.join("precious").exists(), "{shell:?}");
+            outcome
+        });
+        assert!(mount("umount", &[]));
+        let Outcome::Failed { output, .. } = outcome.unwrap() else { panic!("it was deleted") };
+        assert!(
+            output.contains("cannot be removed: a file system is mounted at ")
+                && output.ends_with("; unmount it first")
+        );
+        assert_eq!(take_back(shell, home.path(), &[object(&d)], Data::Delete), [done("")], "{shell:?}");
+        assert!(!d.exists());
+    }
+}
+
+#[test]
+fn what_is_neither_file_nor_directory_nor_link_is_left_alone() {
+    for shell in shells() {
+        let home = home();
+        let (was, is) = (home.path().join("p/was"), home.path().join("p/is"));
+        let pipe = |path: &Path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+        pipe(&was);
+        apply(shell, home.path(), vec![task("a", vec![Step::Claim(object(&was)), Step::Claim(object(&is))])]);
+        pipe(&is);
+        let outcomes = take_back(shell, home.path(), &[object(&was), object(&is)], Data::Delete);
+        let said = |outcome: &Outcome| match outcome {
+            Outcome::Failed { output, .. } => output.rsplit_once("/p/").unwrap().1.to_owned(),
+            other => panic!("{other:?}"),
+        };
+        let expected = [
+            "was was neither a file nor a directory nor a link: it cannot be put back",
+            "is is now a device, a socket or a pipe, which is not removed",
+        ];
+        assert_eq!(outcomes.iter().map(said).collect::<Vec<_>>(), expected, "{shell:?}");
+    }
+}
+
+/// A systemctl that keeps the state of each unit in a file: `ActiveState UnitFileState`.
+const SYSTEMCTL: &str = r#"
+[ "$1" = show ] || echo "$*" >>"$HOME/calls"
+verb=$1
+while [ "$1" != -- ]; do shift || exit 0; [ $# != 0 ] || exit 0; done; shift
+first=1
+for u; do
+  active=inactive; file=; load=not-found
+  [ ! -e "$HOME/units/$u" ] || { read -r active file <"$HOME/units/$u"; load=loaded; }
+  case $verb in
+    show) [ -n "$first" ] || echo; first=
+      case "$*$P" in *) ;; esac
+      printf 'LoadState=%s\nActiveState=%s\nUnitFileState=%s\n' $load $active $file ;;
+    stop) echo "inactive $file" >"$HOME/units/$u" ;;
+    disable) echo "$active disabled" >"$HOME/units/$u" ;;
+    reset-failed) echo "inactive $file" >"$HOME/units/$u" ;;
+  esac
+done"#;
+
+fn unit(home: &Path, name: &str, state: &str) {
+    fs::create_dir_all(home.join("units")).unwrap();
+    fs::write(home.join("units").join(name), state).unwrap();
+}
+
+/// What was told to a made-up tool, one call a line.
+fn calls(home: &Path) -> Vec<String> {
+    let log = fs::read_to_string(home.join("calls")).unwrap_or_default();
+    let _ = fs::remove_file(home.join("calls"));
+    log.lines().map(str::to_owned).collect()
+}
+
+/// `systemctl show --property=X` answers with X alone.
+fn systemctl(home: &Path) {
+    let text = SYSTEMCTL.replace(
+        "      case \"$*$P\" in *) ;; esac\n      printf",
+        "      case $only in\n        *=ActiveState) echo \"ActiveState=$active\"; continue ;;\n        *=UnitFileState) echo \"UnitFileState=$file\"; continue ;;\n      esac\n      printf",
+    );
+    let text = text.replace("verb=$1\n", "verb=$1; only=$3\n");
+    tool(&home.join("bin"), "systemctl", &text);
+}
+
+#[test]
+fn a_unit_is_stopped_and_disabled_where_it_was_and_left_where_it_was_not() {
+    // Before the plan, with the plan, and what is told to systemctl when it is taken back.
+    let cases: [(&str, &str, &str, &[&str]); 8] = [
+        (
+            "new.service",
+            "",
+            "active enabled",
+            &["stop -- new.service", "reset-failed -- new.service", "disable -- new.service"],
+        ),
+        (
+            "off.service",
+            "inactive disabled",
+            "active enabled",
+            &["stop -- off.service", "reset-failed -- off.service", "disable -- off.service"],
+        ),
+        ("broken.service", "failed disabled", "activating disabled", &["stop -- broken.service"]),
+        ("made.service", "", "active generated", &["stop -- made.service", "reset-failed -- made.service"]),
+        ("on.service", "active enabled", "active enabled", &[]),
+        ("runs.service", "active disabled", "active enabled", &["disable -- runs.service"]),
+        (
+            "boots.service",
+            "inactive enabled",
+            "active enabled",
+            &["stop -- boots.service", "reset-failed -- boots.service"],
+        ),
+        ("fell.service", "active enabled", "failed enabled", &[]),
+    ];
+    for shell in shells() {
+        for (name, before, with, told) in cases {
+            let home = home();
+            systemctl(home.path());
+            let object: Object = format!("unit {name}").parse().unwrap();
+            if !before.is_empty() {
+                unit(home.path(), name, before);
+            }
+            apply(shell, home.path(), vec![task("u", vec![Step::Claim(object.clone())])]);
+            unit(home.path(), name, with);
+            assert_eq!(
+                take_back(shell, home.path(), std::slice::from_ref(&object), Data::Keep),
+                [done("")],
+                "{name} {shell:?}"
+            );
+            assert_eq!(calls(home.path()), told, "{name} {shell:?}");
+            // Its record has gone, so that a second time there is nothing to do.
+            assert_eq!(take_back(shell, home.path(), &[object], Data::Keep), [done("")], "{name} {shell:?}");
+            assert_eq!(calls(home.path()), [""; 0], "{name} {shell:?}");
+        }
+    }
+}
+
+/// A podman that keeps what it has by name in files.
+const PODMAN: &str = r#"
+case "$1 $2" in
+  'image inspect') [ -e "$HOME/image/$6" ] || exit 125; cat "$HOME/image/$6"; exit ;;
+  *' exists') [ -e "$HOME/$1/$4" ]; exit ;;
+esac
+echo "$*" >>"$HOME/calls"
+case "$1 $2" in
+  'network rm') [ "$4" != busy ] || { echo 'Error: network is being used' >&2; exit 2; }; rm "$HOME/network/$4" ;;
+  'volume rm') rm "$HOME/volume/$4" ;;
+  'rmi --') rm "$HOME/image/$3" ;;
+  tag*) echo "$2" >"$HOME/image/$3" ;;
+esac"#;
+
+#[test]
+fn what_podman_holds_goes_only_where_it_was_not_and_data_only_when_it_may() {
+    for shell in shells() {
+        let home = home();
+        systemctl(home.path());
+        tool(&home.path().join("bin"), "podman", PODMAN);
+        let has = |sort: &str, name: &str, text: &str| {
+            fs::create_dir_all(home.path().join(sort)).unwrap();
+            fs::write(home.path().join(sort).join(name), text).unwrap();
+        };
+        has("volume", "old", "");
+        has("network", "old", "");
+        has("image", "old", "a1\n");
+        let objects: Vec<Object> = [
+            "volume old old-volume.service",
+            "volume new new-volume.service",
+            "network old old-network.service",
+            "network new new-network.service",
+            "network busy busy-network.service",
+            "image old",
+            "image new",
+        ]
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
+        apply(shell, home.path(), vec![task("p", objects.iter().cloned().map(Step::Claim).collect())]);
+        for sort in ["volume", "network", "image"] {
+            has(sort, "new", "b2\n");
+        }
+        has("network", "busy", "");
+        has("image", "old", "b2\n");
+        for name in ["new-volume", "new-network", "old-network", "busy-network"] {
+            unit(home.path(), &format!("{name}.service"), "active generated");
+        }
+        calls(home.path());
+
+        let outcomes = take_back(shell, home.path(), &objects, Data::Keep);
+        let expected = [
+            done(""),
+            done("kept volume new new-volume.service: a volume is data, which is kept"),
+            done(""),
+            done(""),
+            Outcome::Failed { step: 0, status: 2, output: "Error: network is being used".to_owned() },
+            done(""),
+            done("kept image new: an image is data, which is kept"),
+        ];
+        assert_eq!(outcomes, expected, "{shell:?}");
+        let told = [
+            "stop -- new-network.service",
+            "network rm -- new",
+            "stop -- busy-network.service",
+            "network rm -- busy",
+            "tag a1 old",
+        ];
+        assert_eq!(calls(home.path()), told, "{shell:?}");
+        assert_eq!(records(home.path(), Scope::Origin).len(), 3, "what was kept and what failed are remembered");
+
+        let rest = [objects[1].clone(), objects[6].clone()];
+        assert_eq!(take_back(shell, home.path(), &rest, Data::Delete), [done(""), done("")], "{shell:?}");
+        let told = ["stop -- new-volume.service", "volume rm -- new", "rmi -- new"];
+        assert_eq!(calls(home.path()), told, "{shell:?}");
+        assert_eq!(take_back(shell, home.path(), &rest, Data::Delete), [done(""), done("")], "{shell:?}");
+        assert_eq!(calls(home.path()), [""; 0], "{shell:?}");
+    }
+}
+
+#[test]
+fn ports_are_closed_in_the_zone_that_they_were_opened_in_and_those_of_others_stay() {
+    let busctl = r#"
+case "$*" in *Port*) echo "$*" | sed 's/.*FirewallD1\.//' >>"$HOME/calls" ;; esac
+case "$*" in
+  *NameHasOwner*) [ -e "$HOME/stopped" ] && echo 'b false' || echo 'b true' ;;
+  *getDefaultZone) cat "$HOME/default" ;;
+  *'getZoneByName s public') echo 'o "/org/fedoraproject/FirewallD1/config/zone/8"' ;;
+  *getPorts*) echo 'aas 1 2 "22" "tcp"' ;;
+  *'removePort sss'*'81 tcp') echo 'Call failed: NOT_ENABLED: 81:tcp' >&2; exit 1 ;;
+  *'removePort'*) ;;
+  *'addPort'*'22 tcp 0') echo 'Call failed: ALREADY_ENABLED: 22:tcp' >&2; exit 1 ;;
+  *) echo "Call failed: $*" >&2; exit 1 ;;
+esac"#;
+    for shell in shells() {
+        let home = home();
+        tool(&home.path().join("bin"), "busctl", busctl);
+        fs::write(home.path().join("default"), "s \"public\"\n").unwrap();
+        let objects: Vec<Object> = ["running - 80/tcp", "running - 81/tcp", "permanent - 80/tcp", "running - 22/tcp"]
+            .iter()
+            .map(|port| format!("port {port}").parse().unwrap())
+            .collect();
+        apply(shell, home.path(), vec![task("p", objects.iter().cloned().map(Step::Claim).collect())]);
+        fs::write(home.path().join("default"), "s \"another\"\n").unwrap();
+        calls(home.path());
+        // Taken back to the time before the apply: the records stay, and it can be done again.
+        let tasks = |scope: Scope| -> Vec<Task> {
+            let steps = objects.iter().map(|object| revert(object, scope, Data::Keep)).collect();
+            vec![task("p", steps)]
+        };
+        let reply = attempt(shell, home.path(), &batch(rollback(home.path(), 1), tasks(Scope::Apply(1))));
+        assert_eq!(reply.outcomes, [done("")], "{shell:?}");
+        let told = [
+            "zone removePort sss public 80 tcp",
+            "zone removePort sss public 81 tcp",
+            "zone removePort ss 80 tcp",
+            "zone addPort sssi public 22 tcp 0",
+        ];
+        let found: Vec<String> = calls(home.path()).iter().map(|call| call.replace("config.", "")).collect();
+        assert_eq!(found, told, "{shell:?}");
+        // A firewall that does not run has nothing open.
+        fs::write(home.path().join("stopped"), "").unwrap();
+        let steps = vec![revert(&objects[0], Scope::Apply(1), Data::Keep)];
+        let reply = attempt(shell, home.path(), &batch(rollback(home.path(), 1), vec![task("p", steps)]));
+        assert_eq!((reply.outcomes, calls(home.path()).len()), (vec![done("")], 0), "{shell:?}");
+    }
+}
+
+#[test]
+fn systemd_reads_its_units_after_their_files_were_taken_back() {
+    for shell in shells() {
+        let home = home();
+        systemctl(home.path());
+        let place = home.path().join(".config/containers/systemd");
+        fs::create_dir_all(&place).unwrap();
+        let (file, other) = (place.join("a.container"), home.path().join("p/f"));
+        apply(shell, home.path(), vec![task("f", vec![put(&file, b"x"), put(&other, b"x")])]);
+        calls(home.path());
+        assert_eq!(take_back(shell, home.path(), &[object(&other)], Data::Keep), [done("")]);
+        assert_eq!(calls(home.path()), [""; 0], "{shell:?}");
+        assert_eq!(take_back(shell, home.path(), &[object(&file)], Data::Keep), [done("")]);
+        assert_eq!(calls(home.path()), ["daemon-reload"], "{shell:?}");
+    }
+}

@@ -1,0 +1,191 @@
+//! Batches done through real shells, as an ordinary user with a home of the test's own, for tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::time::Duration;
+
+use super::reply::BatchReply;
+use super::{Batch, Data, Journal, Keep, Outcome, Ownership, Purpose, Revert, Step, Task, reply, script};
+use crate::address::Address;
+use crate::attribute::Mode;
+use crate::blob::Blob;
+use crate::ledger::{Ended, Scope};
+use crate::object::{Object, Record, Was};
+use crate::path::AbsPath;
+use crate::shell::trial::run;
+use crate::shell::{Become, bootstrap};
+
+pub(super) const NONCE: &str = "n0nce";
+pub(super) const LEDGER: &[u8] = b"{\"format\": 1, \"plan\": \"test\", \"resources\": []}\n";
+
+/// Where the plan's state is.
+pub(super) fn state(home: &Path) -> PathBuf {
+    home.join(".local/state/provision/test")
+}
+
+/// What the next apply has to name.
+pub(super) fn stamp(home: &Path) -> String {
+    let numbers = fs::read_dir(state(home).join("history")).into_iter().flatten().flatten();
+    let newest = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).max();
+    newest.map_or_else(
+        || "0".to_owned(),
+        |number| {
+            let result = fs::read_to_string(state(home).join(format!("history/{number}/result"))).unwrap_or_default();
+            format!("{number} {}", Ended::from_word(result.trim()).word())
+        },
+    )
+}
+
+pub(super) fn begin(stamp: &str) -> Purpose {
+    Purpose::Begin {
+        stamp: stamp.to_owned(),
+        head: Blob::from_bytes(b"{\"verb\": \"apply\"}\n".to_vec()),
+        ledger: Blob::from_bytes(LEDGER.to_vec()),
+        keep: Keep { applies: 10, bytes: 1 << 28 },
+    }
+}
+
+pub(super) fn end(result: Ended) -> Purpose {
+    Purpose::End { stamp: None, result, ledger: None, vanish: false }
+}
+
+pub(super) fn rollback(home: &Path, number: u32) -> Purpose {
+    Purpose::Rollback { stamp: stamp(home), number }
+}
+
+pub(super) fn batch(purpose: Purpose, tasks: Vec<Task>) -> Batch {
+    let journal = Journal {
+        purpose,
+        who: "alice@laptop".to_owned(),
+        since: "2026-11-23T10:00:00Z".to_owned(),
+        wait: Duration::ZERO,
+        lease: Duration::from_secs(30),
+        arm: None,
+    };
+    Batch { tasks, plan: "test".to_owned(), step_limit: Duration::from_secs(20), journal }
+}
+
+/// The program, with tools of the test's own first in its `PATH`, and BusyBox's where its shell runs it.
+pub(super) fn program(home: &Path, batch: &Batch) -> String {
+    let home = crate::shell::quote(home.to_str().unwrap());
+    format!(
+        "HOME={home}; PATH=\"$HOME/bin:${{BUSYBOX:+$BUSYBOX:}}$PATH\"; XDG_STATE_HOME=; id() {{ echo 1000; }}\n{}",
+        script::program(batch, NONCE)
+    )
+}
+
+pub(super) fn input(batch: &Batch) -> Vec<u8> {
+    batch.blobs().flat_map(|blob| blob.bytes().unwrap().to_vec()).collect()
+}
+
+/// The command line that starts a program, through a shell of the test's choice.
+pub(super) fn line(shell: &[&str], program: &str) -> String {
+    let line = bootstrap(program, Become::No).replace("/bin/sh", &shell.join(" "));
+    match shell {
+        ["busybox", ..] => format!("BUSYBOX={}; export BUSYBOX; {line}", busybox().display()),
+        _ => line,
+    }
+}
+
+/// A directory with BusyBox's tools, made once for all tests.
+fn busybox() -> PathBuf {
+    static MADE: Once = Once::new();
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/busybox-tools");
+    MADE.call_once(|| {
+        fs::create_dir_all(&place).unwrap();
+        let install = ["-c", "busybox --install -s \"$0\" && rm -f \"$0\"/sh \"$0\"/ash", place.to_str().unwrap()];
+        run(&["sh"], &install, b"");
+        assert!(place.join("stat").exists());
+    });
+    place
+}
+
+/// Sends a program as a connection does, on standard input: it may be longer than an argument.
+pub(super) fn exchange(shell: &[&str], program: &str, input: &[u8]) -> Vec<u8> {
+    let line = line(shell, program);
+    run(shell, &["-c", &line], &[program.as_bytes(), input].concat())
+}
+
+pub(super) fn attempt(shell: &[&str], home: &Path, batch: &Batch) -> BatchReply {
+    attempt_with(shell, home, batch, &input(batch))
+}
+
+pub(super) fn attempt_with(shell: &[&str], home: &Path, batch: &Batch, input: &[u8]) -> BatchReply {
+    let reply = exchange(shell, &program(home, batch), input);
+    reply::read(batch, &reply, NONCE).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&reply)))
+}
+
+pub(super) fn task(name: &str, steps: Vec<Step>) -> Task {
+    let address = Address::new("file", name).unwrap();
+    Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false }
+}
+
+pub(super) fn put(path: &Path, content: &[u8]) -> Step {
+    Step::PutFile {
+        path: abs(path),
+        content: Blob::from_bytes(content.to_vec()),
+        mode: Mode::new(0o644),
+        ownership: Ownership::default(),
+        validate: Vec::new(),
+    }
+}
+
+pub(super) fn revert(object: &Object, scope: Scope, data: Data) -> Step {
+    Step::Revert(Revert { object: object.clone(), scope, data })
+}
+
+pub(super) fn abs(path: &Path) -> AbsPath {
+    path.to_str().unwrap().parse().unwrap()
+}
+
+pub(super) fn object(path: &Path) -> Object {
+    Object::Path(abs(path))
+}
+
+pub(super) fn done(output: &str) -> Outcome {
+    Outcome::Done { output: output.to_owned() }
+}
+
+/// The records of a scope, read from the files, in order; of the origin by key.
+pub(super) fn records(home: &Path, scope: Scope) -> Vec<String> {
+    let directory = state(home).join(scope.directory());
+    let keys: Vec<String> = match scope {
+        Scope::Apply(_) => {
+            fs::read_to_string(directory.join("order")).unwrap_or_default().lines().map(str::to_owned).collect()
+        }
+        Scope::Origin => {
+            let names = fs::read_dir(&directory).into_iter().flatten().flatten();
+            let mut keys: Vec<String> = names.map(|name| name.file_name().into_string().unwrap()).collect();
+            keys.retain(|key| !key.ends_with(".was"));
+            keys.sort();
+            keys
+        }
+    };
+    let line = |key: &String| fs::read_to_string(directory.join(key)).unwrap().lines().next().unwrap().to_owned();
+    keys.iter().map(line).collect()
+}
+
+/// What a record says that an object was.
+pub(super) fn was(home: &Path, scope: Scope, object: &Object) -> Option<Was> {
+    let line = fs::read_to_string(state(home).join(scope.directory()).join(object.key())).ok()?;
+    let record: Record = line.lines().next()?.parse().unwrap();
+    assert_eq!(record.object, *object);
+    Some(record.was)
+}
+
+/// Everything below a directory: names, sorts, modes, owners, targets of links and contents.
+pub(super) fn tree(directory: &Path) -> String {
+    let text =
+        "cd \"$0\" && find . -printf '%p %y %m %U:%G %l\\n' | sort && find . -type f -exec sha256sum {} + | sort -k 2";
+    String::from_utf8(run(&["sh"], &["-c", text, directory.to_str().unwrap()], b"")).unwrap()
+}
+
+/// Does tasks as an apply of its own, and ends it as done.
+pub(super) fn apply(shell: &[&str], home: &Path, tasks: Vec<Task>) -> BatchReply {
+    // This process is the parent of all shells, and so the connection that they are of.
+    let reply = attempt(shell, home, &batch(begin(&stamp(home)), tasks));
+    assert_eq!(reply.refused, None);
+    assert_eq!(attempt(shell, home, &batch(end(Ended::Done), Vec::new())).refused, None);
+    reply
+}

@@ -1,0 +1,89 @@
+//! How a made-up host answers questions.
+
+use super::state::State;
+use crate::blob::sha256_hex;
+use crate::path::AbsPath;
+use crate::probe::{
+    Answer, Ask, CONTENT_LIMIT, Entry, FileState, PathState, PublicKeyState, Sort, Store, UnitState, Wanted, ZoneState,
+};
+use crate::x509::public_key_sha256;
+
+impl State {
+    /// What stands at a path: in the tree, or a copy that is kept of what stood there.
+    pub(super) fn at(&self, path: &AbsPath) -> Option<&(Entry, Vec<u8>)> {
+        self.entries.get(path).or_else(|| self.copy_at(path))
+    }
+
+    pub(super) fn answer(&self, ask: &Ask) -> Answer {
+        match ask {
+            Ask::Path(path) => {
+                Answer::Path(self.at(path).map_or(PathState::Absent, |(entry, _)| PathState::Present(entry.clone())))
+            }
+            Ask::File { path, content } => Answer::File(self.file(path, content)),
+            Ask::PublicKey(path) => Answer::PublicKey(match self.at(path) {
+                Some((entry, _)) if entry.sort == Sort::File && self.lacks_openssl => PublicKeyState::Unseen,
+                Some((entry, content)) if entry.sort == Sort::File => {
+                    public_key_sha256(content).map_or(PublicKeyState::Unreadable, PublicKeyState::Present)
+                }
+                _ => PublicKeyState::Absent,
+            }),
+            Ask::Unit(name) => Answer::Unit(self.units.get(name).cloned().unwrap_or_else(|| UnitState {
+                load: "not-found".to_owned(),
+                active: "inactive".to_owned(),
+                sub: "dead".to_owned(),
+                ..UnitState::default()
+            })),
+            Ask::Images => Answer::Images(self.images.clone()),
+            Ask::Zone(name) => Answer::Zone(self.zone(name.as_deref())),
+            Ask::Guard(guard) => Answer::Guard(self.status(&guard.argv)),
+            Ask::Owed(_) => Answer::Owed(self.owed.iter().cloned().collect()),
+            Ask::Memory { plan, ledger } => Answer::Memory(self.memory(plan, ledger)),
+            Ask::Records { plan, scope } => Answer::Records(self.records(plan, *scope)),
+            Ask::History(plan) => Answer::History(self.history(plan)),
+            Ask::Listing(path) => Answer::Listing(self.names_in(path)),
+            Ask::Stored { sort, name } => Answer::Stored(match sort {
+                Store::Volume => self.volumes.contains(name),
+                Store::Network => self.networks.contains(name),
+            }),
+        }
+    }
+
+    fn file(&self, path: &AbsPath, wanted: &Wanted) -> FileState {
+        match self.at(path) {
+            Some((entry, content)) if entry.sort == Sort::File => {
+                let sha256 = sha256_hex(content);
+                let shown = match wanted {
+                    Wanted::Never => false,
+                    Wanted::Unless(digest) => *digest != sha256,
+                    Wanted::Always => true,
+                };
+                let content = shown.then(|| content.iter().take(CONTENT_LIMIT).copied().collect());
+                FileState::Present { sha256, content }
+            }
+            _ => FileState::Absent,
+        }
+    }
+
+    fn zone(&self, name: Option<&str>) -> ZoneState {
+        let Some(zones) = &self.zones else { return ZoneState::Stopped };
+        match zones.get(name.unwrap_or("public")) {
+            Some(zone) => ZoneState::Present(zone.clone()),
+            None => {
+                let names: Vec<String> = zones.keys().cloned().collect();
+                ZoneState::Unknown { running: names.clone(), permanent: names }
+            }
+        }
+    }
+
+    /// The names of what stands directly in a directory, sorted.
+    pub(super) fn names_in(&self, directory: &AbsPath) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .entries
+            .keys()
+            .filter(|path| path.parent().as_ref() == Some(directory))
+            .map(|path| path.name().to_owned())
+            .collect();
+        names.sort();
+        names
+    }
+}

@@ -1,0 +1,198 @@
+//! How a made-up host takes objects back to what its records say.
+
+use super::memory::Noted;
+use super::state::{State, owner};
+use super::unit::is_read_by_systemd;
+use crate::attribute::{Account, Mode};
+use crate::ledger::Scope;
+use crate::object::{Object, Was};
+use crate::path::AbsPath;
+use crate::probe::{Entry, Owner, Sort, UnitState};
+use crate::step::{Data, Layer, Ownership, Revert, UnitAction};
+
+/// What became of an object.
+enum Taken {
+    Back,
+    /// It stays, and why.
+    Kept(&'static str),
+}
+
+impl State {
+    /// Gives what is printed. An object without a record was never touched.
+    pub(super) fn revert(&mut self, plan: &str, apply: Option<u32>, revert: &Revert) -> Result<String, String> {
+        let Revert { object, scope, data } = revert;
+        let key = object.key();
+        let Some(noted) = self.noted(plan, *scope, &key).cloned() else { return Ok(String::new()) };
+        match self.put_back(object, &noted, *data)? {
+            Taken::Kept(why) => Ok(format!("kept {object}: {why}")),
+            Taken::Back => {
+                if let (Scope::Origin, Some(number)) = (scope, apply) {
+                    self.drop_origin(plan, number, &key);
+                }
+                Ok(String::new())
+            }
+        }
+    }
+
+    fn put_back(&mut self, object: &Object, noted: &Noted, data: Data) -> Result<Taken, String> {
+        let was = &noted.record.was;
+        match object {
+            Object::Path(path) => return self.put_back_path(path, noted, data),
+            Object::Unit(name) => self.put_down(name, was)?,
+            Object::Image(name) => return self.put_back_image(name, was, data),
+            Object::Port { layer, zone, port } => self.put_back_port(*layer, zone.as_deref(), port, was)?,
+            Object::Volume { name, unit } => {
+                if *was != Was::Absent {
+                    return Ok(Taken::Back);
+                }
+                if data == Data::Keep && self.volumes.contains(name) {
+                    return Ok(Taken::Kept("a volume is data, which is kept"));
+                }
+                // Its unit is up for as long as it has made it.
+                self.stop(unit)?;
+                self.volumes.remove(name);
+            }
+            Object::Network { name, unit } => {
+                if *was == Was::Absent {
+                    self.stop(unit)?;
+                    self.networks.remove(name);
+                }
+            }
+        }
+        Ok(Taken::Back)
+    }
+
+    fn put_back_path(&mut self, path: &AbsPath, noted: &Noted, data: Data) -> Result<Taken, String> {
+        let is_directory = |entry: &Entry| entry.sort == Sort::Directory;
+        let is_now = self.entries.get(path).is_some_and(|(entry, _)| is_directory(entry));
+        match &noted.record.was {
+            Was::Absent => return Ok(self.clear(path, data)),
+            Was::Directory { mode, user, group } => {
+                self.require_directory(path)?;
+                if !is_now {
+                    self.clear(path, data);
+                }
+                self.put_directory_back(path, *mode, (*user, *group), noted.copy.as_ref());
+            }
+            Was::File { .. } | Was::Link => {
+                self.require_directory(path)?;
+                if is_now && matches!(self.clear(path, data), Taken::Kept(_)) {
+                    return Err(format!(
+                        "{path} is now a directory that is not empty: what was there before cannot be put back"
+                    ));
+                }
+                let (entry, content) = noted.copy.clone().ok_or_else(|| format!("there is no copy of {path}"))?;
+                self.note_unit(path, &content);
+                self.reload |= is_read_by_systemd(path);
+                self.entries.insert(path.clone(), (entry, content));
+            }
+            Was::Other | Was::Present | Was::Unit { .. } | Was::Image(_) => {
+                return Err(format!("{path} was neither a file nor a directory nor a link: it cannot be put back"));
+            }
+        }
+        Ok(Taken::Back)
+    }
+
+    /// Removes whatever stands at a path, but for a directory that is not empty, unless all in it is to go.
+    fn clear(&mut self, path: &AbsPath, data: Data) -> Taken {
+        let below: Vec<AbsPath> = self.entries.keys().filter(|found| found.is_within(path)).cloned().collect();
+        if data == Data::Keep && below.len() > 1 {
+            return Taken::Kept("it is a directory that is not empty");
+        }
+        below.iter().for_each(|path| self.remove(path));
+        Taken::Back
+    }
+
+    fn put_directory_back(
+        &mut self,
+        path: &AbsPath,
+        mode: Mode,
+        (user, group): (u32, u32),
+        copy: Option<&(Entry, Vec<u8>)>,
+    ) {
+        // The record has numbers alone; what the host calls them is as it was.
+        let named = |id: u32, known: Option<&Owner>| match known {
+            Some(known) if known.id == id => known.clone(),
+            _ => owner(Some(&Account::Id(id))),
+        };
+        let known = copy.map(|(entry, _)| entry);
+        let (user, group) = (named(user, known.map(|e| &e.user)), named(group, known.map(|e| &e.group)));
+        self.set(path, Sort::Directory, Vec::new(), mode, &Ownership::default());
+        if let Some((entry, _)) = self.entries.get_mut(path) {
+            (entry.user, entry.group) = (user, group);
+        }
+    }
+
+    fn remove(&mut self, path: &AbsPath) {
+        if let Some((_, content)) = self.entries.remove(path) {
+            self.forget_unit(path, &content);
+            self.reload |= is_read_by_systemd(path);
+        }
+    }
+
+    /// The half of it that takes down; what ran before is started by a step of its own.
+    fn put_down(&mut self, name: &str, was: &Was) -> Result<(), String> {
+        let Was::Unit { active, file } = was else { return Err(format!("{was} is not what a unit can be")) };
+        if !is_up(active) {
+            self.stop(name)?;
+            if active != "failed" && self.units.get(name).is_some_and(|unit| unit.active == "failed") {
+                self.act(name, UnitAction::ResetFailed)?;
+            }
+        }
+        if file != "enabled" && self.units.get(name).is_some_and(|unit| unit.file == "enabled") {
+            self.act(name, UnitAction::Disable)?;
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, name: &str) -> Result<(), String> {
+        if self.units.get(name).is_some_and(UnitState::is_up) {
+            self.act(name, UnitAction::Stop)?;
+        }
+        Ok(())
+    }
+
+    fn put_back_image(&mut self, name: &str, was: &Was, data: Data) -> Result<Taken, String> {
+        if let Was::Image(id) = was {
+            self.name_image(id, name).map_err(|reason| format!("{name} named the image {id}: {reason}"))?;
+            return Ok(Taken::Back);
+        }
+        if self.images.iter().all(|image| !image.names.iter().any(|known| known == name)) {
+            return Ok(Taken::Back);
+        }
+        if data == Data::Keep {
+            return Ok(Taken::Kept("an image is data, which is kept"));
+        }
+        // podman removes an image with its last name.
+        self.images.retain_mut(|image| {
+            let names = image.names.len();
+            image.names.retain(|known| known != name);
+            image.names.len() == names || !image.names.is_empty()
+        });
+        Ok(Taken::Back)
+    }
+
+    fn put_back_port(&mut self, layer: Layer, zone: Option<&str>, port: &str, was: &Was) -> Result<(), String> {
+        // What is in force goes with the firewall that is.
+        if self.zones.is_none() && layer == Layer::Running && *was == Was::Absent {
+            return Ok(());
+        }
+        let zones = self.zones.as_mut().ok_or("firewalld does not run")?;
+        let zone = zones.get_mut(zone.unwrap_or("public")).ok_or("no such zone")?;
+        let list = match layer {
+            Layer::Running => &mut zone.running,
+            Layer::Permanent => &mut zone.permanent,
+        };
+        list.retain(|known| known != port);
+        if *was == Was::Present {
+            list.push(port.to_owned());
+            list.sort();
+        }
+        Ok(())
+    }
+}
+
+/// Whether a unit of this `ActiveState` ran, or was about to: it is started again by a step of its own.
+fn is_up(active: &str) -> bool {
+    matches!(active, "active" | "activating" | "reloading" | "refreshing")
+}

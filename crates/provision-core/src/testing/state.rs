@@ -1,0 +1,143 @@
+//! What a made-up host has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::memory::Remembered;
+use crate::address::Address;
+use crate::attribute::{Account, Mode};
+use crate::blob::{Blob, BlobSource};
+use crate::path::AbsPath;
+use crate::probe::{Entry, ImageState, Owner, Sort, UnitState, ZonePorts};
+use crate::step::{Ownership, Step};
+
+/// What a fake host has.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Directory entries by path; a file has its content.
+    pub entries: BTreeMap<AbsPath, (Entry, Vec<u8>)>,
+    /// systemd's units by name.
+    pub units: BTreeMap<String, UnitState>,
+    /// Units that have a file which systemd has not read: they appear with the next reload.
+    pub unread: BTreeSet<String>,
+    /// Units whose file is gone, which systemd has not noticed: they vanish with the next reload, unless they run.
+    pub(super) gone: BTreeSet<String>,
+    /// Whether systemd is to read its units before the next one is acted upon.
+    pub(super) reload: bool,
+    /// podman's images.
+    pub images: Vec<ImageState>,
+    /// podman's volumes.
+    pub volumes: BTreeSet<String>,
+    /// podman's networks.
+    pub networks: BTreeSet<String>,
+    /// Firewall zones by name; the one named `public` is the default. None: firewalld does not run.
+    pub zones: Option<BTreeMap<String, ZonePorts>>,
+    /// Exit status of commands by argument list; others succeed.
+    pub statuses: BTreeMap<Vec<String>, i32>,
+    /// Files that a command makes, by argument list.
+    pub makes: BTreeMap<Vec<String>, AbsPath>,
+    /// Ports that something listens on, of any address, and what it says to whoever sent an HTTP request.
+    pub listening: BTreeMap<u16, Vec<u8>>,
+    /// Whether there is no openssl, so that nobody can look at a key.
+    pub lacks_openssl: bool,
+    /// Units that are owed a restart.
+    pub owed: BTreeSet<String>,
+    /// What is remembered of plans, by their names.
+    pub plans: BTreeMap<String, Remembered>,
+    /// Somebody else who is at it, whatever the plan, and does not come to an end: `alice@laptop since ...`.
+    pub held: Option<String>,
+    /// Every step that was tried, in order, with the resource on whose behalf.
+    pub steps: Vec<(Address, Step)>,
+    /// The same, as [`Step::describe`] has it.
+    pub log: Vec<String>,
+    /// The step that fails, counted from 0 over the whole life of the host.
+    pub fail_at: Option<usize>,
+    /// The step before which the connection is lost, once, counted in the same way. An exchange without steps counts as
+    /// coming before the next one: with as many as there are in all, the end of the apply does not arrive.
+    pub cut_at: Option<usize>,
+    /// Whether the connection is lost.
+    pub(super) lost: bool,
+    /// How many exchanges there have been.
+    pub exchanges: usize,
+}
+
+impl State {
+    pub(super) fn ordinary() -> Self {
+        let mut state = Self::default();
+        for path in [
+            "/",
+            "/etc",
+            "/etc/containers",
+            "/etc/containers/systemd",
+            "/etc/haproxy",
+            "/etc/systemd",
+            "/etc/systemd/system",
+            "/srv",
+            "/var",
+            "/var/lib",
+            "/opt",
+            "/etc/sudoers.d",
+        ] {
+            state.put_directory(path, "0755");
+        }
+        let public = ZonePorts { name: "public".to_owned(), ..ZonePorts::default() };
+        state.zones = Some(BTreeMap::from([("public".to_owned(), public)]));
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"ok\"}";
+        state.listening.insert(8080, answer.to_vec());
+        state
+    }
+
+    /// Puts a directory there. Texts that are no path or mode are ignored.
+    pub fn put_directory(&mut self, path: &str, mode: &str) {
+        self.put(path, mode, Sort::Directory, Vec::new());
+    }
+
+    /// Puts a file there.
+    pub fn put_file(&mut self, path: &str, content: &[u8], mode: &str) {
+        self.put(path, mode, Sort::File, content.to_vec());
+    }
+
+    /// Puts a symbolic link there.
+    pub fn put_link(&mut self, path: &str, target: &str) {
+        self.put(path, "0777", Sort::Link(target.to_owned()), Vec::new());
+    }
+
+    fn put(&mut self, path: &str, mode: &str, sort: Sort, content: Vec<u8>) {
+        if let (Ok(path), Ok(mode)) = (path.parse(), mode.parse()) {
+            self.set(&path, sort, content, mode, &Ownership::default());
+        }
+    }
+
+    pub(super) fn set(&mut self, path: &AbsPath, sort: Sort, content: Vec<u8>, mode: Mode, ownership: &Ownership) {
+        let (user, group) = (owner(ownership.user.as_ref()), owner(ownership.group.as_ref()));
+        let entry = Entry { sort, mode, user, group, size: content.len() as u64 };
+        self.entries.insert(path.clone(), (entry, content));
+    }
+
+    pub(super) fn require_directory(&self, path: &AbsPath) -> Result<(), String> {
+        match path.parent().and_then(|parent| self.entries.get(&parent)) {
+            Some((entry, _)) if entry.sort == Sort::Directory => Ok(()),
+            _ => Err(format!("the directory of {path} is not there")),
+        }
+    }
+
+    pub(super) fn status(&self, argv: &[String]) -> i32 {
+        self.statuses.get(argv).copied().unwrap_or(0)
+    }
+}
+
+pub(super) fn owner(account: Option<&Account>) -> Owner {
+    match account {
+        None => Owner { id: 0, name: Some("root".to_owned()) },
+        Some(Account::Id(0)) => Owner { id: 0, name: Some("root".to_owned()) },
+        Some(Account::Id(id)) => Owner { id: *id, name: None },
+        Some(Account::Name(name)) if name == "root" => Owner { id: 0, name: Some(name.clone()) },
+        Some(Account::Name(name)) => Owner { id: 1000, name: Some(name.clone()) },
+    }
+}
+
+pub(super) fn bytes(blob: &Blob) -> Result<Vec<u8>, String> {
+    match blob.source() {
+        BlobSource::Memory(bytes) => Ok(bytes.to_vec()),
+        BlobSource::File(path) => std::fs::read(path).map_err(|error| error.to_string()),
+    }
+}

@@ -1,0 +1,148 @@
+//! How a made-up host does steps.
+
+use super::state::{State, bytes, owner};
+use crate::attribute::Mode;
+use crate::blob::sha256_hex;
+use crate::probe::{Guard, ImageState, Sort};
+use crate::step::{Layer, Need, Ownership, Run, Step};
+
+/// What came of a step that did not fail.
+pub(super) enum Done {
+    /// It was done, and printed this.
+    Said(String),
+    /// It turned out not to be needed.
+    NotNeeded,
+}
+
+impl State {
+    /// Does a step of a plan, as part of an apply where there is one.
+    pub(super) fn do_step(&mut self, plan: &str, apply: Option<u32>, step: &Step) -> Result<Done, String> {
+        if self.fail_at == Some(self.log.len()) {
+            self.log.push(format!("failed: {}", step.describe()));
+            return Err("told to fail".to_owned());
+        }
+        self.log.push(step.describe());
+        match step {
+            Step::MakeDirectory { path, mode, ownership } => {
+                self.require_directory(path)?;
+                if self.entries.contains_key(path) {
+                    return Err(format!("{path} is there already"));
+                }
+                self.set(path, Sort::Directory, Vec::new(), *mode, ownership);
+            }
+            Step::EnsureDirectory { path } => {
+                self.require_directory(path)?;
+                if !self.entries.contains_key(path) {
+                    self.set(path, Sort::Directory, Vec::new(), Mode::new(0o755), &Ownership::default());
+                }
+            }
+            Step::SetAttributes { path, mode, ownership } => {
+                let (entry, _) = self.entries.get_mut(path).ok_or_else(|| format!("{path} is not there"))?;
+                if let Some(mode) = mode {
+                    entry.mode = *mode;
+                }
+                if ownership.user.is_some() {
+                    entry.user = owner(ownership.user.as_ref());
+                }
+                if ownership.group.is_some() {
+                    entry.group = owner(ownership.group.as_ref());
+                }
+            }
+            Step::PutFile { path, content, mode, ownership, validate } => {
+                self.require_directory(path)?;
+                if self.status(validate) != 0 {
+                    return Err("refused by its validation".to_owned());
+                }
+                let content = bytes(content)?;
+                self.note_unit(path, &content);
+                self.set(path, Sort::File, content, *mode, ownership);
+            }
+            Step::PutLink { path, target } => {
+                self.require_directory(path)?;
+                self.set(path, Sort::Link(target.clone()), Vec::new(), Mode::new(0o777), &Ownership::default());
+            }
+            Step::ReloadUnits => self.reload = true,
+            Step::Unit { name, action } => self.act(name, *action)?,
+            Step::LoadImage { id, name, .. } => {
+                self.add_image(id);
+                self.name_image(id, name)?;
+            }
+            Step::TagImage { id, name } => self.name_image(id, name)?,
+            Step::PullImage { reference, .. } => {
+                let id = sha256_hex(reference.as_bytes());
+                self.add_image(&id);
+                self.name_image(&id, reference)?;
+            }
+            Step::OpenPort { zone, port, protocol, layer } => {
+                self.open_port(zone.as_deref(), format!("{port}/{protocol}"), *layer)?;
+            }
+            Step::Revert(revert) => return self.revert(plan, apply, revert).map(Done::Said),
+            Step::Run(run) => return self.run(run),
+            // It is noted already what was there.
+            Step::Claim(_) | Step::Await(_) => {}
+        }
+        Ok(Done::Said(String::new()))
+    }
+
+    fn open_port(&mut self, zone: Option<&str>, port: String, layer: Layer) -> Result<(), String> {
+        let zones = self.zones.as_mut().ok_or("firewalld does not run")?;
+        let zone = zones.get_mut(zone.unwrap_or("public")).ok_or("no such zone")?;
+        let list = match layer {
+            Layer::Running => &mut zone.running,
+            Layer::Permanent => &mut zone.permanent,
+        };
+        list.push(port);
+        list.sort();
+        Ok(())
+    }
+
+    /// Names an image, which takes the name from any other.
+    pub(super) fn name_image(&mut self, id: &str, name: &str) -> Result<(), String> {
+        if self.images.iter().all(|image| image.id != id) {
+            return Err("no such image".to_owned());
+        }
+        for image in &mut self.images {
+            image.names.retain(|known| known != name);
+            if image.id == id {
+                image.names.push(name.to_owned());
+                image.names.sort();
+            }
+        }
+        Ok(())
+    }
+
+    fn add_image(&mut self, id: &str) {
+        if self.images.iter().all(|image| image.id != id) {
+            self.images.push(ImageState { id: id.to_owned(), ..ImageState::default() });
+        }
+    }
+
+    fn run(&mut self, run: &Run) -> Result<Done, String> {
+        let succeeds = |guard: &Guard| self.status(&guard.argv) == 0;
+        let needed = run.guards.iter().all(|need| match need {
+            Need::Absent(path) => !self.entries.contains_key(path),
+            Need::Fails(guard) => !succeeds(guard),
+            Need::Succeeds(guard) => succeeds(guard),
+        });
+        if !needed {
+            return Ok(Done::NotNeeded);
+        }
+        if self.status(&run.argv) != 0 {
+            return Err(format!("exit status {}", self.status(&run.argv)));
+        }
+        if let Some(path) = self.makes.get(&run.argv).cloned() {
+            self.put_file(path.as_str(), b"", "0644");
+        }
+        // What a guard found missing is there once the command has run.
+        for need in &run.guards {
+            match need {
+                Need::Fails(guard) => {
+                    self.statuses.insert(guard.argv.clone(), 0);
+                }
+                Need::Absent(path) => self.put_file(path.as_str(), b"", "0644"),
+                Need::Succeeds(_) => {}
+            }
+        }
+        Ok(Done::Said(String::new()))
+    }
+}

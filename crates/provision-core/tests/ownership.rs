@@ -1,0 +1,333 @@
+//! Ownership, through the library's public face and on a made-up host: what leaves the plan leaves the host, nothing is lost on
+//! the way, and what is not ours is left alone.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at its first surprise")]
+
+use provision_core::change::Moved;
+use provision_core::engine::{Adopt, Changes, EngineError, Orders, apply, observe, observe_destroy, observe_rollback};
+use provision_core::event::ignore;
+use provision_core::ledger::Ended;
+use provision_core::path::AbsPath;
+use provision_core::plan::Plan;
+use provision_core::plan::asset::NoAssets;
+use provision_core::plan::input::Inputs;
+use provision_core::plan::problem::Source;
+use provision_core::report::Report;
+use provision_core::step::Data;
+use provision_core::testing::{FakeHost, NOW};
+
+fn plan(text: &str) -> Plan {
+    let source = Source { name: "plan.toml".to_owned(), text: format!("name = \"own\"\n{text}") };
+    Plan::parse(source, std::sync::Arc::new(NoAssets), &Inputs::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn file(name: &str, content: &str) -> String {
+    format!("[file.{name}]\npath = \"/srv/{name}\"\ncontent = \"{content}\"\n")
+}
+
+async fn changes(text: &str, host: &FakeHost) -> Changes {
+    let plan = plan(text);
+    observe(&plan, plan.hosts().first().unwrap(), host).await.unwrap().diff(NOW)
+}
+
+async fn applied(text: &str, host: &FakeHost) -> Report {
+    let report = apply(changes(text, host).await, host, &ignore).await.unwrap();
+    assert!(report.succeeded(), "{report:#?}");
+    report
+}
+
+async fn destroyed(host: &FakeHost, data: Data) -> Report {
+    let plan = plan("");
+    let observed = observe_destroy(&plan, plan.hosts().first().unwrap(), host).await.unwrap();
+    let report = apply(observed.with_data(data).diff(NOW), host, &ignore).await.unwrap();
+    assert!(report.succeeded(), "{report:#?}");
+    report
+}
+
+async fn rolled_back(host: &FakeHost) -> Report {
+    let plan = plan("");
+    let observed = observe_rollback(&plan, plan.hosts().first().unwrap(), host).await.unwrap();
+    let report = apply(observed.diff(NOW), host, &ignore).await.unwrap();
+    assert!(report.succeeded(), "{report:#?}");
+    report
+}
+
+/// What is said of each change: `address action moved`.
+fn said(changes: &Changes) -> Vec<String> {
+    let moved = |moved: Option<Moved>| moved.map_or("", Moved::word);
+    changes
+        .changed()
+        .map(|(address, change)| format!("{address} {} {}", change.action.word(), moved(change.moved)))
+        .collect()
+}
+
+/// Paths with their modes and contents, units and ports: all that a person would compare.
+fn recorded(host: &FakeHost) -> String {
+    host.with(|state| {
+        let entries: Vec<String> =
+            state.entries.iter().map(|(path, (entry, content))| format!("{path} {entry:?} {content:?}")).collect();
+        format!("{}\n{:#?}\n{:#?}", entries.join("\n"), state.units, state.zones)
+    })
+}
+
+fn content(host: &FakeHost, path: &str) -> Option<String> {
+    let path: AbsPath = path.parse().unwrap();
+    host.with(|state| state.entries.get(&path).map(|(_, content)| String::from_utf8_lossy(content).into_owned()))
+}
+
+#[tokio::test]
+async fn what_leaves_the_plan_leaves_the_host() {
+    let host = FakeHost::new();
+    applied(&format!("{}{}", file("a", "a"), file("b", "b")), &host).await;
+    let changes = changes(&file("a", "a"), &host).await;
+    assert_eq!(said(&changes), ["file.b remove left"]);
+    let report = apply(changes, &host, &ignore).await.unwrap();
+    assert!(report.succeeded(), "{report:#?}");
+    assert_eq!((content(&host, "/srv/a").as_deref(), content(&host, "/srv/b")), (Some("a"), None));
+    assert!(self::changes(&file("a", "a"), &host).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_path_that_moves_under_its_address_leaves_nothing_behind() {
+    let host = FakeHost::new();
+    let at = |path: &str| format!("[file.a]\npath = \"{path}\"\ncontent = \"a\"\n");
+    applied(&at("/srv/a"), &host).await;
+    assert_eq!(said(&changes(&at("/srv/b"), &host).await), ["file.a remove left", "file.a create plan"]);
+    applied(&at("/srv/b"), &host).await;
+    assert_eq!((content(&host, "/srv/a"), content(&host, "/srv/b").as_deref()), (None, Some("a")));
+}
+
+#[tokio::test]
+async fn a_renamed_resource_is_moved_and_not_touched() {
+    let host = FakeHost::new();
+    applied(&file("a", "a"), &host).await;
+    let renamed = file("a", "a").replace("file.a", "file.c");
+    let changes = changes(&renamed, &host).await;
+    assert!(changes.is_empty(), "{:?}", said(&changes));
+    let moves: Vec<String> = changes.moves().map(|(old, new)| format!("{old} {new}")).collect();
+    assert_eq!(moves, ["file.a file.c"]);
+    let before = host.with(|state| state.log.len());
+    apply(changes, &host, &ignore).await.unwrap();
+    assert_eq!(host.with(|state| state.log.len()), before, "no step was done");
+    assert_eq!(self::changes(&renamed, &host).await.moves().count(), 0, "and it is known by its new name");
+}
+
+#[tokio::test]
+async fn data_stays_unless_it_is_to_go() {
+    let directory = "[directory.d]\npath = \"/srv/d\"\n";
+    let host = FakeHost::new();
+    applied(directory, &host).await;
+    host.with(|state| state.put_file("/srv/d/theirs", b"precious", "0644"));
+    let changes = changes("", &host).await;
+    assert!(changes.is_empty());
+    let kept: Vec<String> = changes.kept().map(|(address, why)| format!("{address}: {why}")).collect();
+    assert_eq!(
+        kept,
+        [
+            "directory.d: /srv/d stays: it has 1 thing in it that is not of this plan (theirs), and only --delete-data removes that"
+        ]
+    );
+    apply(changes, &host, &ignore).await.unwrap();
+    assert_eq!(content(&host, "/srv/d/theirs").as_deref(), Some("precious"));
+    destroyed(&host, Data::Delete).await;
+    assert_eq!(content(&host, "/srv/d"), None);
+}
+
+#[tokio::test]
+async fn a_destroy_leaves_no_trace() {
+    let text = "[directory.d]\npath = \"/srv/d\"\n\
+         [file.f]\npath = \"/srv/d/f\"\ncontent = \"f\"\n\
+         [unit.u]\nunit = \"u.service\"\nsections.Service.ExecStart = \"/bin/true\"\nsections.Install.WantedBy = \"multi-user.target\"\n\
+         [service.u]\nunit = \"u\"\n\
+         [firewall.f]\nports = [\"8443/tcp\", \"22/tcp\"]\n\
+         [link.l]\npath = \"/srv/l\"\ntarget = \"/srv/d/f\"\n";
+    let host = FakeHost::new();
+    host.with(|state| {
+        let zones = state.zones.as_mut().unwrap();
+        let public = zones.get_mut("public").unwrap();
+        public.running.push("22/tcp".to_owned());
+        public.permanent.push("22/tcp".to_owned());
+    });
+    let before = recorded(&host);
+    applied(text, &host).await;
+    assert_ne!(recorded(&host), before);
+    let report = destroyed(&host, Data::Keep).await;
+    assert_eq!(report.kept, []);
+    let units = host.with(|state| std::mem::take(&mut state.units));
+    assert!(units.values().all(|unit| unit.active == "inactive" && unit.file != "enabled"), "{units:?}");
+    assert_eq!(recorded(&host), before);
+    // And it is forgotten.
+    let plan = plan("");
+    assert!(!observe_destroy(&plan, plan.hosts().first().unwrap(), &host).await.unwrap().is_known());
+}
+
+#[tokio::test]
+async fn what_is_foreign_is_adopted_only_when_that_is_said_and_comes_back() {
+    let host = FakeHost::new();
+    host.with(|state| state.put_file("/srv/a", b"theirs", "0600"));
+    let before = recorded(&host);
+    let refused = changes(&file("a", "ours"), &host).await;
+    assert_eq!(said(&refused), ["file.a update foreign"]);
+    assert_eq!(refused.foreign().count(), 1);
+    assert!(matches!(apply(refused, &host, &ignore).await, Err(EngineError::Foreign { count: 1, .. })));
+    assert_eq!(recorded(&host), before);
+
+    let orders = Orders { adopt: Adopt::All, ..Orders::default() };
+    let report = apply(changes(&file("a", "ours"), &host).await.ordered(orders), &host, &ignore).await.unwrap();
+    assert!(report.succeeded(), "{report:#?}");
+    assert_eq!(content(&host, "/srv/a").as_deref(), Some("ours"));
+    let report = destroyed(&host, Data::Keep).await;
+    assert_eq!(report.resources.len(), 1);
+    assert_eq!(recorded(&host), before);
+
+    applied(&format!("{}adopt = true\n", file("a", "ours")), &host).await;
+    assert_eq!(content(&host, "/srv/a").as_deref(), Some("ours"));
+}
+
+#[tokio::test]
+async fn what_was_found_as_wanted_is_owned_without_being_touched() {
+    let host = FakeHost::new();
+    host.with(|state| state.put_file("/srv/a", b"a", "0644"));
+    let before = recorded(&host);
+    let report = applied(&file("a", "a"), &host).await;
+    assert_eq!(report.apply, None, "nothing was changed");
+    assert_eq!(said(&changes(&file("a", "b"), &host).await), ["file.a update plan"], "so that it is no stranger later");
+    destroyed(&host, Data::Keep).await;
+    assert_eq!(recorded(&host), before);
+}
+
+#[tokio::test]
+async fn drift_is_told_apart_from_change() {
+    let host = FakeHost::new();
+    let text = format!("{}{}{}{}", file("host", "1"), file("plan", "1"), file("both", "1"), file("gone", "1"));
+    applied(&text, &host).await;
+    host.with(|state| {
+        state.put_file("/srv/host", b"edited", "0644");
+        state.put_file("/srv/both", b"edited", "0644");
+        state.entries.remove(&"/srv/gone".parse::<AbsPath>().unwrap());
+    });
+    let text = format!("{}{}{}{}", file("host", "1"), file("plan", "2"), file("both", "2"), file("gone", "1"));
+    let changes = changes(&format!("{text}{}", file("new", "1")), &host).await;
+    assert_eq!(
+        said(&changes),
+        [
+            "file.host update host",
+            "file.plan update plan",
+            "file.both update both",
+            "file.gone create host",
+            "file.new create new"
+        ]
+    );
+    let both = changes.changed().find(|(address, _)| address.name() == "both").unwrap().1.clone();
+    let applied: Vec<_> = both.attributes.iter().map(|attribute| attribute.applied.clone()).collect();
+    let one = provision_core::blob::Blob::from_bytes(b"1".to_vec());
+    assert_eq!(applied, [Some(format!("sha256:{}", one.sha256()))]);
+}
+
+#[tokio::test]
+async fn two_plans_do_not_own_the_same_thing() {
+    let host = FakeHost::new();
+    applied(&file("a", "a"), &host).await;
+    let other = Plan::parse(
+        Source { name: "plan.toml".to_owned(), text: format!("name = \"other\"\n{}", file("a", "b")) },
+        std::sync::Arc::new(NoAssets),
+        &Inputs::default(),
+    )
+    .unwrap();
+    let changes = observe(&other, other.hosts().first().unwrap(), &host).await.unwrap().diff(NOW);
+    let reasons: Vec<String> = changes.undecided().map(|(address, reason)| format!("{address}: {reason}")).collect();
+    assert_eq!(reasons, ["file.a: path /srv/a belongs to the plan `own` on this host"]);
+}
+
+#[tokio::test]
+async fn an_apply_that_was_cut_is_taken_forward_or_back() {
+    let first = format!("{}{}", file("a", "1"), file("gone", "1"));
+    let second = format!("{}{}{}", file("a", "2"), file("b", "2"), file("c", "2"));
+    for at in 0..5 {
+        let host = FakeHost::new();
+        applied(&first, &host).await;
+        let before = recorded(&host);
+        host.with(|state| state.cut_at = Some(state.log.len() + at));
+        let report = apply(changes(&second, &host).await, &host, &ignore).await;
+        assert!(!report.is_ok_and(|report| report.succeeded()) || at == 4, "cut at {at}");
+        host.with(|state| state.cut_at = None);
+        host.reconnect();
+        if at < 4 {
+            let last = changes(&second, &host).await.memory().last.clone();
+            assert_eq!(last.map(|last| last.result), Some(Ended::Cut), "cut at {at}");
+        }
+        rolled_back(&host).await;
+        assert_eq!(recorded(&host), before, "cut at {at}, and taken back");
+        applied(&second, &host).await;
+        assert!(changes(&second, &host).await.is_empty());
+        assert_eq!(content(&host, "/srv/gone"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_rollback_can_be_repeated_up_to_the_beginning() {
+    let host = FakeHost::new();
+    let before = recorded(&host);
+    applied(&file("a", "1"), &host).await;
+    let between = recorded(&host);
+    applied(&format!("{}{}", file("a", "2"), file("b", "1")), &host).await;
+    rolled_back(&host).await;
+    assert_eq!(recorded(&host), between);
+    assert!(changes(&file("a", "1"), &host).await.is_empty());
+    rolled_back(&host).await;
+    assert_eq!(recorded(&host), before);
+    let plan = plan("");
+    let nothing = observe_rollback(&plan, plan.hosts().first().unwrap(), &host).await;
+    assert!(matches!(nothing, Err(EngineError::NothingToRollBack { .. })));
+}
+
+#[tokio::test]
+async fn a_failed_apply_is_taken_back_where_the_plan_says_so() {
+    let host = FakeHost::new();
+    applied(&file("a", "1"), &host).await;
+    let before = recorded(&host);
+    host.with(|state| state.fail_at = Some(state.log.len() + 1));
+    let text = format!("on_failure = \"rollback\"\n{}{}", file("a", "2"), file("b", "2"));
+    let report = apply(changes(&text, &host).await, &host, &ignore).await.unwrap();
+    assert!(!report.succeeded());
+    let back = report.rolled_back.unwrap();
+    assert!(back.succeeded(), "{back:#?}");
+    assert_eq!(recorded(&host), before);
+}
+
+#[tokio::test]
+async fn what_somebody_else_applied_meanwhile_stops_an_apply_before_its_first_step() {
+    let host = FakeHost::new();
+    let seen = changes(&file("a", "1"), &host).await;
+    applied(&file("b", "1"), &host).await;
+    let before = recorded(&host);
+    assert!(matches!(apply(seen, &host, &ignore).await, Err(EngineError::Moved { .. })));
+    assert_eq!(recorded(&host), before);
+}
+
+#[tokio::test]
+async fn a_service_that_ran_before_runs_again_with_what_is_put_back() {
+    let host = FakeHost::new();
+    host.with(|state| {
+        state.put_file("/etc/haproxy/haproxy.cfg", b"theirs", "0644");
+        let unit = provision_core::probe::UnitState {
+            load: "loaded".to_owned(),
+            active: "active".to_owned(),
+            sub: "running".to_owned(),
+            file: "enabled".to_owned(),
+            stale: false,
+        };
+        state.units.insert("haproxy.service".to_owned(), unit);
+    });
+    let text = "[file.c]\npath = \"/etc/haproxy/haproxy.cfg\"\ncontent = \"ours\"\nadopt = true\n\
+                [service.h]\nunit = \"haproxy\"\nrestart_on = [\"file.c\"]\n";
+    applied(text, &host).await;
+    let from = host.with(|state| state.log.len());
+    destroyed(&host, Data::Keep).await;
+    let log = host.with(|state| state.log.get(from..).unwrap_or_default().join("; "));
+    assert_eq!(
+        log,
+        "put back what was at /etc/haproxy/haproxy.cfg; restart haproxy.service; take haproxy.service back to how it was"
+    );
+    assert_eq!(content(&host, "/etc/haproxy/haproxy.cfg").as_deref(), Some("theirs"));
+}
