@@ -1,6 +1,7 @@
 //! An apply on its way: exchanges with the host, what is heard of each, and what became of everything.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::EngineError;
 use super::changes::{Changes, diff};
@@ -128,6 +129,8 @@ impl<'a> Run<'a> {
         if !guarded.is_empty() {
             batch.journal.arm = Some(Arm::new(confirm));
         }
+        // Whoever comes first may have to wait for the lock.
+        let wait = if self.number.is_none() { self.changes.orders.lock_wait } else { Duration::ZERO };
         let describe = |task: &Task| task.steps.iter().map(Step::describe).collect();
         let descriptions: Vec<Vec<String>> = batch.tasks.iter().map(describe).collect();
         let steps = |index: usize| descriptions.get(index).map(Vec::as_slice).unwrap_or_default();
@@ -152,7 +155,7 @@ impl<'a> Run<'a> {
             exchange.await
         } else {
             // Of a connection that is cut nothing may ever be heard again.
-            match tokio::time::timeout(confirm, exchange).await {
+            match tokio::time::timeout(confirm + wait, exchange).await {
                 Ok(reply) => reply,
                 Err(_) => {
                     self.lost = true;
@@ -245,9 +248,10 @@ impl<'a> Run<'a> {
         let batch = Batch { tasks: Vec::new(), plan, step_limit, journal: self.journal(Purpose::Disarm) };
         let reply = connection?.run(batch, &mut |_| {}).await.ok()?;
         match reply.refused {
-            None if reply.lost.is_none() => Some(Disarmed::InTime),
-            Some(_) => Some(Disarmed::TooLate),
-            None => None,
+            Some(Refusal::Moved(stamp)) if stamp.ends_with(Ended::RolledBack.word()) => Some(Disarmed::TooLate),
+            // It was never armed: the connection went before.
+            Some(_) => Some(Disarmed::InTime),
+            None => reply.lost.is_none().then_some(Disarmed::InTime),
         }
     }
 
