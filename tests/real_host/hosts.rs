@@ -28,8 +28,8 @@ fn sudo_without_a_password_does_as_well_as_root() -> Result<(), Error> {
     let bed = Testbed::shared()?;
     let host = bed.host("alpha")?;
     let how = format!("address = \"{}\"\nuser = \"core\"\nbecome = true", host.ipv6);
-    plan(bed, "sudo", &how)?.applied_twice(bed, &host)?;
-    assert_eq!(host.sh("stat -c '%U %a' /etc/sudo.conf /etc/sudo.conf")?.ok()?.lines().next(), Some("root 644"));
+    plan(bed, "viasudo", &how)?.applied_twice(bed, &host)?;
+    assert_eq!(host.sh("stat -c '%U %a' /etc/viasudo.conf /etc/viasudo.conf")?.ok()?.lines().next(), Some("root 644"));
     Ok(())
 }
 
