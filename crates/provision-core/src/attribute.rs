@@ -15,6 +15,12 @@ impl Mode {
         Self(bits & 0o7777)
     }
 
+    /// Whether everybody may read what has it: what is not public may be a secret.
+    #[must_use]
+    pub const fn is_public(self) -> bool {
+        self.0 & 0o004 != 0
+    }
+
     /// The bits as a number.
     #[must_use]
     pub const fn bits(self) -> u32 {

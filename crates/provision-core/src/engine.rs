@@ -22,7 +22,7 @@ use crate::probe::Undecided;
 
 pub use apply::apply;
 pub use changes::{Adopt, Changes, Orders};
-pub use observe::{Observed, Verb, history, observe, observe_destroy, observe_rollback};
+pub use observe::{Observed, Verb, observe, observe_destroy, observe_rollback};
 pub(crate) use prepare::owed_run;
 pub use status::{Owned, Standing, Status, status};
 

@@ -66,13 +66,6 @@ impl Object {
     }
 }
 
-const fn layer_word(layer: Layer) -> &'static str {
-    match layer {
-        Layer::Running => "running",
-        Layer::Permanent => "permanent",
-    }
-}
-
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -80,7 +73,7 @@ impl fmt::Display for Object {
             Self::Unit(name) => write!(f, "unit {name}"),
             Self::Image(name) => write!(f, "image {name}"),
             Self::Port { layer, zone, port } => {
-                write!(f, "port {} {} {port}", layer_word(*layer), zone.as_deref().unwrap_or("-"))
+                write!(f, "port {} {} {port}", layer.word(), zone.as_deref().unwrap_or("-"))
             }
             Self::Volume { name, unit } => write!(f, "volume {name} {unit}"),
             Self::Network { name, unit } => write!(f, "network {name} {unit}"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::attribute::{Account, Mode};
 use crate::ledger::{Applied, Memory, Records, Scope};
+use crate::object::Object;
 use crate::path::AbsPath;
 
 mod memory;
@@ -67,6 +68,21 @@ pub enum Ask {
         /// Its name.
         name: String,
     },
+}
+
+impl Ask {
+    /// What tells how an object stands.
+    #[must_use]
+    pub fn standing(object: &Object) -> Self {
+        match object {
+            Object::Path(path) => Self::Path(path.clone()),
+            Object::Unit(name) => Self::Unit(name.clone()),
+            Object::Image(_) => Self::Images,
+            Object::Port { zone, .. } => Self::Zone(zone.clone()),
+            Object::Volume { name, .. } => Self::Stored { sort: Store::Volume, name: name.clone() },
+            Object::Network { name, .. } => Self::Stored { sort: Store::Network, name: name.clone() },
+        }
+    }
 }
 
 /// What podman keeps by name besides images.
@@ -270,8 +286,13 @@ impl UnitState {
     /// Whether there is something to stop.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        !matches!(self.active.as_str(), "inactive" | "failed" | "maintenance")
+        is_up(&self.active)
     }
+}
+
+/// Whether a unit in this `ActiveState` is something to stop. A record says `unknown` of one that systemd did not know.
+pub(crate) fn is_up(active: &str) -> bool {
+    !matches!(active, "inactive" | "failed" | "maintenance" | "unknown")
 }
 
 /// An image in podman's store.

@@ -248,8 +248,7 @@ impl Host {
             let objects: Vec<&Object> = records.iter().map(|record| &record.object).collect();
             items.push(Item::of(address, change, changes, true, &objects, state::of_leaving(&records, changes)));
         }
-        let leaving = changes.leaving().count();
-        for ((address, item), (_, resource)) in changes.iter().skip(leaving).zip(changes.graph().resources()) {
+        for (address, resource, item) in changes.wanted() {
             let Some(change) = item.ok().filter(|change| !change.is_none()) else { continue };
             let objects = resource.objects();
             let objects: Vec<&Object> = objects.iter().collect();

@@ -144,6 +144,17 @@ pub enum Layer {
     Permanent,
 }
 
+impl Layer {
+    /// The word for people, for records and for the host's shell.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Permanent => "permanent",
+        }
+    }
+}
+
 /// What systemctl(1) is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnitAction {

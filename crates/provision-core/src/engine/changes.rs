@@ -17,7 +17,7 @@ use crate::object::Record;
 use crate::plan::host::Host;
 use crate::plan::ownership::OnFailure;
 use crate::probe::{Answers, Undecided};
-use crate::resource::{Context, Relation, Thing};
+use crate::resource::{Context, Relation, Resource, Thing};
 use crate::secret::Secrets;
 use crate::step::{Data, Step};
 
@@ -70,16 +70,16 @@ impl Changes {
     pub(super) fn new(observed: Observed, now: OffsetDateTime) -> Self {
         let unfinished = unfinished(&observed);
         let mut items = diff(&observed.graph, &observed.answers, now, &unfinished);
-        for (at, ((address, resource), item)) in observed.graph.resources().zip(&mut items).enumerate() {
-            if let Some((plan, object)) = held_elsewhere(&resource.objects(), &observed.memory) {
+        let entries = observed.graph.resources().zip(&observed.ledger.resources);
+        for (((address, resource), wanted), item) in entries.zip(&mut items) {
+            if let Some((plan, object)) = held_elsewhere(&wanted.objects, &observed.memory) {
                 *item = Err(Undecided::with_help(
                     format!("{object} belongs to the plan `{plan}` on this host"),
                     format!("leave it to one of the two plans; `provision status` of `{plan}` shows what it owns"),
                 ));
             } else if let Ok(change) = item {
                 let entry = observed.ownership.entry(address);
-                let digest = observed.graph.digest(at).unwrap_or_default();
-                drift::tell(change, resource, entry, digest);
+                drift::tell(change, resource, entry, &wanted.digest);
                 if unfinished.contains(address) {
                     drift::doubt(change);
                 }
@@ -129,9 +129,13 @@ impl Changes {
     /// Everything in the order in which it is done: what leaves, then every resource of the plan; each with its change or why
     /// it could not be decided.
     pub fn iter(&self) -> impl Iterator<Item = (&Address, Result<&Change, &Undecided>)> {
-        self.leaving().chain(
-            self.observed.graph.resources().zip(&self.items).map(|((address, _), item)| (address, item.as_ref())),
-        )
+        self.leaving().chain(self.wanted().map(|(address, _, item)| (address, item)))
+    }
+
+    /// The resources of the plan, in their order: the second part of [`Changes::iter`].
+    pub fn wanted(&self) -> impl Iterator<Item = (&Address, &dyn Resource, Result<&Change, &Undecided>)> {
+        let resources = self.observed.graph.resources().zip(&self.items);
+        resources.map(|((address, resource), item)| (address, resource, item.as_ref()))
     }
 
     /// What leaves the plan or is taken back, in the order in which that is done: the first part of [`Changes::iter`].

@@ -19,7 +19,7 @@ use crate::ledger::Ended;
 use crate::report::{Outcome, Report};
 use crate::resource::{Materials, Watch};
 use crate::step::reply::{Heard, Refusal};
-use crate::step::{self, Arm, Batch, Purpose, Step, Task};
+use crate::step::{self, Arm, Purpose, Step, Task};
 
 /// An apply on its way.
 pub(super) struct Run<'a> {
@@ -244,8 +244,7 @@ impl<'a> Run<'a> {
 
     /// Tells the host over a fresh connection to stay as it is; nothing comes back when that did not reach it.
     async fn disarm(&self, connection: Option<&dyn Connection>) -> Option<Disarmed> {
-        let (plan, step_limit) = (self.changes.observed.graph.plan().to_owned(), self.changes.observed.host.step_limit);
-        let batch = Batch { tasks: Vec::new(), plan, step_limit, journal: self.journal(Purpose::Disarm) };
+        let batch = self.exchange(Vec::new(), Purpose::Disarm);
         let reply = connection?.run(batch, &mut |_| {}).await.ok()?;
         match reply.refused {
             Some(Refusal::Moved(stamp)) if stamp.ends_with(Ended::RolledBack.word()) => Some(Disarmed::TooLate),
@@ -305,8 +304,7 @@ impl<'a> Run<'a> {
 
     /// An exchange without tasks.
     async fn say(&mut self, purpose: Purpose, connection: &dyn Connection) -> Option<Refusal> {
-        let (plan, step_limit) = (self.changes.observed.graph.plan().to_owned(), self.changes.observed.host.step_limit);
-        let batch = Batch { tasks: Vec::new(), plan, step_limit, journal: self.journal(purpose) };
+        let batch = self.exchange(Vec::new(), purpose);
         let mut tell = |heard: Heard| match heard {
             Heard::Waiting(holder) => (self.events)(Event::Waiting { holder }),
             Heard::TookOver(holder) => (self.events)(Event::TookOver { holder }),

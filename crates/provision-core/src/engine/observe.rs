@@ -12,7 +12,7 @@ use crate::address::Address;
 use crate::connection::Connection;
 use crate::facts::Facts;
 use crate::graph::Graph;
-use crate::ledger::{Applied, Ended, Ledger, LedgerFound, Memory, Scope};
+use crate::ledger::{Ended, Ledger, LedgerFound, Memory, Scope};
 use crate::object::{Object, Record};
 use crate::plan::Plan;
 use crate::plan::host::Host;
@@ -78,7 +78,7 @@ impl<'a> Subject<'a> {
 pub async fn observe(plan: &Plan, host: &Host, connection: &dyn Connection) -> Result<Observed, EngineError> {
     let facts = if plan.needs_facts() { connection.facts().await? } else { Facts::default() };
     let graph = plan.resolve(host, &facts)?;
-    let mut observed = Observed::ask(Subject::new(plan, host), graph, Verb::Apply, connection).await?;
+    let mut observed = Observed::ask(Subject::new(plan, host), graph, Verb::Apply, None, connection).await?;
     let orphans = observed.ownership.orphans.iter();
     observed.leaving = orphans.map(|(entry, lost)| (entry.address.clone(), lost.clone())).collect();
     if observed.leaving.iter().any(|(_, objects)| !objects.is_empty()) {
@@ -97,10 +97,10 @@ pub async fn observe(plan: &Plan, host: &Host, connection: &dyn Connection) -> R
 /// As for [`observe`].
 pub async fn observe_destroy(plan: &Plan, host: &Host, connection: &dyn Connection) -> Result<Observed, EngineError> {
     let graph = Graph::empty(plan.name());
-    let mut observed = Observed::ask(Subject::new(plan, host), graph, Verb::Destroy, connection).await?;
-    if observed.memory.touched {
-        observed.ask_records(Scope::Origin, connection).await?;
-    }
+    let records = Ask::Records { plan: plan.name().to_owned(), scope: Scope::Origin };
+    let subject = Subject::new(plan, host);
+    let mut observed = Observed::ask(subject, graph, Verb::Destroy, Some(records), connection).await?;
+    observed.records = observed.answers.records(plan.name(), Scope::Origin).map_err(EngineError::Memory)?.clone();
     let mut leaving: Vec<(Address, Vec<Object>)> = Vec::new();
     let entries = observed.ownership.orphans.iter().map(|(entry, _)| entry);
     let named: BTreeSet<&Object> = entries.clone().flat_map(|entry| &entry.objects).collect();
@@ -134,8 +134,10 @@ pub async fn observe_rollback(plan: &Plan, host: &Host, connection: &dyn Connect
 }
 
 pub(super) async fn taken_back(subject: Subject<'_>, connection: &dyn Connection) -> Result<Observed, EngineError> {
-    let mut observed = Observed::ask(subject, Graph::empty(subject.plan), Verb::Apply, connection).await?;
-    let history = history(subject.plan, connection).await?;
+    let history = Ask::History(subject.plan.to_owned());
+    let graph = Graph::empty(subject.plan);
+    let mut observed = Observed::ask(subject, graph, Verb::Apply, Some(history), connection).await?;
+    let history = observed.answers.history(subject.plan).map_err(EngineError::Memory)?;
     let Some(last) = history.iter().rev().find(|apply| apply.result != Ended::RolledBack) else {
         let (host, plan) = (subject.host.name.clone(), subject.plan.to_owned());
         return Err(EngineError::NothingToRollBack { host, plan });
@@ -154,15 +156,6 @@ pub(super) async fn taken_back(subject: Subject<'_>, connection: &dyn Connection
     Ok(observed)
 }
 
-/// The applies of a plan that a host remembers, oldest first.
-///
-/// # Errors
-/// When the host cannot be asked.
-pub async fn history(plan: &str, connection: &dyn Connection) -> Result<Vec<Applied>, EngineError> {
-    let answers = connection.ask(&BTreeSet::from([Ask::History(plan.to_owned())])).await?;
-    answers.history(plan).cloned().map_err(EngineError::Memory)
-}
-
 /// What is asked for the resources themselves.
 pub(super) fn asks(graph: &Graph) -> BTreeSet<Ask> {
     let mut asks: BTreeSet<Ask> = graph.resources().flat_map(|(_, resource)| resource.asks()).collect();
@@ -177,6 +170,7 @@ impl Observed {
         subject: Subject<'_>,
         graph: Graph,
         verb: Verb,
+        more: Option<Ask>,
         connection: &dyn Connection,
     ) -> Result<Self, EngineError> {
         let Subject { plan, digest: plan_digest, secrets, host } = subject;
@@ -185,6 +179,7 @@ impl Observed {
         let digest = ledger.sha256();
         let mut asks = asks(&graph);
         asks.insert(Ask::Memory { plan: plan.to_owned(), ledger: digest.clone() });
+        asks.extend(more);
         let answers = connection.ask(&asks).await?;
         let memory = answers.memory(plan, &digest).cloned().map_err(EngineError::Memory)?;
         let ownership = Ownership::new(&graph, &ledger, &memory).map_err(EngineError::Memory)?;

@@ -10,7 +10,7 @@ use crate::change::{Action, Attribute, Change, Shown};
 use crate::ledger::{Memory, Scope};
 use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
-use crate::probe::{Answers, Ask, FileState, PathState, Sort, Store, Undecided, UnitState, Wanted, ZoneState};
+use crate::probe::{Answers, Ask, FileState, PathState, Sort, Store, Undecided, UnitState, Wanted, ZoneState, is_up};
 use crate::step::{Data, Layer, Revert, Step, UnitAction};
 
 /// A resource, or what is left of one, on its way out.
@@ -52,28 +52,16 @@ impl Takeback<'_> {
     pub(crate) fn asks(&self) -> BTreeSet<Ask> {
         let mut asks = BTreeSet::new();
         for record in self.records {
-            match &record.object {
-                Object::Path(path) => {
-                    asks.insert(Ask::Path(path.clone()));
-                    match record.was {
-                        Was::Absent => _ = asks.insert(Ask::Listing(path.clone())),
-                        Was::File { .. } => {
-                            let files = std::iter::once(path.clone()).chain(self.copy(record));
-                            asks.extend(files.map(|path| Ask::File { path, content: Wanted::Always }));
-                        }
-                        Was::Link => asks.extend(self.copy(record).map(Ask::Path)),
-                        _ => {}
-                    }
+            asks.insert(Ask::standing(&record.object));
+            match (&record.object, &record.was) {
+                (Object::Path(path), Was::Absent) => _ = asks.insert(Ask::Listing(path.clone())),
+                (Object::Path(path), Was::File { .. }) => {
+                    let files = std::iter::once(path.clone()).chain(self.copy(record));
+                    asks.extend(files.map(|path| Ask::File { path, content: Wanted::Always }));
                 }
-                Object::Unit(name) => asks.extend([Ask::Unit(name.clone()), Ask::Owed(self.plan.to_owned())]),
-                Object::Image(_) => _ = asks.insert(Ask::Images),
-                Object::Port { zone, .. } => _ = asks.insert(Ask::Zone(zone.clone())),
-                Object::Volume { name, .. } => {
-                    asks.insert(Ask::Stored { sort: Store::Volume, name: name.clone() });
-                }
-                Object::Network { name, .. } => {
-                    asks.insert(Ask::Stored { sort: Store::Network, name: name.clone() });
-                }
+                (Object::Path(_), Was::Link) => asks.extend(self.copy(record).map(Ask::Path)),
+                (Object::Unit(_), _) => _ = asks.insert(Ask::Owed(self.plan.to_owned())),
+                _ => {}
             }
         }
         asks
@@ -202,8 +190,7 @@ impl Takeback<'_> {
                 };
                 let word = |open: bool| format!("{port} {}", if open { "open" } else { "closed" });
                 let was = *was == Was::Present;
-                let layer = if *layer == Layer::Running { "running" } else { "permanent" };
-                Ok(changed(layer.to_owned(), word(open).into(), word(was).into()))
+                Ok(changed(layer.word().to_owned(), word(open).into(), word(was).into()))
             }
             Object::Volume { name, .. } => {
                 if *was == Was::Present || !*answers.stored(Store::Volume, name)? {
@@ -313,8 +300,7 @@ impl Takeback<'_> {
         };
         let Some((_, kept)) = content(&copy) else { return Err(lost(path)) };
         // What not everybody may read is shown to nobody.
-        let public = |mode: crate::attribute::Mode| mode.bits() & 0o004 != 0;
-        let is_public = public(*mode) && now.entry().is_none_or(|entry| public(entry.mode));
+        let is_public = mode.is_public() && now.entry().is_none_or(|entry| entry.mode.is_public());
         let shown = |content: Option<Vec<u8>>, size: u64, sha256: &str| {
             let text = content.filter(|bytes| is_public && bytes.len() as u64 == size);
             match text.and_then(|bytes| String::from_utf8(bytes).ok()) {
@@ -377,10 +363,6 @@ fn unit_back(unit: &str, was: &Was, now: &UnitState) -> Back {
         attributes.push(one(format!("{unit} at boot"), "enabled".into(), "disabled".into()));
     }
     if attributes.is_empty() { Back::Same } else { Back::Changes(attributes) }
-}
-
-fn is_up(active: &str) -> bool {
-    !matches!(active, "inactive" | "failed" | "maintenance" | "unknown")
 }
 
 /// Whether it is a unit that ran or started at boot before, so that its way back has a second half.

@@ -22,8 +22,13 @@ impl Run<'_> {
     pub(super) fn make_batch(&self, members: &[Member], work: &[Work]) -> Batch {
         let debts = debts(self.changes, work);
         let tasks = members.iter().filter_map(|member| self.task(*member, members, work, &debts)).collect();
+        self.exchange(tasks, self.purpose())
+    }
+
+    /// One exchange, with what is written down about it.
+    pub(super) fn exchange(&self, tasks: Vec<Task>, purpose: Purpose) -> Batch {
         let (plan, step_limit) = (self.changes.observed.graph.plan().to_owned(), self.changes.observed.host.step_limit);
-        Batch { tasks, plan, step_limit, journal: self.journal(self.purpose()) }
+        Batch { tasks, plan, step_limit, journal: self.journal(purpose) }
     }
 
     fn task(&self, member: Member, members: &[Member], work: &[Work], debts: &[Debt]) -> Option<Task> {
@@ -51,8 +56,11 @@ impl Run<'_> {
                 let owed = debts.iter().filter(|debt| signals && debt.causes.contains(&at));
                 let mut pays = settled(steps);
                 pays.extend(debts.iter().filter(|debt| debt.debtor == at).flat_map(|debt| debt.names.clone()));
-                let is_run = |at: &usize| matches!(work.get(*at), Some(Work::Steps(steps)) if steps.iter().any(runs));
-                let late = self.changes.observed.graph.closure(at, Relation::After).iter().any(is_run);
+                let is_run = |before: &Member| {
+                    let Member::Resource(at) = before else { return false };
+                    matches!(work.get(*at), Some(Work::Steps(steps)) if steps.iter().any(runs))
+                };
+                let late = needed.iter().any(is_run);
                 (steps.clone(), owed.flat_map(|debt| debt.names.clone()).collect(), pays, late)
             }
         };
@@ -96,7 +104,7 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn when(&self) -> String {
+    fn when(&self) -> String {
         // The year of a clock that this type can hold always has four digits.
         self.changes.time().truncate_to_second().format(&Rfc3339).unwrap_or_default()
     }
@@ -112,7 +120,7 @@ impl Run<'_> {
         Blob::from_bytes(serde_json::to_string_pretty(&head).unwrap_or_default().into_bytes())
     }
 
-    pub(super) fn journal(&self, purpose: Purpose) -> Journal {
+    fn journal(&self, purpose: Purpose) -> Journal {
         let checks = self.changes.observed.graph.resources().filter_map(|(_, resource)| match resource.watch() {
             Some(Watch::Here(check)) => Some(check.limit),
             _ => None,

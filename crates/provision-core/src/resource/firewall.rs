@@ -142,7 +142,7 @@ impl Resource for Firewall {
 
     fn wanted(&self) -> Vec<(&'static str, Shown)> {
         let all = listed(&self.ports);
-        LAYERS.into_iter().map(|layer| (name(layer), all.clone())).filter(|(_, all)| *all != Shown::Absent).collect()
+        LAYERS.into_iter().map(|layer| (layer.word(), all.clone())).filter(|(_, all)| *all != Shown::Absent).collect()
     }
 
     fn wants(&self) -> Vec<Want> {
@@ -168,7 +168,7 @@ impl Resource for Firewall {
                 for layer in LAYERS {
                     // One attribute a layer, so that what it was when it was last applied can be told.
                     let open = ports.iter().filter(|port| !closed.contains(&(layer, *port)));
-                    change.compare(name(layer), listed(open), listed(ports));
+                    change.compare(layer.word(), listed(open), listed(ports));
                 }
                 Ok(if change.attributes.is_empty() { Change::none() } else { change.signals(Signal::None) })
             }
@@ -176,7 +176,7 @@ impl Resource for Firewall {
             ZoneState::Stopped if starts(context) => {
                 let mut change = Change::new(Action::Update);
                 for layer in LAYERS {
-                    change.differs(name(layer), Shown::Unknown, listed(ports));
+                    change.differs(layer.word(), Shown::Unknown, listed(ports));
                 }
                 change.reasons.push("firewalld starts before".to_owned());
                 Ok(change)
@@ -235,13 +235,6 @@ fn closed<'a>(ports: &'a [PortRange], found: &ZonePorts) -> Vec<(Layer, &'a Port
         Layer::Running => !port.is_within(&running),
     });
     closed
-}
-
-const fn name(layer: Layer) -> &'static str {
-    match layer {
-        Layer::Permanent => "permanent",
-        Layer::Running => "running",
-    }
 }
 
 fn no_zone(zone: &str, running: &[String], permanent: &[String]) -> Undecided {

@@ -10,7 +10,7 @@ use crate::engine::Changes;
 use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
 use crate::probe::{
-    Answers, Ask, Entry, FileState, ImageState, PathState, PublicKeyState, Sort, Store, UnitState, Wanted, ZoneState,
+    Answers, Ask, Entry, FileState, ImageState, PathState, PublicKeyState, Sort, UnitState, Wanted, ZoneState,
 };
 use crate::resource::Resource;
 
@@ -29,15 +29,7 @@ pub(super) fn of_leaving(records: &[&Record], changes: &Changes) -> String {
     let objects: Vec<Object> = records.iter().map(|record| record.object.clone()).collect();
     let mut state = State::new(changes.answers(), &objects);
     for record in records {
-        let ask = match &record.object {
-            Object::Path(path) => Ask::Path(path.clone()),
-            Object::Unit(name) => Ask::Unit(name.clone()),
-            Object::Image(_) => Ask::Images,
-            Object::Port { zone, .. } => Ask::Zone(zone.clone()),
-            Object::Volume { name, .. } => Ask::Stored { sort: Store::Volume, name: name.clone() },
-            Object::Network { name, .. } => Ask::Stored { sort: Store::Network, name: name.clone() },
-        };
-        state.ask(&ask);
+        state.ask(&Ask::standing(&record.object));
         state.beside(record);
     }
     state.finish()
@@ -93,7 +85,7 @@ impl<'a> State<'a> {
         match (&record.was, entry.map(|entry| (&entry.sort, entry.mode))) {
             (Was::Absent, Some((Sort::Directory, _))) => self.ask(&Ask::Listing(path.clone())),
             // What not everybody may read may be a secret.
-            (Was::File { .. }, Some((Sort::File, mode))) if mode.bits() & 0o004 != 0 => {
+            (Was::File { .. }, Some((Sort::File, mode))) if mode.is_public() => {
                 self.ask(&Ask::File { path: path.clone(), content: Wanted::Always });
             }
             _ => {}

@@ -8,7 +8,7 @@ use super::lock::{LOCK, LOOK};
 use super::note::{self, NOTE};
 use super::revert::{self, REVERT};
 use super::undo::ARM;
-use super::{Await, Batch, Layer, Need, Ownership, Purpose, Run, Step, Task};
+use super::{Await, Batch, Need, Ownership, Purpose, Run, Step, Task};
 use crate::blob::Blob;
 use crate::path::AbsPath;
 use crate::probe::Guard;
@@ -344,11 +344,7 @@ fn command(step: &Step, batch: &Batch) -> String {
             words(["pull", &limit, reference].into_iter().chain(platform.as_deref()))
         }
         Step::OpenPort { zone, port, protocol, layer } => {
-            let layer = match layer {
-                Layer::Running => "running",
-                Layer::Permanent => "permanent",
-            };
-            words(["port", layer, zone.as_deref().unwrap_or_default(), port, protocol])
+            words(["port", layer.word(), zone.as_deref().unwrap_or_default(), port, protocol])
         }
         Step::Revert(step) => revert::command(step, &limit),
         Step::Claim(_) => ":".to_owned(),

@@ -25,8 +25,7 @@ pub fn changes(all: &[&Changes], view: &View) -> Page {
         title(&mut items, changes);
         leaving(&mut items, changes, view.is_verbose());
         moves(&mut items, changes);
-        let plans = changes.iter().skip(changes.leaving().count());
-        for ((_, resource), (address, item)) in changes.graph().resources().zip(plans) {
+        for (address, resource, item) in changes.wanted() {
             match item {
                 Ok(change) if change.is_none() && !view.is_verbose() => continue,
                 Ok(change) => {
