@@ -40,7 +40,7 @@ impl Run<'_> {
             Member::Removal(at) => {
                 let resumed = self.changes.removals.iter().flat_map(|removal| &removal.after);
                 let restarts = resumed.filter_map(|step| match step {
-                    Step::Unit { name, action: UnitAction::Restart } => Some(name.clone()),
+                    Step::Unit { unit, action: UnitAction::Restart } => Some(unit.to_string()),
                     _ => None,
                 });
                 (self.changes.removals.get(at)?.steps.clone(), restarts.collect(), Vec::new(), false)

@@ -70,7 +70,7 @@ pub(crate) fn batch(purpose: Purpose, tasks: Vec<Task>) -> Batch {
 pub(crate) fn program(home: &Path, batch: &Batch) -> String {
     let home = crate::shell::quote(home.to_str().unwrap());
     format!(
-        "HOME={home}; PATH=\"$HOME/bin:${{BUSYBOX:+$BUSYBOX:}}$PATH\"; XDG_STATE_HOME=; id() {{ echo 1000; }}\n{}",
+        "HOME={home}; PATH=\"$HOME/bin:${{BUSYBOX:+$BUSYBOX:}}$PATH\"; XDG_STATE_HOME=; XDG_RUNTIME_DIR=\"$HOME/run\"; id() {{ echo 1000; }}\n{}",
         script::program(batch, NONCE)
     )
 }
