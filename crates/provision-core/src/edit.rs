@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::path::AbsPath;
 
+pub mod draft;
 pub mod hosts;
 pub mod ini;
 mod json;
@@ -67,6 +68,9 @@ pub struct Note {
     /// Whether there was no file at all: it goes again with the last that is in it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_file: bool,
+    /// Whether what the plan puts there is secret.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
     /// The lines that the piece was, for formats of lines; none where it was not there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<NotedLine>,
@@ -237,7 +241,7 @@ impl Edit {
         rest.is_empty() || (self.format == Format::Json && rest.split_whitespace().collect::<String>() == "{}")
     }
 
-    fn syntax(&self) -> Result<&'static dyn tree::Syntax, EditError> {
+    pub(crate) fn syntax(&self) -> Result<&'static dyn tree::Syntax, EditError> {
         self.format.syntax().ok_or_else(|| EditError::new("this format has no keys"))
     }
 }
@@ -310,7 +314,9 @@ impl FromStr for Slot {
     /// Reads keys as they are written, and as a plan may write them: `auths."registry.example.com"`.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!("{text:?} is no list of keys: write `a.b`, with quotes around what has more than letters, digits, `_` and `-`")
+            format!(
+                "{text:?} is no list of keys: write `a.b`, with quotes around what has more than letters, digits, `_` and `-`"
+            )
         };
         let mut keys = Vec::new();
         let mut rest = text;

@@ -13,6 +13,8 @@ use zeroize::Zeroizing;
 use crate::address::Address;
 use crate::change::{Action, Cause, Change, Shown};
 use crate::check::Check;
+use crate::edit::Edit;
+use crate::edit::draft::{Draft, Drafts};
 use crate::knob::Knob;
 use crate::object::Object;
 use crate::path::AbsPath;
@@ -29,24 +31,37 @@ pub mod command;
 pub mod container;
 pub(crate) mod definition;
 pub mod directory;
+pub(crate) mod edit;
 pub mod file;
 pub mod firewall;
 pub mod haproxy;
+pub mod hosts_entry;
 pub mod image;
+pub mod ini;
+pub mod json;
+pub mod line;
 pub mod link;
 pub mod network;
 pub mod pod;
 pub(crate) mod quadlet;
 pub mod service;
 pub mod sysctl;
+pub mod toml;
 pub mod unit;
 pub mod volume;
+pub mod yaml;
 
 /// Every kind, in the order of the reference.
 pub static KINDS: &[&Kind] = &[
     &directory::KIND,
     &file::KIND,
     &link::KIND,
+    &line::KIND,
+    &ini::KIND,
+    &toml::KIND,
+    &yaml::KIND,
+    &json::KIND,
+    &hosts_entry::KIND,
     &certificate_authority::KIND,
     &certificate::KIND,
     &image::KIND,
@@ -128,6 +143,7 @@ pub trait Resource: fmt::Debug + Send + Sync {
             Thing::Directory(path) | Thing::Path(path) => Some(Object::Path(path)),
             Thing::Running(unit) => Some(Object::Unit(unit)),
             Thing::Image(name) => Some(Object::Image(name)),
+            Thing::Edit(edit) => Some(Object::Edit(edit)),
             Thing::Knob(knob) => Some(Object::Knob(knob)),
             Thing::Unit(_) | Thing::Install(_) | Thing::Quadlet(_) | Thing::Port { .. } => None,
         };
@@ -159,6 +175,12 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// # Errors
     /// When what the steps need, such as key material, cannot be made.
     fn steps(&self, change: &Change, answers: &Answers, materials: &Materials) -> Result<Vec<Step>, Undecided>;
+
+    /// The file of which it changes a piece, as it leaves that file to whoever changes another piece of it; `drafts` are files as
+    /// others leave them to this one.
+    fn leaves(&self, _answers: &Answers, _drafts: &Drafts) -> Option<(AbsPath, Draft)> {
+        None
+    }
 
     /// Files whose bytes [`Resource::steps`] needs for a change, or the check of [`Resource::watch`], such as an
     /// authority's key. The change is none where only that check is to come: a key must not travel for anything else.
@@ -200,6 +222,8 @@ pub enum Thing {
     Quadlet(Managed),
     /// An image in podman's store.
     Image(Managed),
+    /// A piece of a file that others own.
+    Edit(Edit),
     /// A piece of state such as a user, a package or a kernel parameter.
     Knob(Knob),
     /// A port that something listens on, as `8443/tcp`, with the address it binds.
@@ -221,6 +245,7 @@ impl fmt::Display for Thing {
             Self::Running(name) => write!(f, "the running unit {name}"),
             Self::Quadlet(name) => write!(f, "the Quadlet unit {name}"),
             Self::Image(name) => write!(f, "the image {}", name.spelled()),
+            Self::Edit(edit) => f.write_str(&edit.title()),
             Self::Knob(knob) => f.write_str(&knob.title()),
             Self::Port { address, port } => write!(f, "port {port} on {address}"),
         }
@@ -299,6 +324,8 @@ pub struct Context<'a> {
     /// Whether the resource belongs to this plan already and the plan's last apply did not come to a good end: what it is made
     /// of may be there in part. What was there before is kept on the host.
     pub unfinished: bool,
+    /// Files of which others before this resource change pieces, as they leave them.
+    pub drafts: &'a Drafts,
 }
 
 impl Context<'_> {
@@ -364,6 +391,8 @@ impl Context<'_> {
 #[derive(Default)]
 pub struct Materials {
     files: BTreeMap<AbsPath, Zeroizing<Vec<u8>>>,
+    /// Files as steps before leave them that change pieces of them.
+    pub(crate) drafts: Drafts,
     /// The time, as for [`Context::now`].
     pub(crate) now: Option<OffsetDateTime>,
 }
@@ -372,7 +401,7 @@ impl Materials {
     /// With the time at which things are made.
     #[must_use]
     pub fn new(now: OffsetDateTime) -> Self {
-        Self { files: BTreeMap::new(), now: Some(now) }
+        Self { files: BTreeMap::new(), drafts: Drafts::new(), now: Some(now) }
     }
 
     /// Keeps the content of a file.

@@ -28,7 +28,8 @@ fn found(lines: &Lines, slot: &Slot) -> Vec<usize> {
     let [address, first] = slot.keys() else { return Vec::new() };
     let ours = |line: &str| {
         read(line).is_some_and(|line| {
-            same_address(line.address, address) && line.names.first().is_some_and(|name| name.eq_ignore_ascii_case(first))
+            same_address(line.address, address)
+                && line.names.first().is_some_and(|name| name.eq_ignore_ascii_case(first))
         })
     };
     lines.iter().filter(|(_, text)| ours(text)).map(|(at, _)| at).collect()
@@ -61,7 +62,8 @@ pub fn set(text: &str, slot: &Slot, names: &[String]) -> Result<String, EditErro
     {
         return Ok(text.to_owned());
     }
-    let comment = kept.as_deref().and_then(|line| Some(format!(" {}", line.get(line.find('#')?..)?))).unwrap_or_default();
+    let comment =
+        kept.as_deref().and_then(|line| Some(format!(" {}", line.get(line.find('#')?..)?))).unwrap_or_default();
     let tabs = lines.iter().find(|(_, line)| read(line).is_some()).is_some_and(|(_, line)| line.contains('\t'));
     let line = format!("{address}{}{}{comment}", if tabs { '\t' } else { ' ' }, names.join(" "));
     let end = lines.len();

@@ -73,7 +73,8 @@ fn find(lines: &Lines, slot: &Slot) -> Result<Found, EditError> {
                     && !line.starts_with([' ', '\t'])
                     && self::entry(after).is_some_and(|entry| entry.value.is_none())
                 {
-                    let message = "it looks like the value of the key before it goes on here: such a key cannot be edited";
+                    let message =
+                        "it looks like the value of the key before it goes on here: such a key cannot be edited";
                     return Err(EditError::at_line(at + 2, message));
                 }
                 found.places.push(at);
@@ -97,7 +98,8 @@ fn find(lines: &Lines, slot: &Slot) -> Result<Found, EditError> {
 pub fn get(text: &str, slot: &Slot) -> Result<Vec<String>, EditError> {
     let lines = read(text);
     let places = find(&lines, slot)?.places;
-    let value = |at: &usize| lines.get(*at).and_then(entry).and_then(|entry| entry.value).unwrap_or_default().to_owned();
+    let value =
+        |at: &usize| lines.get(*at).and_then(entry).and_then(|entry| entry.value).unwrap_or_default().to_owned();
     Ok(places.iter().map(value).collect())
 }
 
@@ -112,7 +114,9 @@ fn style(lines: &Lines, next: Option<usize>) -> (String, String) {
         let after: String = after.chars().take_while(|c| c.is_whitespace()).collect();
         Some((indent, format!("{before}={after}")))
     };
-    let own = next.and_then(|next| lines.iter().take(next).rev().map_while(|(_, line)| header(line).is_none().then(|| of(line))).flatten().next());
+    let own = next.and_then(|next| {
+        lines.iter().take(next).rev().map_while(|(_, line)| header(line).is_none().then(|| of(line))).flatten().next()
+    });
     own.or_else(|| lines.iter().find_map(|(_, line)| of(line))).unwrap_or_else(|| (String::new(), " = ".to_owned()))
 }
 
@@ -129,7 +133,10 @@ pub fn set(text: &str, slot: &Slot, values: &[String], lone: bool) -> Result<Str
     let Found { places, next, .. } = find(&lines, slot)?;
     if lone && places.len() > 1 {
         let numbers: Vec<String> = places.iter().map(|at| (at + 1).to_string()).collect();
-        return Err(EditError::new(format!("the key comes {} times: write a list to say all of its values", numbers.len())));
+        return Err(EditError::new(format!(
+            "the key comes {} times: write a list to say all of its values",
+            numbers.len()
+        )));
     }
     if get(text, slot)? == values {
         return Ok(text.to_owned());

@@ -57,7 +57,8 @@ pub fn set(text: &str, slot: &Slot, wanted: Option<&str>, place: &Place) -> Resu
         (Some(wanted), [at]) => lines.replace(*at, wanted),
         (Some(_), several) if is_pattern => {
             let numbers: Vec<String> = several.iter().map(|at| (at + 1).to_string()).collect();
-            let message = format!("the pattern finds {} lines ({}) and may find one", several.len(), numbers.join(", "));
+            let message =
+                format!("the pattern finds {} lines ({}) and may find one", several.len(), numbers.join(", "));
             return Err(EditError::new(message));
         }
         (Some(_), _) => {}
@@ -67,7 +68,10 @@ pub fn set(text: &str, slot: &Slot, wanted: Option<&str>, place: &Place) -> Resu
 
 fn next(lines: &Lines, place: &Place) -> Result<usize, EditError> {
     let nowhere = |field: &str, pattern: &Regex| {
-        EditError::new(format!("no line is like the {field} pattern {:?}, so there is no place for a new one", pattern.as_str()))
+        EditError::new(format!(
+            "no line is like the {field} pattern {:?}, so there is no place for a new one",
+            pattern.as_str()
+        ))
     };
     match place {
         Place::End => Ok(lines.len()),

@@ -156,7 +156,8 @@ impl Lines {
         for line in was.iter().skip(places.len()) {
             let at = self.home(line, fallback);
             self.insert(at, &line.text);
-            if line.open && at + 1 == self.lines.len()
+            if line.open
+                && at + 1 == self.lines.len()
                 && let Some(last) = self.lines.last_mut()
             {
                 last.end = "";

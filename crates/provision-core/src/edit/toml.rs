@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use toml_edit::{Document, InlineTable, Item, Value as Toml_, Table as TomlTable};
+use toml_edit::{Document, InlineTable, Item, Table as TomlTable, Value as Toml_};
 
 use super::tree::{Body, Data, Member, Node, Shape, Syntax, Table};
 use super::value::{Value, quoted};
@@ -90,7 +90,10 @@ fn table(text: &str, source: &TomlTable, start: usize, lead: &str) -> Result<Tab
                     spread(key, &at, Node { span: at.clone(), data: Data::Table(found), fixed })
                 } else {
                     let header = inner.span().ok_or_else(|| unplaced(key))?;
-                    let after = text.get(header.end..).and_then(|rest| rest.find('\n')).map_or(text.len(), |end| header.end + end + 1);
+                    let after = text
+                        .get(header.end..)
+                        .and_then(|rest| rest.find('\n'))
+                        .map_or(text.len(), |end| header.end + end + 1);
                     let data = Data::Table(table(text, inner, after, "")?);
                     spread(key, &header.clone(), Node { span: header, data, fixed })
                 }
@@ -98,7 +101,11 @@ fn table(text: &str, source: &TomlTable, start: usize, lead: &str) -> Result<Tab
             Item::ArrayOfTables(tables) => {
                 let at = tables.span().or(at).ok_or_else(|| unplaced(key))?;
                 let inner = |inner: &TomlTable| -> Result<Node, EditError> {
-                    Ok(Node { span: at.clone(), data: Data::Table(table(text, inner, at.start, "")?), fixed: Some("a list of tables") })
+                    Ok(Node {
+                        span: at.clone(),
+                        data: Data::Table(table(text, inner, at.start, "")?),
+                        fixed: Some("a list of tables"),
+                    })
                 };
                 let items = tables.iter().map(inner).collect::<Result<_, _>>()?;
                 spread(key, &at.clone(), Node { span: at, data: Data::List(items), fixed: Some("a list of tables") })
@@ -117,7 +124,14 @@ fn assigned(text: &str, key: &str, at: &Range<usize>, value: Node, own_lines: bo
     let line = text.get(..at.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
     let blanks = text.get(line..at.start).map_or(0, |lead| lead.len() - lead.trim_start().len());
     let start = if own_lines { line + blanks } else { at.start };
-    Member { key: key.to_owned(), span: start..value.span.end, key_end: at.end, region: value.span.clone(), own_lines, value }
+    Member {
+        key: key.to_owned(),
+        span: start..value.span.end,
+        key_end: at.end,
+        region: value.span.clone(),
+        own_lines,
+        value,
+    }
 }
 
 /// A table that is not in one place.

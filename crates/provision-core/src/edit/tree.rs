@@ -197,7 +197,11 @@ fn walk<'a>(text: &str, root: &'a Node, keys: &[String]) -> Result<Way<'a>, Edit
             at => Slot::new(keys.iter().take(at).cloned()).to_string(),
         };
         if let Some(what) = way.table.fixed.or(way.table.closed()) {
-            return Err(EditError::at(text, way.table.span.start, format!("{what} here leads to the value: it cannot be edited")));
+            return Err(EditError::at(
+                text,
+                way.table.span.start,
+                format!("{what} here leads to the value: it cannot be edited"),
+            ));
         }
         let table = match &way.table.data {
             Data::Table(table) => table,
@@ -271,11 +275,14 @@ fn same(one: &Value, two: &Value) -> bool {
 }
 
 fn movable(text: &str, member: &Member) -> Result<(), EditError> {
-    let refuse = |what: &str| {
-        EditError::at(text, member.span.start, format!("the value has {what}: it cannot be edited"))
-    };
+    let refuse =
+        |what: &str| EditError::at(text, member.span.start, format!("the value has {what}: it cannot be edited"));
     if !member.own_lines {
-        return Err(EditError::at(text, member.span.start, "this is a table with a header of its own: name a key in it instead"));
+        return Err(EditError::at(
+            text,
+            member.span.start,
+            "this is a table with a header of its own: name a key in it instead",
+        ));
     }
     member.value.pinned().map_or(Ok(()), |what| Err(refuse(what)))
 }
@@ -354,12 +361,14 @@ fn insert(
     let unit = unit(text, root);
     let nested = wanted.clone().nested(rest);
     if let Some(what) = way.table.fixed.or(way.table.closed()) {
-        return Err(EditError::at(text, way.table.span.start, format!("{what} here leads to the value: it cannot be edited")));
+        return Err(EditError::at(
+            text,
+            way.table.span.start,
+            format!("{what} here leads to the value: it cannot be edited"),
+        ));
     }
     match way.table.table().map(|table| (table, &table.body)) {
-        Some((table, Body::Braces(inside))) => {
-            Ok(insert_in_braces(syntax, text, table, inside, key, &nested, &unit))
-        }
+        Some((table, Body::Braces(inside))) => Ok(insert_in_braces(syntax, text, table, inside, key, &nested, &unit)),
         Some((table, Body::Lines { start, lead })) if rest.is_empty() || syntax.header(&[]).is_none() => {
             let (at, lead) = match table.members.iter().rfind(|member| member.own_lines) {
                 Some(last) => (line_number(text, last.span.end) + 1, lead.clone()),
@@ -374,11 +383,14 @@ fn insert(
         // An empty value that lines can follow, in YAML.
         None if way.owner.is_none() || syntax.emptied().is_some() => {
             let (at, own) = match way.owner {
-                Some(owner) => (line_number(text, owner.span.end) + 1, format!("{}{unit}", indent(text, owner.span.start))),
+                Some(owner) => {
+                    (line_number(text, owner.span.end) + 1, format!("{}{unit}", indent(text, owner.span.start)))
+                }
                 None => (Lines::new(text).len(), String::new()),
             };
             if syntax.braced_root() {
-                let value = syntax.value(&Value::Table(IndexMap::from([(key.clone(), nested)])), Shape::Braces, "", &unit);
+                let value =
+                    syntax.value(&Value::Table(IndexMap::from([(key.clone(), nested)])), Shape::Braces, "", &unit);
                 return Ok(format!("{text}{value}{}", line_end(text)));
             }
             let value = syntax.value(&nested, Shape::Lines, &own, &unit);
@@ -420,9 +432,11 @@ fn insert_in_braces(
     unit: &str,
 ) -> String {
     let between = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
-    let sign = table.members.last().map(|last| between(last.key_end, last.value.span.start)).filter(|sign| {
-        sign.trim().len() == 1 && !sign.contains('\n')
-    });
+    let sign = table
+        .members
+        .last()
+        .map(|last| between(last.key_end, last.value.span.start))
+        .filter(|sign| sign.trim().len() == 1 && !sign.contains('\n'));
     // Between braces a sign of YAML's is none without a blank.
     let sign = sign.unwrap_or(if syntax.sign() == ":" { ": " } else { syntax.sign() });
     let outer = indent(text, inside.start);
@@ -594,7 +608,9 @@ fn without_header(text: &str, member: &Member, parted: bool) -> Option<String> {
         return None;
     }
     lines.remove(at);
-    if let Some(before) = at.checked_sub(1).filter(|before| parted && lines.get(*before).is_some_and(|l| l.trim().is_empty())) {
+    if let Some(before) =
+        at.checked_sub(1).filter(|before| parted && lines.get(*before).is_some_and(|l| l.trim().is_empty()))
+    {
         lines.remove(before);
     }
     Some(lines.text())
@@ -634,9 +650,10 @@ fn bring_back(syntax: &dyn Syntax, text: &str, slot: &Slot, was: &Was) -> Result
             }
             let behind = behind(after).map(|member| line_number(&text, member.span.end) + 1);
             let first = match found {
-                Some((Body::Lines { start, .. }, members)) => {
-                    members.first().map_or_else(|| Some(line_number(&text, *start)), |first| Some(line_number(&text, first.span.start)))
-                }
+                Some((Body::Lines { start, .. }, members)) => members.first().map_or_else(
+                    || Some(line_number(&text, *start)),
+                    |first| Some(line_number(&text, first.span.start)),
+                ),
                 _ => way.owner.map(|owner| line_number(&text, owner.span.start) + 1),
             };
             let mut lines = Lines::new(&text);

@@ -97,20 +97,32 @@ impl<'t> Reader<'t> {
     }
 
     fn document(mut self) -> Result<Node, EditError> {
-        let starts: Vec<usize> =
-            self.events.iter().filter(|(event, _)| matches!(event, Event::DocumentStart(_))).map(|(_, at)| at.start).collect();
+        let starts: Vec<usize> = self
+            .events
+            .iter()
+            .filter(|(event, _)| matches!(event, Event::DocumentStart(_)))
+            .map(|(_, at)| at.start)
+            .collect();
         let empty = Node { span: 0..self.text.len(), data: Data::Scalar(Value::Null), fixed: None };
         match starts.as_slice() {
             [] => return Ok(empty),
             [_] => {}
             [_, second, ..] => {
-                return Err(EditError::at(self.text, *second, "there are several documents in it: such a file cannot be edited"));
+                return Err(EditError::at(
+                    self.text,
+                    *second,
+                    "there are several documents in it: such a file cannot be edited",
+                ));
             }
         }
         if self.text.lines().any(|line| line.trim_end() == "...") {
             return Err(EditError::new("it has an end of a document (`...`): such a file cannot be edited"));
         }
-        while self.events.get(self.at).is_some_and(|(event, _)| matches!(event, Event::StreamStart | Event::DocumentStart(_))) {
+        while self
+            .events
+            .get(self.at)
+            .is_some_and(|(event, _)| matches!(event, Event::StreamStart | Event::DocumentStart(_)))
+        {
             self.at += 1;
         }
         let mut root = self.node()?;
@@ -141,7 +153,11 @@ impl<'t> Reader<'t> {
             Event::Alias(_) => Node { span, data: Data::Scalar(Value::Other("*".to_owned())), fixed: Some("an alias") },
             Event::Scalar(value, style, anchor, tag) => {
                 let span = self.trimmed(span, style);
-                let data = Data::Scalar(if style == ScalarStyle::Plain { core(&value) } else { Value::Text(value.into_owned()) });
+                let data = Data::Scalar(if style == ScalarStyle::Plain {
+                    core(&value)
+                } else {
+                    Value::Text(value.into_owned())
+                });
                 Node { span, data, fixed: marked(anchor, tag.is_some()) }
             }
             Event::SequenceStart(anchor, tag) => {
@@ -228,7 +244,8 @@ impl<'t> Reader<'t> {
             _ => written.to_owned(),
         };
         let rest = self.text.get(key.span.end..).unwrap_or_default();
-        let Some(sign) = rest.find(':').filter(|sign| rest.get(..*sign).is_some_and(|gap| gap.trim().is_empty())) else {
+        let Some(sign) = rest.find(':').filter(|sign| rest.get(..*sign).is_some_and(|gap| gap.trim().is_empty()))
+        else {
             return Ok(None);
         };
         let after = key.span.end + sign + 1;

@@ -11,6 +11,7 @@ use super::ownership::held_elsewhere;
 use super::removal::Removal;
 use crate::address::Address;
 use crate::change::{Action, Cause, Change, Moved, Signal};
+use crate::edit::draft::Drafts;
 use crate::graph::Graph;
 use crate::ledger::{Ended, LedgerFound, Memory};
 use crate::object::Record;
@@ -31,6 +32,8 @@ pub struct Changes {
     clock: OffsetDateTime,
     since: Instant,
     pub(super) items: Vec<Result<Change, Undecided>>,
+    /// The files of which pieces are put back before anything else is done.
+    pub(super) drafts: Drafts,
     pub(super) orders: Orders,
 }
 
@@ -69,7 +72,8 @@ impl Default for Orders {
 impl Changes {
     pub(super) fn new(observed: Observed, now: OffsetDateTime) -> Self {
         let unfinished = unfinished(&observed);
-        let mut items = diff(&observed.graph, &observed.answers, now, &unfinished);
+        let (mut removals, drafts) = observed.takeback().removals(&observed.leaving, &observed.answers);
+        let mut items = diff(&observed.graph, &observed.answers, now, &unfinished, drafts.clone());
         let entries = observed.graph.resources().zip(&observed.ledger.resources);
         for (((address, resource), wanted), item) in entries.zip(&mut items) {
             if let Some((plan, object)) = held_elsewhere(&wanted.objects, &observed.memory) {
@@ -85,13 +89,12 @@ impl Changes {
                 }
             }
         }
-        let mut removals = observed.takeback().removals(&observed.leaving, &observed.answers);
         for change in removals.iter_mut().filter_map(|removal| removal.change.as_mut().ok()) {
             if !change.is_none() {
                 change.moved = Some(Moved::Left);
             }
         }
-        Self { observed, removals, now, clock: now, since: Instant::now(), items, orders: Orders::default() }
+        Self { observed, removals, now, clock: now, since: Instant::now(), items, drafts, orders: Orders::default() }
     }
 
     /// Says how they are to be made.
@@ -260,12 +263,14 @@ fn unfinished(observed: &Observed) -> BTreeSet<Address> {
     observed.graph.resources().map(|(address, _)| address).filter(owned).cloned().collect()
 }
 
-/// Compares what is with what is wanted. `unfinished` are the resources that an earlier apply may have left in part.
+/// Compares what is with what is wanted. `unfinished` are the resources that an earlier apply may have left in part, `drafts` the
+/// files of which pieces are put back first.
 pub(super) fn diff(
     graph: &Graph,
     answers: &Answers,
     now: OffsetDateTime,
     unfinished: &BTreeSet<Address>,
+    mut drafts: Drafts,
 ) -> Vec<Result<Change, Undecided>> {
     let empty = Vec::new();
     let owed = answers.owed(graph.plan()).unwrap_or(&empty);
@@ -289,8 +294,12 @@ pub(super) fn diff(
             let causes = causes(graph, at, &items);
             let unfinished = unfinished.contains(address);
             let (upstream, provided) = (&upstream, &offered);
-            resource.diff(answers, &Context { now, upstream, provided, command, causes, owed, unfinished })
+            resource
+                .diff(answers, &Context { now, upstream, provided, command, causes, owed, unfinished, drafts: &drafts })
         };
+        if item.as_ref().is_ok_and(|change| !change.is_none()) {
+            drafts.extend(resource.leaves(answers, &drafts));
+        }
         items.push(item);
     }
     items

@@ -85,6 +85,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
             Object::Path(path) => decides(path),
             Object::Unit(name) => is_gate(name),
             Object::Port { .. } => true,
+            Object::Edit(edit) => decides(&edit.path),
             Object::Knob(knob) => knob.sort().may_cut_off,
             Object::Image(_) | Object::Volume { .. } | Object::Network { .. } => false,
         },
@@ -92,6 +93,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
             let name = program.rsplit('/').next().unwrap_or_default();
             PROGRAMS.contains(&name)
         }),
+        Step::Rewrite { edit, .. } => decides(&edit.path),
         Step::Turn { knob, .. } => knob.sort().may_cut_off,
         Step::EnsureDirectory { .. }
         | Step::ReloadUnits(_)

@@ -75,6 +75,7 @@ impl State {
             "/etc/containers",
             "/etc/containers/systemd",
             "/etc/haproxy",
+            "/etc/ssh",
             "/etc/sysctl.d",
             "/etc/systemd",
             "/etc/systemd/system",
@@ -86,6 +87,7 @@ impl State {
         ] {
             state.put_directory(path, "0755");
         }
+        state.put_file("/etc/hosts", b"127.0.0.1 localhost\n", "0644");
         let public = ZonePorts { name: "public".to_owned(), ..ZonePorts::default() };
         state.zones = Some(BTreeMap::from([("public".to_owned(), public)]));
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"ok\"}";
