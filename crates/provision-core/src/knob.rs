@@ -8,12 +8,14 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+pub mod authorized_key;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
 
 /// Every sort, by word.
 pub static SORTS: &[&KnobSort] = &[
+    &authorized_key::AUTHORIZED_KEY,
     &sysctl::SYSCTL,
     #[cfg(test)]
     &trial::TRIAL,

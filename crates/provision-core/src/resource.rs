@@ -24,6 +24,7 @@ use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
 use crate::systemd::Managed;
 
+pub mod authorized_key;
 pub mod certificate;
 pub mod certificate_authority;
 pub mod check;
@@ -62,6 +63,7 @@ pub static KINDS: &[&Kind] = &[
     &yaml::KIND,
     &json::KIND,
     &hosts_entry::KIND,
+    &authorized_key::KIND,
     &certificate_authority::KIND,
     &certificate::KIND,
     &image::KIND,

@@ -19,6 +19,8 @@ mod note;
 pub(crate) mod reply;
 mod revert;
 #[cfg(test)]
+mod rewrite_tests;
+#[cfg(test)]
 mod runtime_tests;
 pub(crate) mod script;
 #[cfg(test)]
