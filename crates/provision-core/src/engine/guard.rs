@@ -78,6 +78,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         Step::MakeDirectory { path, .. }
         | Step::SetAttributes { path, .. }
         | Step::PutFile { path, .. }
+        | Step::Fetch { path, .. }
         | Step::PutLink { path, .. } => decides(path),
         Step::Unit { name, action } => *action != UnitAction::Enable && is_gate(name),
         Step::Revert(Revert { object, .. }) => match object {
