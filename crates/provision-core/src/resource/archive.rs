@@ -59,9 +59,14 @@ pub static KIND: Kind = Kind {
         Field { name: "group", takes: "group", required: false, doc: "Of all that is in it, by name or number." },
     ],
     example: r#"
+[download.tools]
+url = "https://example.com/tool"
+path = "/opt/tools.tar.gz"
+sha256 = "a8076d3d28d21e02012b20eaf7dbf75409a6277134439025f282e368e3305abf"
+
 [archive.tools]
 path = "/opt/tools"
-from = "/var/tmp/tools-2.0.tar.gz"
+from = "{{ download.tools.path }}"
 sha256 = "a8076d3d28d21e02012b20eaf7dbf75409a6277134439025f282e368e3305abf"
 strip = 1
 "#,
