@@ -4,10 +4,10 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::module::{BLOCK, Body, Declared, Gate, Module, Part, References, USE, What};
+use super::module::{self, BLOCK, Body, Declared, Gate, Module, References, USE, What};
 use super::problem::{Place, Problems, Source, suggest};
 use super::resolve::HOST_ATTRIBUTES;
-use super::template::Reference;
+use super::template::{Part, Reference};
 use crate::facts;
 use crate::resource::{KINDS, kind};
 
@@ -121,7 +121,7 @@ impl Names<'_> {
         }
     }
 
-    fn check_output(&self, part: &Part, reference: &Reference, missing: &dyn Fn(String)) {
+    fn check_output(&self, part: &module::Part, reference: &Reference, missing: &dyn Fn(String)) {
         let What::Use { module: Some(module), .. } = &part.what else { return };
         let Some(module) = self.modules.get(*module) else { return };
         let at = if part.gate.for_each.is_some() { 3 } else { 2 };
@@ -150,12 +150,12 @@ impl<'a> View<'a> {
         self.around().flat_map(of_kind).map(|resource| resource.name.as_str()).collect()
     }
 
-    fn parts(&'a self, word: &'a str) -> Vec<&'a Part> {
+    fn parts(&'a self, word: &'a str) -> Vec<&'a module::Part> {
         let parts = self.around().flat_map(|view| &view.body.parts);
         parts.filter(|part| matches!(part.what, What::Use { .. }) == (word == USE)).collect()
     }
 
-    fn part(&'a self, name: &str, word: &'a str) -> Option<&'a Part> {
+    fn part(&'a self, name: &str, word: &'a str) -> Option<&'a module::Part> {
         self.parts(word).into_iter().find(|part| part.name == name)
     }
 }
@@ -165,17 +165,35 @@ pub(super) fn place_of(sources: &[Arc<Source>], reference: &Reference, place: Pl
     let source = sources.get(place.source).map(|source| source.text.as_str()).unwrap_or_default();
     let text = source.get(place.start..place.end).unwrap_or_default();
     let of_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
-    let find = |wanted: &str| {
-        let alone = |at: &usize| {
-            let (before, rest) = text.split_at(*at);
-            let after = rest.get(wanted.len()..).unwrap_or_default();
-            !before.ends_with(of_a_name) && !after.starts_with(of_a_name)
-        };
-        let at = text.match_indices(wanted).map(|(at, _)| at).find(alone)?;
-        Some(Place { source: place.source, start: place.start + at, end: place.start + at + wanted.len() })
+    let alone = |at: usize, length: usize| {
+        let (before, after) = (text.get(..at), text.get(at + length..));
+        !before.is_some_and(|before| before.ends_with(of_a_name))
+            && !after.is_some_and(|after| after.starts_with(of_a_name))
     };
-    let wanted = reference.text();
-    // In a TOML text in quotes the quotes of a key are escaped, or the others.
-    let spelled = [wanted.clone(), wanted.replace('"', "'"), wanted.replace('"', "\\\"")];
-    spelled.iter().find_map(|wanted| find(wanted)).unwrap_or(place)
+    let root = reference.part(0).unwrap_or_default();
+    for (at, _) in text.match_indices(root) {
+        let length = text.get(at..).and_then(|text| spelled(reference, text));
+        if let Some(length) = length.filter(|length| alone(at, *length)) {
+            return Place { source: place.source, start: place.start + at, end: place.start + at + length };
+        }
+    }
+    place
+}
+
+/// How long a reference is in a text that begins with it.
+fn spelled(reference: &Reference, text: &str) -> Option<usize> {
+    let mut rest = text;
+    for (index, part) in reference.0.iter().enumerate() {
+        let spellings = match part {
+            Part::Name(name) if index == 0 => vec![name.clone()],
+            // In a TOML text in quotes those of a key may be escaped.
+            Part::Name(name) => {
+                let keys = ["'", "\"", "\\\""].map(|quote| format!("[{quote}{name}{quote}]"));
+                std::iter::once(format!(".{name}")).chain(keys).collect()
+            }
+            Part::By(path) => vec![format!("[{}]", path.join("."))],
+        };
+        rest = spellings.iter().find_map(|spelling| rest.strip_prefix(spelling.as_str()))?;
+    }
+    Some(text.len() - rest.len())
 }
