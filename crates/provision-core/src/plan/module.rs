@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 use super::asset::Assets;
 use super::fields::Fields;
 use super::input::{self, Declaration};
+use super::names::place_of;
 use super::node::{self, Entry, Node, Table, Value};
 use super::problem::{Place, Problems, Source, suggest};
 use super::template::{Reference, Templates, is_template};
@@ -370,7 +371,7 @@ impl<'a> Reader<'a> {
 
     fn gate(&self, label: &str, table: &Table, place: Option<Place>, site: Site<'_>) -> Gate {
         let fields = Fields::new(label, table, place, self.problems);
-        let hosts: Vec<String> = fields.list("hosts");
+        let mut hosts: Vec<String> = fields.list("hosts");
         for host in hosts.iter().filter(|host| !self.hosts.contains(*host)) {
             if site.nested {
                 let help = "say at the [use] for which hosts it is";
@@ -380,6 +381,8 @@ impl<'a> Reader<'a> {
             let known = self.hosts.iter().map(String::as_str);
             fields.problem("hosts", format!("the plan has no host `{host}`"), suggest(host, known));
         }
+        // What is for no host at all would not be looked at any further.
+        hosts.retain(|host| self.hosts.contains(host) && !site.nested);
         let when = fields.raw("when").and_then(|node| self.condition(label, node));
         let for_each = fields.raw("for_each").cloned();
         let for_each_references = for_each.as_ref().map(|node| self.references(node)).unwrap_or_default();
@@ -427,7 +430,8 @@ impl<'a> Reader<'a> {
                 let message = format!("`{word}` of {label} cannot look at {}", reference.text());
                 let known: Vec<String> = early.iter().map(|root| format!("`{root}`")).collect();
                 let help = format!("what there is must be known beforehand: it looks at {}", known.join(", "));
-                self.problems.borrow_mut().add_help(*place, message, help);
+                let place = place.map(|place| place_of(&self.sources, reference, place));
+                self.problems.borrow_mut().add_help(place, message, help);
             }
         }
     }
@@ -577,3 +581,6 @@ impl Gate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

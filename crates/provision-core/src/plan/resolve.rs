@@ -372,13 +372,19 @@ impl<'a> World<'a> {
             return Err(Unmeant { message: format!("{written} is in a plan of its own"), help });
         }
         let Some(family) = here.blocks.get(name) else { return Ok(None) };
-        let mut all = None;
+        let (mut all, mut refused) = (None, None);
         for at in chosen(family, key, &format!("{BLOCK}.{name}"))? {
-            if let Some(found) = self.meant_from(rest, written, at)? {
-                all.get_or_insert_with(Vec::new).extend(found);
+            match self.meant_from(rest, written, at) {
+                Ok(Some(found)) => all.get_or_insert_with(Vec::new).extend(found),
+                Ok(None) => {}
+                // One of the elements of a block may have what another has not.
+                Err(reason) => refused = Some(reason),
             }
         }
-        Ok(all)
+        match (all, refused) {
+            (None, Some(reason)) => Err(reason),
+            (all, _) => Ok(all),
+        }
     }
 
     /// Every resource below a scope that is there.
