@@ -203,7 +203,7 @@ pub(super) fn debts(changes: &Changes, work: &[Work]) -> Vec<Debt> {
 
 /// The name under which a host notes that a command is owed; no unit can have it, for the `=`.
 pub(crate) fn owed_run(address: &Address) -> String {
-    format!("{}={}", address.kind(), address.name())
+    address.label()
 }
 
 /// The units that some steps restart or reload.

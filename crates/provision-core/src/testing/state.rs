@@ -25,6 +25,8 @@ pub struct State {
     pub(super) gone: BTreeSet<String>,
     /// Whether systemd is to read its units before the next one is acted upon.
     pub(super) reload: bool,
+    /// What it says of itself, where that is another than of [`crate::facts::Facts::example`].
+    pub facts: BTreeMap<String, String>,
     /// podman's images.
     pub images: Vec<ImageState>,
     /// The images of users.
