@@ -33,6 +33,8 @@ pub enum Ask {
     },
     /// The public half of the private key in a file; the key itself stays on the host.
     PublicKey(AbsPath),
+    /// The digest of some files one after another, such as of a certificate and its key; the files stay on the host.
+    Joined(Vec<AbsPath>),
     /// A systemd unit of the system's manager, by its full name.
     Unit(String),
     /// The images in podman's store.
@@ -128,6 +130,8 @@ pub enum Answer {
     File(FileState),
     /// To [`Ask::PublicKey`].
     PublicKey(PublicKeyState),
+    /// To [`Ask::Joined`]: SHA-256 in lower-case hex; none when one of them is absent, no regular file, or not ours to read.
+    Joined(Option<String>),
     /// To [`Ask::Unit`].
     Unit(UnitState),
     /// To [`Ask::Images`].
@@ -402,6 +406,8 @@ impl Answers {
         file(path: &AbsPath, content: &Wanted) Ask::File { path: path.clone(), content: content.clone() } => File(FileState);
         /// The public half of a private key.
         public_key(path: &AbsPath) Ask::PublicKey(path.clone()) => PublicKey(PublicKeyState);
+        /// The digest of files one after another.
+        joined(paths: &[AbsPath]) Ask::Joined(paths.to_vec()) => Joined(Option<String>);
         /// A unit.
         unit(name: &str) Ask::Unit(name.to_owned()) => Unit(UnitState);
         /// The images.

@@ -161,6 +161,18 @@ pub trait Resource: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Contents of files that this side has already, for whatever [`Resource::reads`] them: those of a certificate authority
+    /// that somebody brings, whose key need not be on the host. They are there at each apply, whether or not it changes.
+    fn brings(&self) -> Vec<(AbsPath, Zeroizing<Vec<u8>>)> {
+        Vec::new()
+    }
+
+    /// What people should know in time although there is nothing to do, such as the end of a certificate that only they can
+    /// renew: a sentence without a full stop.
+    fn notice(&self, _answers: &Answers, _context: &Context<'_>) -> Option<String> {
+        None
+    }
+
     /// Resources whose change makes the steps of this one necessary. From the moment one of them changes the steps are owed
     /// until they are done, however often an apply ends early.
     fn when_changed(&self) -> &[Address] {

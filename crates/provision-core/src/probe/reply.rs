@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::script::guards;
+use super::script::{guards, joined};
 use super::store::StoredImage;
 use super::{
     Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, PublicKeyState, Sort, UnitState, Wanted,
@@ -34,6 +34,7 @@ struct Reply<'a> {
     no_sums: bool,
     contents: BTreeMap<&'a str, &'a [u8]>,
     keys: BTreeMap<&'a str, &'a str>,
+    joined: BTreeMap<usize, Option<String>>,
     units: Vec<UnitState>,
     unit_ids: Vec<String>,
     units_failed: Option<String>,
@@ -61,6 +62,7 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
     }
     let found = Reply::collect(&sections);
     let guards = guards(asks.iter().copied());
+    let joined = joined(asks.iter().copied());
     let units: Vec<&str> = {
         let mut names: Vec<&str> =
             asks.iter().filter_map(|ask| if let Ask::Unit(name) = ask { Some(name.as_str()) } else { None }).collect();
@@ -74,6 +76,12 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
             Ask::Path(path) => found.path(path).map(Answer::Path),
             Ask::File { path, content } => found.file(path, content).map(Answer::File),
             Ask::PublicKey(path) => found.public_key(path).map(Answer::PublicKey),
+            Ask::Joined(paths) => joined
+                .iter()
+                .position(|known| known == paths)
+                .and_then(|index| found.joined.get(&index))
+                .map(|digest| Answer::Joined(digest.clone()))
+                .ok_or_else(|| format!("the host did not answer for {paths:?}")),
             Ask::Unit(name) => found.unit(name, &units).map(Answer::Unit),
             Ask::Images => found.images_failed.clone().map_or_else(|| Ok(Answer::Images(found.images.clone())), Err),
             Ask::Zone(zone) => found
@@ -135,6 +143,14 @@ impl<'a> Reply<'a> {
                 "key" => {
                     if let Some((digest, path)) = digest_and_path(rest) {
                         found.keys.insert(path, digest);
+                    }
+                }
+                "joined" => {
+                    if let Some((index, digest)) = rest.split_once(' ')
+                        && let Ok(index) = index.parse()
+                    {
+                        let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+                        found.joined.insert(index, is_digest.then(|| digest.to_owned()));
                     }
                 }
                 "content" => {

@@ -27,6 +27,7 @@ impl State {
                 }
                 _ => PublicKeyState::Absent,
             }),
+            Ask::Joined(paths) => Answer::Joined(self.joined(paths)),
             Ask::Unit(name) => Answer::Unit(self.units.get(name).cloned().unwrap_or_else(|| UnitState {
                 load: "not-found".to_owned(),
                 active: "inactive".to_owned(),
@@ -62,6 +63,12 @@ impl State {
             }
             _ => FileState::Absent,
         }
+    }
+
+    fn joined(&self, paths: &[AbsPath]) -> Option<String> {
+        let contents = paths.iter().map(|path| self.at(path).filter(|(entry, _)| entry.sort == Sort::File));
+        let whole: Option<Vec<&[u8]>> = contents.map(|found| found.map(|(_, content)| content.as_slice())).collect();
+        whole.map(|parts| sha256_hex(&parts.concat()))
     }
 
     fn zone(&self, name: Option<&str>) -> ZoneState {
