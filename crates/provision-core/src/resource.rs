@@ -457,7 +457,13 @@ mod tests {
                 "certificate_authority",
                 "directory = '/srv'\ncommon_name = 'a'\nkey_type = 'ecdsa-p256'",
                 "path /srv/x.key; path /srv/x.crt",
-                "common_name: a, key_type: ecdsa-p256, is_ca: true, path_length: 0, mode: 0644, key_mode: 0600",
+                "common_name: a, key_type: ecdsa-p256, path_length: 0, is_ca: true, mode: 0644, key_mode: 0600",
+            ),
+            (
+                "certificate",
+                "directory = '/srv'\nnames = ['a']\nkey_type = 'ecdsa-p256'\ncombined = '/srv/p'\nkey_group = 'g'\nauthorities = '/srv/r'",
+                "path /srv/x.key; path /srv/p; path /srv/r; path /srv/x.crt",
+                "common_name: a, names: a, usages: server-auth, key_type: ecdsa-p256, is_ca: false, mode: 0644, authorities_mode: 0644, combined_mode: 0600, combined_group: g, key_mode: 0600, key_group: g",
             ),
             (
                 "certificate",

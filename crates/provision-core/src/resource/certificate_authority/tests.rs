@@ -273,7 +273,7 @@ fn what_cannot_be_is_refused() {
         ),
         (
             "directory = '/srv'\ncommon_name = 'CA'\nkey_mode = '0644'",
-            "5:1: unknown key `key_mode` in certificate_authority.x (did you mean `key`?)",
+            "5:1: unknown key `key_mode` in certificate_authority.x (did you mean `key_owner`?)",
         ),
     ] {
         case("certificate_authority", fields).refused(finding);
