@@ -476,7 +476,7 @@ mod tests {
                 "certificate",
                 "directory = '/srv'\nnames = ['b.example', 'a.example']\nkey_type = 'ecdsa-p256'\nkey_mode = '0640'\ngroup = 'g'",
                 "path /srv/x.key; path /srv/x.crt",
-                "common_name: a.example, names: a.example, b.example, usages: server-auth, key_type: ecdsa-p256, is_ca: false, mode: 0644, key_mode: 0640, group: g, key_group: g",
+                "common_name: a.example, names: a.example, b.example, usages: server-auth, key_type: ecdsa-p256, is_ca: false, mode: 0644, group: g, key_mode: 0640, key_group: g",
             ),
             ("image", "name = 'quay.io/a/b:1'\npull = true", "image quay.io/a/b:1", ""),
             (

@@ -152,7 +152,8 @@ pub fn of_host(changes: &Changes) -> Map<String, Value> {
     host.insert("changes".to_owned(), items.into());
     let moves = changes.moves().map(|(old, new)| json!({ "from": old.to_string(), "to": new.to_string() }));
     host.insert("moves".to_owned(), moves.collect());
-    let notices = changes.notices().map(|(address, notice)| json!({ "resource": address.to_string(), "notice": notice }));
+    let notices =
+        changes.notices().map(|(address, notice)| json!({ "resource": address.to_string(), "notice": notice }));
     host.insert("notices".to_owned(), notices.collect());
     host.insert("kept".to_owned(), changes.kept().map(|(address, why)| kept_one(address, why)).collect());
     let memory = changes.memory();

@@ -452,7 +452,8 @@ fn read_key(text: &[u8], passphrase: Option<&str>) -> Result<(Zeroizing<String>,
     if protection == Protection::None && passphrase.is_some() {
         return Err(refuse(Part::Passphrase, Flaw::PassphraseUnused));
     }
-    let pem = pem::write_private_key(key.serialized_der())
+    let pem = key::canonical(key.serialized_der())
+        .and_then(|der| pem::write_private_key(&der))
         .map_err(|source| refuse(Part::Key, Flaw::Unreadable(Error::Key(source))))?;
     Ok((pem, sha256_hex(&rcgen::PublicKeyData::subject_public_key_info(&*key))))
 }

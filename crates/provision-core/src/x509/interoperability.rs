@@ -339,6 +339,46 @@ fn keys_of_openssl_are_read_in_every_format_they_come_in() -> TestResult {
 }
 
 #[test]
+fn a_key_is_the_same_in_every_format() -> TestResult {
+    let openssl = Openssl::new()?;
+    let pkcs8 = "pkey -in made -out key";
+    for (make, formats) in [
+        (
+            "ecparam -name secp384r1 -genkey -out made",
+            [
+                pkcs8,
+                "ec -in made -out key",
+                "ec -in made -no_public -out no_public",
+                "pkcs8 -topk8 -nocrypt -in made -out key",
+            ],
+        ),
+        (
+            "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out made",
+            [
+                pkcs8,
+                "rsa -in made -traditional -out key",
+                "rsa -in made -out key",
+                "pkcs8 -topk8 -nocrypt -in made -out key",
+            ],
+        ),
+    ] {
+        openssl.run(make)?;
+        openssl.run(&format!("req -x509 -new -key made {SELF_SIGNED}"))?;
+        let mut keys = std::collections::BTreeSet::new();
+        for format in formats {
+            openssl.run(format)?;
+            let (certificate, key) = (openssl.read("cert.pem")?, openssl.read("key")?);
+            let parts = Parts { certificate: &certificate, chain: None, key: &key, passphrase: None };
+            keys.insert(Given::read(&parts, Role::Leaf)?.key_pem().to_owned());
+        }
+        assert_eq!(keys.len(), 1, "{make}");
+        openssl.write("written", keys.first().ok_or("none")?)?;
+        openssl.run("pkey -noout -check -in written")?;
+    }
+    Ok(())
+}
+
+#[test]
 fn what_is_no_pem_says_how_it_becomes_one() -> TestResult {
     let openssl = Openssl::new()?;
     openssl.run("ecparam -name prime256v1 -genkey -noout -out key")?;
@@ -346,8 +386,8 @@ fn what_is_no_pem_says_how_it_becomes_one() -> TestResult {
     for (convert, message) in [
         (
             "x509 -in cert.pem -outform der -out cert.pem",
-            "Certificate: found no certificate in PEM, only binary data, perhaps DER: `openssl x509 -inform der` and \
-             `openssl pkey -inform der` turn that into PEM",
+            "Certificate: found no certificate in PEM, only binary data, perhaps DER: `openssl x509 -inform der -in FILE -out NEW` and \
+             `openssl pkey -inform der -in FILE -out NEW` turn that into PEM",
         ),
         (
             "pkcs12 -export -in cert.pem -inkey key -passout pass:hunter22 -out cert.pem",
@@ -374,8 +414,7 @@ fn what_is_no_pem_says_how_it_becomes_one() -> TestResult {
     std::fs::rename(openssl.path().join("key.der"), openssl.path().join("key"))?;
     assert_eq!(
         brought(&openssl, None)?,
-        "Key: found no private key in PEM, only binary data, perhaps DER: `openssl x509 -inform der` and `openssl pkey \
-         -inform der` turn that into PEM"
+        "Key: found no private key in PEM, only binary data, perhaps DER: `openssl x509 -inform der -in FILE -out NEW` and `openssl pkey -inform der -in FILE -out NEW` turn that into PEM"
     );
     Ok(())
 }

@@ -338,7 +338,7 @@ fn sign(
     Ok(sequence(&[signed.as_slice(), algorithm, &signature].concat())?)
 }
 
-fn elements<'a>(reader: &mut SliceReader<'a>) -> der::Result<Vec<&'a [u8]>> {
+pub(super) fn elements<'a>(reader: &mut SliceReader<'a>) -> der::Result<Vec<&'a [u8]>> {
     let mut elements = Vec::new();
     while !reader.is_finished() {
         elements.push(reader.tlv_bytes()?);
@@ -346,7 +346,7 @@ fn elements<'a>(reader: &mut SliceReader<'a>) -> der::Result<Vec<&'a [u8]>> {
     Ok(elements)
 }
 
-fn sequence(content: &[u8]) -> der::Result<Vec<u8>> {
+pub(super) fn sequence(content: &[u8]) -> der::Result<Vec<u8>> {
     let mut der = Header::new(Tag::Sequence, Length::try_from(content.len())?).to_der()?;
     der.extend_from_slice(content);
     Ok(der)

@@ -7,8 +7,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rcgen::{KeyPair, PublicKeyData};
 use rsa::RsaPrivateKey;
-use rsa::pkcs8::der::Encode;
 use rsa::pkcs8::der::asn1::{AnyRef, OctetStringRef};
+use rsa::pkcs8::der::{Encode, Reader, SliceReader};
 use rsa::pkcs8::spki::AlgorithmIdentifierRef;
 use rsa::pkcs8::{EncodePrivateKey, EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef, SecretDocument};
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -17,6 +17,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use zeroize::Zeroizing;
 
 use super::error::{Cause, Error};
+use super::issue::{elements, sequence};
 use super::pem;
 use crate::blob::sha256_hex;
 
@@ -208,6 +209,23 @@ fn decrypted(der: &[u8], passphrase: &str) -> Result<SecretDocument, Error> {
         _ => Error::WrongPassphrase,
     })
 }
+
+/// A key in PKCS#8 as it is always written, so that the same key in another format is no other key: version 1 without
+/// attributes (RFC 5958 section 2), and the curve of an elliptic one said once (RFC 5915 section 3 lets it be said again).
+pub(super) fn canonical(pkcs8: &[u8]) -> Result<Zeroizing<Vec<u8>>, Cause> {
+    let key = PrivateKeyInfoRef::try_from(pkcs8)?;
+    let mut content = Zeroizing::new(key.private_key.as_bytes().to_vec());
+    if key.algorithm.oid == ID_EC_PUBLIC_KEY {
+        let fields = SliceReader::new(key.private_key.as_bytes())?.sequence(elements)?;
+        let kept = fields.into_iter().filter(|field| field.first() != Some(&CURVE_AGAIN));
+        content = Zeroizing::new(sequence(&Zeroizing::new(kept.collect::<Vec<_>>().concat()))?);
+    }
+    let envelope = PrivateKeyInfoRef::new(key.algorithm, OctetStringRef::new(&content)?);
+    Ok(Zeroizing::new(envelope.to_der()?))
+}
+
+/// The tag of `parameters` in an ECPrivateKey.
+const CURVE_AGAIN: u8 = 0xa0;
 
 fn from_der(key: &PrivateKeyDer<'_>) -> Result<Zeroizing<KeyPair>, Error> {
     let pair = match key {

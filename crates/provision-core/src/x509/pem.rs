@@ -134,7 +134,7 @@ fn missing(wanted: &'static str, text: &[u8]) -> Error {
              -out KEY` turn that into PEM"
                 .to_owned()
         } else {
-            "binary data, perhaps DER: `openssl x509 -inform der` and `openssl pkey -inform der` turn that into PEM"
+            "binary data, perhaps DER: `openssl x509 -inform der -in FILE -out NEW` and `openssl pkey -inform der -in FILE -out NEW` turn that into PEM"
                 .to_owned()
         }
     } else {

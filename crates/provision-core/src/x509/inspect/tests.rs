@@ -98,8 +98,8 @@ fn what_is_no_certificate_is_named() -> TestResult {
         ),
         (
             der,
-            "found no certificate in PEM, only binary data, perhaps DER: `openssl x509 -inform der` and \
-             `openssl pkey -inform der` turn that into PEM",
+            "found no certificate in PEM, only binary data, perhaps DER: `openssl x509 -inform der -in FILE -out NEW` and \
+             `openssl pkey -inform der -in FILE -out NEW` turn that into PEM",
         ),
         (
             cut(300).into_bytes(),
