@@ -537,3 +537,25 @@ fn a_leaf_for_clients_alone_needs_no_names() {
     let fields = "directory = '/srv'\nusages = 'client'\nsource = 'a.crt'\nkey_source = 'a.key'\n";
     case("certificate", fields).assets(assets).mended();
 }
+
+#[test]
+fn whoever_uses_it_reloads_once_and_says_why() {
+    let site = Site::new();
+    let plan = "[certificate.own]\ndirectory = '/etc'\nnames = ['a.example']\nsource = 'a.crt'\nchain_source = 'chain.crt'\n\
+                key_source = 'a.key'\ncombined = '/etc/own.pem'\n[haproxy.front]\npath = '/etc/haproxy.cfg'\ncheck = false\n\
+                [[haproxy.front.frontend]]\nname = 'https'\nbackend = 'app'\n\
+                bind = [{ address = '::', port = 443, tls = '{{ certificate.own.combined }}' }]\n\
+                [[haproxy.front.backend]]\nname = 'app'\nservers = [{ name = 'app', address = '127.0.0.1', port = 80 }]\n";
+    let service = |site: &Site| {
+        case("service", "unit = 'haproxy.service'\non_change = 'reload'\n").plan(plan).assets(site.assets())
+    };
+    let before = service(&site).given_unit("haproxy.service", "active", "enabled").applied().in_sync();
+    let host = before.host().with(|state| state.clone());
+    let newer = Site { leaf: leaf("a.example", 200, &site.issuing), ..site };
+    let case = service(&newer).given(|state| *state = host).because("certificate.own changes");
+    let case = case.steps(
+        "put the file /etc/own.key in place; put the file /etc/own.pem in place; put the file /etc/own.crt in place; reload \
+         haproxy.service",
+    );
+    case.in_sync();
+}
