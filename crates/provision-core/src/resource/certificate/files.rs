@@ -180,7 +180,7 @@ impl Files {
             );
             return None;
         }
-        let name = setup.address.name();
+        let name = setup.address.stem();
         let beside = directory.clone().or_else(|| certificate.as_ref()?.parent());
         let inside = |suffix: &str| beside.as_ref()?.join(&format!("{name}.{suffix}")).ok();
         let certificate = certificate.or_else(|| inside("crt"))?;
