@@ -8,15 +8,19 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+pub mod archive;
 pub mod authorized_key;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
+pub mod trust_anchor;
 
 /// Every sort, by word.
 pub static SORTS: &[&KnobSort] = &[
     &authorized_key::AUTHORIZED_KEY,
+    &archive::ARCHIVE,
     &sysctl::SYSCTL,
+    &trust_anchor::TRUST_ANCHOR,
     #[cfg(test)]
     &trial::TRIAL,
 ];
@@ -45,6 +49,8 @@ pub struct KnobSort {
     pub functions: &'static str,
     /// A state as people read it; none for `absent`.
     pub show: fn(&str) -> String,
+    /// What `get_w` says after a state has been set, where that is not the same.
+    pub settled: fn(&str) -> String,
     /// Whether it is a thing, which is there or not and may be somebody else's, rather than a setting, which always has
     /// some value.
     pub thing: bool,

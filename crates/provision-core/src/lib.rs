@@ -20,6 +20,7 @@ pub mod edit;
 pub mod engine;
 pub mod event;
 pub mod facts;
+pub mod fetch;
 pub mod graph;
 pub mod image_archive;
 pub mod image_reference;

@@ -11,10 +11,12 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::address::Address;
+use crate::blob::Blob;
 use crate::change::{Action, Cause, Change, Shown};
 use crate::check::Check;
 use crate::edit::Edit;
 use crate::edit::draft::{Draft, Drafts};
+use crate::fetch::Download;
 use crate::knob::Knob;
 use crate::object::Object;
 use crate::path::AbsPath;
@@ -24,6 +26,7 @@ use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
 use crate::systemd::Managed;
 
+pub mod archive;
 pub mod authorized_key;
 pub mod certificate;
 pub mod certificate_authority;
@@ -32,6 +35,7 @@ pub mod command;
 pub mod container;
 pub(crate) mod definition;
 pub mod directory;
+pub mod download;
 pub(crate) mod edit;
 pub mod file;
 pub mod firewall;
@@ -48,6 +52,7 @@ pub(crate) mod quadlet;
 pub mod service;
 pub mod sysctl;
 pub mod toml;
+pub mod trust_anchor;
 pub mod unit;
 pub mod volume;
 pub mod yaml;
@@ -64,6 +69,8 @@ pub static KINDS: &[&Kind] = &[
     &json::KIND,
     &hosts_entry::KIND,
     &authorized_key::KIND,
+    &download::KIND,
+    &archive::KIND,
     &certificate_authority::KIND,
     &certificate::KIND,
     &image::KIND,
@@ -75,6 +82,7 @@ pub static KINDS: &[&Kind] = &[
     &service::KIND,
     &firewall::KIND,
     &sysctl::KIND,
+    &trust_anchor::KIND,
     &haproxy::KIND,
     &command::KIND,
     &check::KIND,
@@ -188,6 +196,23 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// authority's key. The change is none where only that check is to come: a key must not travel for anything else.
     fn reads(&self, _change: &Change) -> Vec<AbsPath> {
         Vec::new()
+    }
+
+    /// Contents of files that this side has already, for whatever [`Resource::reads`] them: those of a certificate authority
+    /// that somebody brings, whose key need not be on the host. They are there at each apply, whether or not it changes.
+    fn brings(&self) -> Vec<(AbsPath, Zeroizing<Vec<u8>>)> {
+        Vec::new()
+    }
+
+    /// What people should know in time although there is nothing to do, such as the end of a certificate that only they can
+    /// renew: a sentence without a full stop.
+    fn notice(&self, _answers: &Answers, _context: &Context<'_>) -> Option<String> {
+        None
+    }
+
+    /// What [`Resource::steps`] needs for a change that this side has to download first.
+    fn downloads(&self, _change: &Change) -> Option<Download> {
+        None
     }
 
     /// Resources whose change makes the steps of this one necessary. From the moment one of them changes the steps are owed
@@ -395,6 +420,7 @@ pub struct Materials {
     files: BTreeMap<AbsPath, Zeroizing<Vec<u8>>>,
     /// Files as steps before leave them that change pieces of them.
     pub(crate) drafts: Drafts,
+    downloads: BTreeMap<Download, Blob>,
     /// The time, as for [`Context::now`].
     pub(crate) now: Option<OffsetDateTime>,
 }
@@ -403,12 +429,25 @@ impl Materials {
     /// With the time at which things are made.
     #[must_use]
     pub fn new(now: OffsetDateTime) -> Self {
-        Self { files: BTreeMap::new(), drafts: Drafts::new(), now: Some(now) }
+        Self { now: Some(now), ..Self::default() }
     }
 
     /// Keeps the content of a file.
     pub fn insert(&mut self, path: AbsPath, content: Zeroizing<Vec<u8>>) {
         self.files.insert(path, content);
+    }
+
+    /// Keeps what was downloaded.
+    pub fn insert_download(&mut self, download: Download, content: Blob) {
+        self.downloads.insert(download, content);
+    }
+
+    /// What was downloaded.
+    ///
+    /// # Errors
+    /// When it was not asked for by [`Resource::downloads`].
+    pub fn download(&self, download: &Download) -> Result<&Blob, Undecided> {
+        self.downloads.get(download).ok_or_else(|| Undecided::new(format!("{} was not downloaded", download.url)))
     }
 
     /// Whether a file's content is known.
@@ -484,13 +523,19 @@ mod tests {
                 "certificate_authority",
                 "directory = '/srv'\ncommon_name = 'a'\nkey_type = 'ecdsa-p256'",
                 "path /srv/x.key; path /srv/x.crt",
-                "common_name: a, key_type: ecdsa-p256, is_ca: true, path_length: 0, mode: 0644, key_mode: 0600",
+                "common_name: a, key_type: ecdsa-p256, path_length: 0, is_ca: true, mode: 0644, key_mode: 0600",
+            ),
+            (
+                "certificate",
+                "directory = '/srv'\nnames = ['a']\nkey_type = 'ecdsa-p256'\ncombined = '/srv/p'\nkey_group = 'g'\nauthorities = '/srv/r'",
+                "path /srv/x.key; path /srv/p; path /srv/r; path /srv/x.crt",
+                "common_name: a, names: a, usages: server-auth, key_type: ecdsa-p256, is_ca: false, mode: 0644, authorities_mode: 0644, combined_mode: 0600, combined_group: g, key_mode: 0600, key_group: g",
             ),
             (
                 "certificate",
                 "directory = '/srv'\nnames = ['b.example', 'a.example']\nkey_type = 'ecdsa-p256'\nkey_mode = '0640'\ngroup = 'g'",
                 "path /srv/x.key; path /srv/x.crt",
-                "common_name: a.example, names: a.example, b.example, usages: server-auth, key_type: ecdsa-p256, is_ca: false, mode: 0644, key_mode: 0640, group: g, key_group: g",
+                "common_name: a.example, names: a.example, b.example, usages: server-auth, key_type: ecdsa-p256, is_ca: false, mode: 0644, group: g, key_mode: 0640, key_group: g",
             ),
             ("image", "name = 'quay.io/a/b:1'\npull = true", "image quay.io/a/b:1", ""),
             (

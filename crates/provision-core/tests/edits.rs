@@ -70,7 +70,9 @@ fn given(host: &FakeHost, content: &str) {
 }
 
 fn content(host: &FakeHost) -> Option<String> {
-    host.with(|state| state.entries.get(&PATH.parse().unwrap()).map(|(_, content)| String::from_utf8_lossy(content).into_owned()))
+    host.with(|state| {
+        state.entries.get(&PATH.parse().unwrap()).map(|(_, content)| String::from_utf8_lossy(content).into_owned())
+    })
 }
 
 #[tokio::test]
@@ -80,7 +82,10 @@ async fn what_was_there_comes_back_byte_for_byte() {
     given(&host, before);
     let text = format!("{}{}{}", edit("one", "a", "2"), edit("two", "b.c", "true"), edit("three", "d.e.f", "'x'"));
     applied(&text, &host).await;
-    assert_eq!(content(&host).unwrap(), "{\n  // theirs\n  \"a\": 2,\n  \"b\": {\n    \"c\": true\n  },\n  \"d\": {\n    \"e\": {\n      \"f\": \"x\"\n    }\n  }\n}\n");
+    assert_eq!(
+        content(&host).unwrap(),
+        "{\n  // theirs\n  \"a\": 2,\n  \"b\": {\n    \"c\": true\n  },\n  \"d\": {\n    \"e\": {\n      \"f\": \"x\"\n    }\n  }\n}\n"
+    );
     destroyed(&host).await;
     assert_eq!(content(&host).unwrap(), before);
 }
@@ -92,7 +97,10 @@ async fn others_keep_what_they_have_changed_since() {
     applied(&format!("{}{}", edit("one", "a", "2"), edit("two", "x.y", "3")), &host).await;
     given(&host, "{\"new\": 0, \"a\": 2, \"x\": {\"y\": 3, \"z\": 4}}");
     let changes = leaving(&host, "").await;
-    assert_eq!(said(&changes), ["json.two remove: x.y in /etc/f.json: 3 -> (absent)", "json.one restore: a in /etc/f.json: 2 -> 1"]);
+    assert_eq!(
+        said(&changes),
+        ["json.two remove: x.y in /etc/f.json: 3 -> (absent)", "json.one restore: a in /etc/f.json: 2 -> 1"]
+    );
     destroyed(&host).await;
     assert_eq!(content(&host).unwrap(), "{\"new\": 0, \"a\": 1, \"x\": {\"z\": 4}}");
 }
@@ -170,7 +178,10 @@ async fn a_file_that_is_broken_or_gone_by_then_is_told() {
     let changes = leaving(&host, "").await;
     let undecided: Vec<String> = changes.undecided().map(|(_, reason)| reason.to_string()).collect();
     assert_eq!(undecided.len(), 1);
-    assert!(undecided.iter().all(|text| text.starts_with("a in /etc/f.json cannot be put back: /etc/f.json: 1:")), "{undecided:?}");
+    assert!(
+        undecided.iter().all(|text| text.starts_with("a in /etc/f.json cannot be put back: /etc/f.json: 1:")),
+        "{undecided:?}"
+    );
     assert!(matches!(apply(changes, &host, &ignore).await, Err(EngineError::Undecided { .. })));
     host.with(|state| state.entries.remove(&PATH.parse().unwrap()));
     destroyed(&host).await;
@@ -189,7 +200,16 @@ async fn a_secret_that_goes_is_shown_to_nobody() {
     host.with(|state| state.put_file(PATH, b"{\"a\": \"hunter22\"}", "0644"));
     let changes = leaving(&host, "").await;
     assert_eq!(said(&changes), ["json.one restore: a in /etc/f.json: (secret) -> (secret)"]);
-    let ledger = host.with(|state| format!("{:?}", state.plans.get("edits").and_then(|known| known.ledger.clone()).map(|text| String::from_utf8(text).unwrap())));
+    let ledger = host.with(|state| {
+        format!(
+            "{:?}",
+            state
+                .plans
+                .get("edits")
+                .and_then(|known| known.ledger.clone())
+                .map(|text| String::from_utf8(text).unwrap())
+        )
+    });
     assert!(!ledger.contains("hunter22"), "{ledger}");
 }
 

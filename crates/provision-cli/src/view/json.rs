@@ -6,8 +6,8 @@
 //! { "version": 1, "command": "diff", "exit_code": 0, "errors": [ERROR], ... }
 //!
 //! validate  plan, path, resources, hosts: [name]
-//! diff      plan, hosts: [{ name, address, changes: [CHANGE], moves: [{ from, to }], kept: [KEPT], cut: APPLY }]; the last
-//!           only after an apply that was cut; sealed: FILE, where one was written
+//! diff      plan, hosts: [{ name, address, changes: [CHANGE], moves: [{ from, to }], notices: [{ resource, notice }], kept:
+//!           [KEPT], cut: APPLY }]; the last only after an apply that was cut; sealed: FILE, where one was written
 //! apply     the same, and for each host: apply: its number on the host or null, results: [RESULT], failures: [text],
 //!           reverted: bool, outputs: { name: text }; waited_for, took_over: text, where somebody was in the way;
 //!           rolled_back: the same from `apply` on, where a failure was taken back
@@ -152,6 +152,9 @@ pub fn of_host(changes: &Changes) -> Map<String, Value> {
     host.insert("changes".to_owned(), items.into());
     let moves = changes.moves().map(|(old, new)| json!({ "from": old.to_string(), "to": new.to_string() }));
     host.insert("moves".to_owned(), moves.collect());
+    let notices =
+        changes.notices().map(|(address, notice)| json!({ "resource": address.to_string(), "notice": notice }));
+    host.insert("notices".to_owned(), notices.collect());
     host.insert("kept".to_owned(), changes.kept().map(|(address, why)| kept_one(address, why)).collect());
     let memory = changes.memory();
     let is_alive = memory.lock.as_ref().is_some_and(|lock| lock.alive);
@@ -305,12 +308,16 @@ fn error(error: &Error) -> Value {
 }
 
 fn findings(error: &PlanError) -> Value {
-    let PlanError { source_text, problems } = error;
-    let text = source_text.text.as_str();
-    problems
+    error
+        .problems
         .iter()
-        .map(|Problem { span, message, help }| {
-            let mut finding = json!({ "message": message, "help": help, "file": source_text.name });
+        .map(|problem| {
+            let Problem { span, message, help } = problem;
+            let (file, text) = match error.source_of(problem) {
+                Some(source) => (source.name.as_str(), source.text.as_str()),
+                None => ("", ""),
+            };
+            let mut finding = json!({ "message": message, "help": help, "file": file });
             if let (Some(place), Value::Object(finding)) = (span, &mut finding) {
                 let (line, column) = position(text, place.start);
                 let (end_line, end_column) = position(text, place.end);

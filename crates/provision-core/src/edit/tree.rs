@@ -15,8 +15,8 @@ mod back;
 mod node;
 
 pub(crate) use back::{note, put_back};
-pub use node::{Cut, Shape, Syntax, Was};
 pub(crate) use node::{Body, Data, Member, Node, Table};
+pub use node::{Cut, Shape, Syntax, Was};
 
 /// How far keys lead: the table that the rest is to be looked for in, its own member where it is not the root, and the
 /// member that was found at the end.
@@ -349,4 +349,3 @@ fn remove(syntax: &dyn Syntax, text: &str, way: &Way<'_>, member: &Member) -> Re
     }
     Ok((new, Cut::Lines { line, after: key, alone }))
 }
-

@@ -1,6 +1,8 @@
 //! What an apply, a destroy or a rollback would do, made by diff alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -12,6 +14,7 @@ use super::removal::Removal;
 use crate::address::Address;
 use crate::change::{Action, Cause, Change, Moved, Signal};
 use crate::edit::draft::Drafts;
+use crate::fetch::{Fetch, NoFetch};
 use crate::graph::Graph;
 use crate::ledger::{Ended, LedgerFound, Memory};
 use crate::object::Record;
@@ -34,11 +37,13 @@ pub struct Changes {
     pub(super) items: Vec<Result<Change, Undecided>>,
     /// The files of which pieces are put back before anything else is done.
     pub(super) drafts: Drafts,
+    /// What people should know in time, by the place of the resource.
+    notices: Vec<Option<String>>,
     pub(super) orders: Orders,
 }
 
 /// How changes are to be made.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Orders {
     /// By whom, for the host's history and for whoever finds it locked: `user@machine`.
     pub who: String,
@@ -48,6 +53,20 @@ pub struct Orders {
     pub adopt: Adopt,
     /// What to do when something fails; what the plan says without it.
     pub on_failure: Option<OnFailure>,
+    /// Who downloads what goes through this side.
+    pub fetch: Arc<dyn Fetch>,
+}
+
+impl fmt::Debug for Orders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { who, lock_wait, adopt, on_failure, fetch: _ } = self;
+        f.debug_struct("Orders")
+            .field("who", who)
+            .field("lock_wait", lock_wait)
+            .field("adopt", adopt)
+            .field("on_failure", on_failure)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether what is on the host already, differs and does not belong to the plan may be taken over.
@@ -65,7 +84,13 @@ const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 impl Default for Orders {
     fn default() -> Self {
-        Self { who: "provision".to_owned(), lock_wait: LOCK_WAIT, adopt: Adopt::Named, on_failure: None }
+        Self {
+            who: "provision".to_owned(),
+            lock_wait: LOCK_WAIT,
+            adopt: Adopt::Named,
+            on_failure: None,
+            fetch: Arc::new(NoFetch),
+        }
     }
 }
 
@@ -73,7 +98,7 @@ impl Changes {
     pub(super) fn new(observed: Observed, now: OffsetDateTime) -> Self {
         let unfinished = unfinished(&observed);
         let (mut removals, drafts) = observed.takeback().removals(&observed.leaving, &observed.answers);
-        let mut items = diff(&observed.graph, &observed.answers, now, &unfinished, drafts.clone());
+        let (mut items, notices) = diff(&observed.graph, &observed.answers, now, &unfinished, drafts.clone());
         let entries = observed.graph.resources().zip(&observed.ledger.resources);
         for (((address, resource), wanted), item) in entries.zip(&mut items) {
             if let Some((plan, object)) = held_elsewhere(&wanted.objects, &observed.memory) {
@@ -94,7 +119,17 @@ impl Changes {
                 change.moved = Some(Moved::Left);
             }
         }
-        Self { observed, removals, now, clock: now, since: Instant::now(), items, drafts, orders: Orders::default() }
+        Self {
+            observed,
+            removals,
+            now,
+            clock: now,
+            since: Instant::now(),
+            items,
+            drafts,
+            notices,
+            orders: Orders::default(),
+        }
     }
 
     /// Says how they are to be made.
@@ -160,6 +195,12 @@ impl Changes {
         changes
             .filter(|(_, change)| change.is_none())
             .flat_map(|(address, change)| change.reasons.iter().map(move |reason| (address, reason.as_str())))
+    }
+
+    /// What people should know in time although there is nothing to do, such as the end of a certificate that they brought.
+    pub fn notices(&self) -> impl Iterator<Item = (&Address, &str)> {
+        let notices = self.observed.graph.resources().zip(&self.notices);
+        notices.filter_map(|((address, _), notice)| Some((address, notice.as_deref()?)))
     }
 
     /// Resources that have another address since the last apply: the old and the new one.
@@ -271,11 +312,12 @@ pub(super) fn diff(
     now: OffsetDateTime,
     unfinished: &BTreeSet<Address>,
     mut drafts: Drafts,
-) -> Vec<Result<Change, Undecided>> {
+) -> (Vec<Result<Change, Undecided>>, Vec<Option<String>>) {
     let empty = Vec::new();
     let owed = answers.owed(graph.plan()).unwrap_or(&empty);
     let provided: Vec<Vec<Thing>> = graph.resources().map(|(_, resource)| resource.provides()).collect();
     let mut items: Vec<Result<Change, Undecided>> = Vec::with_capacity(graph.len());
+    let mut notices = Vec::with_capacity(graph.len());
     for (at, (address, resource)) in graph.resources().enumerate() {
         let item = {
             let mut upstream: BTreeMap<Thing, &Change> = BTreeMap::new();
@@ -294,15 +336,16 @@ pub(super) fn diff(
             let causes = causes(graph, at, &items);
             let unfinished = unfinished.contains(address);
             let (upstream, provided) = (&upstream, &offered);
-            resource
-                .diff(answers, &Context { now, upstream, provided, command, causes, owed, unfinished, drafts: &drafts })
+            let context = Context { now, upstream, provided, command, causes, owed, unfinished, drafts: &drafts };
+            notices.push(resource.notice(answers, &context));
+            resource.diff(answers, &context)
         };
         if item.as_ref().is_ok_and(|change| !change.is_none()) {
             drafts.extend(resource.leaves(answers, &drafts));
         }
         items.push(item);
     }
-    items
+    (items, notices)
 }
 
 /// The changes that reach a resource through what it uses, by address.

@@ -393,6 +393,7 @@ impl<'a> Run<'a> {
             }
         };
         let resources = diff(&self.changes.observed.graph, &answers, self.changes.now, &BTreeSet::new(), Drafts::new())
+            .0
             .into_iter()
             .enumerate();
         let mut left: Vec<(Member, String)> = Vec::new();

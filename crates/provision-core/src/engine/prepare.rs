@@ -13,7 +13,7 @@ use crate::blob::sha256_hex;
 use crate::change::{Action, Change};
 use crate::connection::Connection;
 use crate::path::AbsPath;
-use crate::probe::{FileState, Wanted};
+use crate::probe::{FileState, Undecided, Wanted};
 use crate::resource::{Materials, Relation, Thing, Watch};
 use crate::step::{Step, UnitAction};
 
@@ -55,12 +55,23 @@ pub(super) async fn gather(changes: &Changes, connection: &dyn Connection) -> Re
     // What is made anew comes from the steps that make it: what is there now is of no use to anybody.
     let made = made(changes);
     let unchanged = Change::none();
-    for ((_, resource), item) in changes.observed.graph.resources().zip(&changes.items) {
+    for (path, content) in changes.observed.graph.resources().flat_map(|(_, resource)| resource.brings()) {
+        materials.insert(path, content);
+    }
+    for ((address, resource), item) in changes.observed.graph.resources().zip(&changes.items) {
         let change = item.as_ref().unwrap_or(&unchanged);
+        if let Some(download) = resource.downloads(change).filter(|_| !change.is_none()) {
+            let content = changes.orders.fetch.fetch(&download).await.map_err(|reason| {
+                let reason = Undecided::new(format!("cannot download {}: {reason}", download.url));
+                EngineError::Unprepared { address: address.clone(), reason }
+            })?;
+            materials.insert_download(download, content);
+        }
         if change.is_none() && resource.watch().is_none() {
             continue;
         }
-        for path in resource.reads(change).into_iter().filter(|path| !made.contains(path)) {
+        let reads = resource.reads(change);
+        for path in reads.into_iter().filter(|path| !made.contains(path) && !materials.has(path)).collect::<Vec<_>>() {
             match changes.observed.answers.file(&path, &Wanted::Always) {
                 // Only when it is all of it: a longer one comes back cut.
                 Ok(FileState::Present { content: Some(content), sha256 }) if sha256_hex(content) == *sha256 => {
@@ -201,7 +212,7 @@ pub(super) fn debts(changes: &Changes, work: &[Work]) -> Vec<Debt> {
 
 /// The name under which a host notes that a command is owed; no unit can have it, for the `=`.
 pub(crate) fn owed_run(address: &Address) -> String {
-    format!("{}={}", address.kind(), address.name())
+    address.label()
 }
 
 /// The units that some steps restart or reload.

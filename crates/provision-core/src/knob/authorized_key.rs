@@ -15,6 +15,7 @@ pub static AUTHORIZED_KEY: KnobSort = KnobSort {
     noun: "the key",
     functions: FUNCTIONS,
     show: KnobSort::as_it_is,
+    settled: KnobSort::as_it_is,
     thing: true,
     may_cut_off: true,
     stays: None,

@@ -153,7 +153,8 @@ impl Resource for AuthorizedKey {
     }
 
     fn wants(&self) -> Vec<Want> {
-        let user = KnobSort::find("user").map(|sort| Want::after(Target::Thing(Thing::Knob(Knob::new(sort, &self.user)))));
+        let user =
+            KnobSort::find("user").map(|sort| Want::after(Target::Thing(Thing::Knob(Knob::new(sort, &self.user)))));
         user.into_iter().collect()
     }
 

@@ -73,12 +73,6 @@ pub(crate) const VALUE: Field = Field {
     required: false,
     doc: "What it is to be: text, a number, a boolean, a list or a table, which is set as a whole. Left out where `state = \"absent\"`.",
 };
-pub(crate) const TYPE: Field = Field {
-    name: "type",
-    takes: "\"integer\" | \"float\" | \"boolean\"",
-    required: false,
-    doc: "What a value is that a template makes, which is text without it: `value = \"{{ input.port }}\"`.",
-};
 pub(crate) const STATE: Field = Field {
     name: "state",
     takes: "\"present\" | \"absent\"",
@@ -143,11 +137,10 @@ pub(crate) fn read_value(fields: &Fields<'_>, format: Format) -> Option<Box<dyn 
     let slot = read_key(fields);
     let wanted = is_wanted(fields);
     let node = fields.raw("value");
-    let kind = read_type(fields);
     let secret = node.is_some_and(Node::is_secret);
     let make = make(fields, secret);
     let wish = match (wanted?, node) {
-        (true, Some(node)) => Wish::Value(typed(fields, value(fields, format, node)?, kind?)?),
+        (true, Some(node)) => Wish::Value(value(fields, format, node)?),
         (false, None) => Wish::Absent,
         (true, None) => {
             fields.must_have("value");
@@ -174,34 +167,6 @@ fn read_key(fields: &Fields<'_>) -> Option<Slot> {
         return None;
     }
     Some(Slot::new(keys))
-}
-
-fn read_type(fields: &Fields<'_>) -> Option<Option<String>> {
-    let kind: Option<String> = fields.optional("type");
-    match kind.as_deref() {
-        None | Some("integer" | "float" | "boolean") => Some(kind),
-        Some(other) => {
-            let help = "it is \"integer\", \"float\" or \"boolean\"; without it a template makes text";
-            fields.problem("type", format!("{other:?} is not a type"), help);
-            None
-        }
-    }
-}
-
-/// The value that a text says, where a type is named.
-fn typed(fields: &Fields<'_>, value: Value, kind: Option<String>) -> Option<Value> {
-    let Some(kind) = kind else { return Some(value) };
-    let found = match (&value, kind.as_str()) {
-        (Value::Text(text), "integer") => text.parse().ok().map(Value::Integer),
-        (Value::Text(text), "float") => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Float),
-        (Value::Text(text), _) => text.parse().ok().map(Value::Boolean),
-        _ => None,
-    };
-    if found.is_none() {
-        let help = "`type` is for text that a template makes; write any other value as it is";
-        fields.problem("value", format!("the value is {}, which is not made {kind}", value.name()), help);
-    }
-    found
 }
 
 fn value(fields: &Fields<'_>, format: Format, node: &Node) -> Option<Value> {

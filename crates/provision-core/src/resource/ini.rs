@@ -158,6 +158,6 @@ mod tests {
              `\\` at the end)",
         );
         case("ini", "path = '/f'\nkey = 'a'")
-            .refused("2:1: ini.x lacks `value` (add `value = ...`; `provision kinds` shows what it takes)");
+            .refused("2:6: ini.x lacks `value` (add `value = ...`; `provision kinds` shows what it takes)");
     }
 }

@@ -2,14 +2,14 @@
 
 use crate::edit::Format;
 use crate::plan::fields::Fields;
-use crate::resource::edit::{CREATE, GROUP, KEY, MODE, OWNER, PATH, STATE, TYPE, VALUE, read_value};
+use crate::resource::edit::{CREATE, GROUP, KEY, MODE, OWNER, PATH, STATE, VALUE, read_value};
 use crate::resource::{Kind, Resource, Setup};
 
 /// The kind.
 pub static KIND: Kind = Kind {
     name: "json",
     summary: "A value in a JSON file that others own; the rest of the file stays as it is, comments too.",
-    fields: &[PATH, KEY, VALUE, TYPE, STATE, CREATE, MODE, OWNER, GROUP],
+    fields: &[PATH, KEY, VALUE, STATE, CREATE, MODE, OWNER, GROUP],
     example: r#"
 [json.log_driver]
 path = "/etc/docker/daemon.json"
@@ -50,19 +50,17 @@ mod tests {
     fn several_edits_of_one_file_are_made_one_upon_the_other() {
         let found = case("json", "path = '/etc/f'\nkey = 'a'\nvalue = 1\ncreate = true\nafter = ['json.second']")
             .plan("[json.second]\npath = '/etc/f'\nkey = ['b.c', 'd']\nvalue = 'x'\ncreate = true\n[json.third]\npath = '/etc/f'\nkey = 'b'\nvalue = 2\ncreate = true\n")
-            .creates("value: (absent) -> 1, mode: (absent) -> 0644");
+            .creates("value: (absent) -> 1");
         found.mended();
     }
 
     #[test]
-    fn a_value_of_a_template_is_text_unless_its_type_is_said() {
-        let key = "path = '/etc/f'\nkey = 'a'\nvalue = '{{ 1 + 1 }}'\ncreate = true";
-        case("json", key).creates("value: (absent) -> \"2\", mode: (absent) -> 0644").mended();
-        case("json", &format!("{key}\ntype = 'integer'"))
-            .creates("value: (absent) -> 2, mode: (absent) -> 0644")
+    fn a_value_of_a_template_has_the_type_that_it_is_of() {
+        let key = |value: &str| format!("path = '/etc/f'\nkey = 'a'\nvalue = {value}\ncreate = true");
+        case("json", &key("'{{ 1 + 1 }}'")).creates("value: (absent) -> 2, mode: (absent) -> 0644").mended();
+        case("json", &key("['{{ true }}', 'a {{ 1 }}']"))
+            .creates("value: (absent) -> [true, \"a 1\"], mode: (absent) -> 0644")
             .mended();
-        case("json", &format!("{key}\ntype = 'boolean'"))
-            .refused("5:9: the value is text, which is not made boolean (`type` is for text that a template makes; write any other value as it is)");
     }
 
     #[test]
@@ -77,14 +75,14 @@ mod tests {
     fn a_syntax_error_on_the_host_is_told_with_its_place() {
         case("json", "path = '/etc/f'\nkey = 'a'\nvalue = 1")
             .given_file("/etc/f", "{\n  \"a\": }", "0644")
-            .undecided("/etc/f cannot be edited: 2:8: no JSON: Unexpected token");
+            .undecided("/etc/f cannot be edited: 2:8: no JSON: Unexpected close brace");
     }
 
     #[test]
     fn whole_and_piece_and_piece_of_a_piece_are_not_managed_at_once() {
         case("json", "path = '/etc/f'\nkey = 'a'\nvalue = 1")
             .plan("[file.f]\npath = '/etc/f'\ncontent = ''\n")
-            .refused("2:1: file.f manages all of /etc/f, and json.x edits a piece of it (leave it to one of them)");
+            .refused("2:7: file.f manages all of /etc/f, and json.x edits a piece of it (leave it to one of them)");
         case("json", "path = '/etc/f'\nkey = 'a'\nvalue = 1")
             .plan("[json.y]\npath = '/etc/f'\nkey = 'a.b'\nvalue = 1\n")
             .refused("6:1: json.x and json.y both edit a.b in /etc/f (leave it to one of them)");

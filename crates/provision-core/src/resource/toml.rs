@@ -2,14 +2,14 @@
 
 use crate::edit::Format;
 use crate::plan::fields::Fields;
-use crate::resource::edit::{CREATE, GROUP, KEY, MODE, OWNER, PATH, STATE, TYPE, VALUE, read_value};
+use crate::resource::edit::{CREATE, GROUP, KEY, MODE, OWNER, PATH, STATE, VALUE, read_value};
 use crate::resource::{Kind, Resource, Setup};
 
 /// The kind.
 pub static KIND: Kind = Kind {
     name: "toml",
     summary: "A value in a TOML file that others own; the rest of the file stays as it is, comments too.",
-    fields: &[PATH, KEY, VALUE, TYPE, STATE, CREATE, MODE, OWNER, GROUP],
+    fields: &[PATH, KEY, VALUE, STATE, CREATE, MODE, OWNER, GROUP],
     example: r#"
 [toml.network]
 path = "/etc/containers/containers.conf"

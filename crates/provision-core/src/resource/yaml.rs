@@ -2,14 +2,14 @@
 
 use crate::edit::Format;
 use crate::plan::fields::Fields;
-use crate::resource::edit::{CREATE, GROUP, KEY, MODE, OWNER, PATH, STATE, TYPE, VALUE, read_value};
+use crate::resource::edit::{CREATE, GROUP, KEY, MODE, OWNER, PATH, STATE, VALUE, read_value};
 use crate::resource::{Kind, Resource, Setup};
 
 /// The kind.
 pub static KIND: Kind = Kind {
     name: "yaml",
     summary: "A value in a YAML file that others own; the rest of the file stays as it is, comments too. What cannot be edited safely, such as a value with an anchor, is refused by name.",
-    fields: &[PATH, KEY, VALUE, TYPE, STATE, CREATE, MODE, OWNER, GROUP],
+    fields: &[PATH, KEY, VALUE, STATE, CREATE, MODE, OWNER, GROUP],
     example: r#"
 [yaml.registry_level]
 path = "/etc/registry.yml"

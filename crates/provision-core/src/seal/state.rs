@@ -66,7 +66,7 @@ impl<'a> State<'a> {
             Ask::Path(path) if !self.is_ours(path) => return,
             Ask::Path(path) => answers.path(path).map(standing),
             // Its digest would be that of a secret.
-            Ask::File { content: Wanted::Never, .. } => return,
+            Ask::File { content: Wanted::Never, .. } | Ask::Joined(_) => return,
             Ask::File { path, .. } if self.edits(path).next().is_some() => self.pieces(path),
             Ask::File { path, content } => answers.file(path, content).map(file),
             Ask::PublicKey(path) => answers.public_key(path).map(public_key),

@@ -55,7 +55,10 @@ fn a_file_gets_its_content_and_keeps_all_else() {
         // Where the file system has them.
         let attribute = std::process::Command::new("setfattr").args(["-n", "user.x", "-v", "y"]).arg(&path).status();
         let inode = fs::metadata(&path).unwrap().ino();
-        let (one, two) = (step(&path, "a", rewrite(&[Some("old\n")], to("old\na"))), rewrite(&[Some("old\n"), Some("old\na")], to("old\na\nb\n")));
+        let (one, two) = (
+            step(&path, "a", rewrite(&[Some("old\n")], to("old\na"))),
+            rewrite(&[Some("old\n"), Some("old\na")], to("old\na\nb\n")),
+        );
         let reply = apply(shell, home.path(), vec![task("a", vec![one]), task("b", vec![step(&path, "b", two)])]);
         assert_eq!(reply.outcomes, [done(""), done("")], "{shell:?}");
         assert_eq!(read(&path), "old\na\nb\n", "{shell:?}");
@@ -63,11 +66,15 @@ fn a_file_gets_its_content_and_keeps_all_else() {
         assert_eq!(found.mode() & 0o7777, 0o604, "{shell:?}");
         assert_ne!(found.ino(), inode, "it was written in place");
         if attribute.is_ok_and(|status| status.success()) && shell.first() != Some(&"busybox") {
-            let said = std::process::Command::new("getfattr").args(["--only-values", "-n", "user.x"]).arg(&path).output();
+            let said =
+                std::process::Command::new("getfattr").args(["--only-values", "-n", "user.x"]).arg(&path).output();
             assert_eq!(said.unwrap().stdout, b"y", "{shell:?}");
         }
         let noted = records(home.path(), Scope::Apply(1));
-        assert_eq!(noted, [format!("1 file.a edit edit {}", edit(&path, "a")), format!("1 file.b edit edit {}", edit(&path, "b"))]);
+        assert_eq!(
+            noted,
+            [format!("1 file.a edit edit {}", edit(&path, "a")), format!("1 file.b edit edit {}", edit(&path, "b"))]
+        );
         let key = Object::Edit(edit(&path, "b")).key();
         assert_eq!(read(&state(home.path()).join(format!("origin/{key}.was"))), "{\"depth\":0, \"$(id)\": 'x'}");
         assert_eq!(read(&state(home.path()).join(format!("history/1/{key}.whole.was"))), "old\n");
@@ -93,12 +100,20 @@ fn a_file_that_is_another_by_then_is_left_alone_and_so_is_what_only_looks_like_i
             let steps = vec![step(&path, "a", rewrite(&[Some("old\n")], to("new\n")))];
             let tasks = vec![task("a", steps), task("b", vec![super::trial::put(&home.path().join("g"), b"its own")])];
             let reply = attempt(shell, home.path(), &batch(begin("0"), tasks));
-            let output = format!("cannot note down what is in {} before it is changed: it has changed since it was looked at: apply again", path.display());
+            let output = format!(
+                "cannot note down what is in {} before it is changed: it has changed since it was looked at: apply again",
+                path.display()
+            );
             assert_eq!(reply.outcomes, [Outcome::Failed { step: 0, status: 1, output }, done("")], "{what} {shell:?}");
             assert_eq!(read(&home.path().join("g")), "its own", "the next takes its own data");
             fs::remove_file(home.path().join("g")).unwrap();
             let after = tree(home.path());
-            let same = |text: &str| text.lines().filter(|line| !line.contains("/.local") && !line.starts_with(". ")).map(str::to_owned).collect::<Vec<_>>();
+            let same = |text: &str| {
+                text.lines()
+                    .filter(|line| !line.contains("/.local") && !line.starts_with(". "))
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            };
             assert_eq!(same(&after), same(&before), "{what} {shell:?}");
         }
     }
@@ -127,18 +142,33 @@ fn a_piece_is_put_back_if_the_file_is_what_was_looked_at() {
         fs::write(&path, "x\n").unwrap();
         apply(shell, home.path(), vec![task("a", vec![step(&path, "a", rewrite(&[Some("x\n")], to("x\na\n")))])]);
         fs::write(&path, "x\na\ny\n").unwrap();
-        let late = attempt(shell, home.path(), &batch(begin("1 done"), vec![back(&path, "a", rewrite(&[Some("x\na\n")], to("x\n")))]));
+        let late = attempt(
+            shell,
+            home.path(),
+            &batch(begin("1 done"), vec![back(&path, "a", rewrite(&[Some("x\na\n")], to("x\n")))]),
+        );
         assert!(matches!(late.outcomes.as_slice(), [Outcome::Failed { .. }]), "{late:?} {shell:?}");
         assert_eq!(read(&path), "x\na\ny\n", "{shell:?}");
-        let reply = attempt(shell, home.path(), &batch(begin("2 cut"), vec![back(&path, "a", rewrite(&[Some("x\na\ny\n")], to("x\ny\n")))]));
+        let reply = attempt(
+            shell,
+            home.path(),
+            &batch(begin("2 cut"), vec![back(&path, "a", rewrite(&[Some("x\na\ny\n")], to("x\ny\n")))]),
+        );
         assert_eq!(reply.outcomes, [done("")], "{shell:?}");
         assert_eq!(read(&path), "x\ny\n", "{shell:?}");
         assert!(records(home.path(), Scope::Origin).is_empty(), "{shell:?}");
         // What was never noted is not touched, and its data is taken off all the same.
-        let again = attempt(shell, home.path(), &batch(begin("3 cut"), vec![
-            back(&path, "never", rewrite(&[Some("x\ny\n")], to("no\n"))),
-            task("g", vec![super::trial::put(&home.path().join("g"), b"its own")]),
-        ]));
+        let again = attempt(
+            shell,
+            home.path(),
+            &batch(
+                begin("3 cut"),
+                vec![
+                    back(&path, "never", rewrite(&[Some("x\ny\n")], to("no\n"))),
+                    task("g", vec![super::trial::put(&home.path().join("g"), b"its own")]),
+                ],
+            ),
+        );
         assert_eq!(again.outcomes[1], done(""), "{again:?}");
         assert_eq!((read(&path).as_str(), read(&home.path().join("g")).as_str()), ("x\ny\n", "its own"), "{shell:?}");
     }
@@ -169,7 +199,11 @@ fn a_host_that_hears_nothing_brings_the_whole_file_back() {
             }
             sleep(Duration::from_millis(100));
         }
-        assert_eq!((read(&path).as_str(), made.exists(), read(&result).as_str()), ("x\n", false, "rolled-back\n"), "{shell:?}");
+        assert_eq!(
+            (read(&path).as_str(), made.exists(), read(&result).as_str()),
+            ("x\n", false, "rolled-back\n"),
+            "{shell:?}"
+        );
         assert_eq!(attempt(shell, home.path(), &super::trial::batch(Purpose::Disarm, Vec::new())).outcomes, []);
     }
 }

@@ -1,6 +1,8 @@
 //! What a value was, and putting it back: where it stood, behind what stood before it, or as new.
 
-use super::{Body, Cut, Data, Member, Syntax, Table, Was, get, insert, line_number, movable, parted, remove, splice, walk};
+use super::{
+    Body, Cut, Data, Member, Syntax, Table, Was, get, insert, line_number, movable, parted, remove, splice, walk,
+};
 use crate::edit::lines::{Lines, NotedLine};
 use crate::edit::value::Value;
 use crate::edit::{EditError, Hole, Note, Slot};

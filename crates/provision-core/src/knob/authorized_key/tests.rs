@@ -27,7 +27,8 @@ fn turn(state: &str) -> Step {
 /// A home of a user named core, and the file in it.
 fn account(home: &Path) -> PathBuf {
     fs::create_dir_all(home.join("bin")).unwrap();
-    let text = format!("[ \"$2\" = core ] || exit 2; echo \"core:x:$(stat -c %u:%g {0})::{0}/core:/bin/sh\"", home.display());
+    let text =
+        format!("[ \"$2\" = core ] || exit 2; echo \"core:x:$(stat -c %u:%g {0})::{0}/core:/bin/sh\"", home.display());
     tool(&home.join("bin"), "getent", &text);
     fs::create_dir_all(home.join("core")).unwrap();
     home.join("core/.ssh/authorized_keys")
