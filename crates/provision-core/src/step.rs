@@ -13,6 +13,7 @@ use crate::probe::Guard;
 mod journal;
 pub(crate) mod lock;
 mod note;
+mod rehearsal;
 pub(crate) mod reply;
 mod revert;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod tests;
 mod trial;
 pub(crate) mod undo;
 
+pub use rehearsal::{Flaws, Laid, Rehearsal, Rehearsed};
 pub use reply::{BatchReply, Heard, Refusal};
 
 /// One change of a host. Each either happens whole or leaves what was there.
@@ -72,6 +74,10 @@ pub enum Step {
         /// What it says.
         target: String,
     },
+    /// Asks podman's own generator what it makes of Quadlet files that are not in place yet, and fails when it makes less
+    /// than it should. It leaves no trace. The engine does it before an apply begins, with the files of all resources
+    /// together, unless a command comes before that may bring podman or files.
+    Rehearse(Rehearsal),
     /// Lets systemd read its unit files anew, once, before the next unit is acted upon or at the end.
     ReloadUnits,
     /// Acts upon a systemd unit.
@@ -242,6 +248,7 @@ impl Step {
             Self::SetAttributes { path, .. } => format!("set mode and owner of {path}"),
             Self::PutFile { path, .. } => format!("put the file {path} in place"),
             Self::PutLink { path, .. } => format!("put the link {path} in place"),
+            Self::Rehearse(rehearsal) => rehearsal.describe(),
             Self::ReloadUnits => "let systemd read its units".to_owned(),
             Self::Unit { name, action } => format!("{} {name}", action.verb()),
             Self::LoadImage { name, .. } => format!("load the image {name}"),
@@ -286,7 +293,7 @@ impl Step {
             }
             Self::Revert(revert) => vec![revert.object.clone()],
             Self::Claim(object) => vec![object.clone()],
-            Self::ReloadUnits | Self::Run(_) | Self::Await(_) => Vec::new(),
+            Self::Rehearse(_) | Self::ReloadUnits | Self::Run(_) | Self::Await(_) => Vec::new(),
         }
     }
 
@@ -310,7 +317,7 @@ impl Step {
             // What it replaced is noted like what any other step replaces.
             Self::Revert(_) => Undo::Restore,
             Self::Claim(_) => Undo::Remove,
-            Self::Await(_) => Undo::Nothing,
+            Self::Rehearse(_) | Self::Await(_) => Undo::Nothing,
             Self::Run(_) => Undo::Impossible("what a command did is known to that command alone"),
         }
     }
@@ -453,6 +460,9 @@ pub enum Purpose {
         ledger: Blob,
         /// How much of the history is kept.
         keep: Keep,
+        /// What podman's generators are asked before anything at all is written down: when one of them makes less than it
+        /// should, that is the end of it.
+        rehearsals: Vec<Rehearsal>,
     },
     /// It changes nothing and only waits for answers: nothing is written down and nobody is kept out.
     Watch,

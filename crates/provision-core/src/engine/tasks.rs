@@ -99,6 +99,7 @@ impl Run<'_> {
                     head: self.head(),
                     ledger: blob(&ledger),
                     keep: self.changes.observed.graph.keep(),
+                    rehearsals: Vec::new(),
                 }
             }
         }

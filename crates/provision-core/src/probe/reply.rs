@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::script::guards;
+use super::script::{guards, rehearsals};
 use super::store::StoredImage;
 use super::{
     Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, PublicKeyState, Sort, UnitState, Wanted,
-    ZonePorts, ZoneState, memory,
+    ZonePorts, ZoneState, generator, memory, podman,
 };
 use crate::attribute::Mode;
 use crate::blob::sha256_hex;
@@ -39,6 +39,8 @@ struct Reply<'a> {
     units_failed: Option<String>,
     images: Vec<ImageState>,
     images_failed: Option<String>,
+    podman: Option<String>,
+    generated: Vec<generator::Said>,
     zones: BTreeMap<Option<String>, Result<ZoneState, String>>,
     guards: BTreeMap<usize, i32>,
     owed: BTreeMap<&'a str, Vec<String>>,
@@ -61,6 +63,7 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
     }
     let found = Reply::collect(&sections);
     let guards = guards(asks.iter().copied());
+    let rehearsals = rehearsals(asks.iter().copied());
     let units: Vec<&str> = {
         let mut names: Vec<&str> =
             asks.iter().filter_map(|ask| if let Ask::Unit(name) = ask { Some(name.as_str()) } else { None }).collect();
@@ -76,6 +79,17 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
             Ask::PublicKey(path) => found.public_key(path).map(Answer::PublicKey),
             Ask::Unit(name) => found.unit(name, &units).map(Answer::Unit),
             Ask::Images => found.images_failed.clone().map_or_else(|| Ok(Answer::Images(found.images.clone())), Err),
+            Ask::Podman => {
+                let told = found.podman.as_deref().ok_or_else(|| "the host did not tell podman's version".to_owned());
+                told.and_then(podman::read).map(Answer::Podman)
+            }
+            Ask::Generated(rehearsal) => rehearsals
+                .iter()
+                .position(|known| *known == rehearsal)
+                .and_then(|index| found.generated.get(index))
+                .ok_or_else(|| "the host did not say what podman's unit generator makes".to_owned())
+                .and_then(generator::Said::answer)
+                .map(Answer::Generated),
             Ask::Zone(zone) => found
                 .zones
                 .get(zone)
@@ -142,6 +156,13 @@ impl<'a> Reply<'a> {
                 }
                 "units" => found.unit_blocks(&body()),
                 "image-store" => found.image_store(rest, section.body),
+                "podman" => found.podman = Some(body().into_owned()),
+                "generated" => found.generated.push(generator::Said::new(section)),
+                _ if word.starts_with("generated-") => {
+                    if let Some(said) = found.generated.last_mut() {
+                        said.take(word.trim_start_matches("generated-"), rest, section);
+                    }
+                }
                 "zone" => {
                     let name = rest.strip_prefix("named ").map(str::to_owned);
                     found.zones.insert(name.clone(), Err("the host did not answer for the firewall zone".to_owned()));

@@ -4,11 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use super::generator::{self, GENERATOR};
 use super::memory::{self, MEMORY};
+use super::podman::PODMAN;
 use super::store::STORE;
 use super::{Ask, CONTENT_LIMIT, Guard, Store, Wanted};
 use crate::path::AbsPath;
 use crate::shell::{LIMITED, STATE, WHOLE, preamble, quote, words};
+use crate::step::Rehearsal;
 use crate::step::lock::LOOK;
 
 /// Most paths in one tool run: well under the 128 KiB that Linux allows one argument list entry and the 2 MiB of all,
@@ -96,9 +99,13 @@ pub(crate) fn program<'a>(asks: impl IntoIterator<Item = &'a Ask>, nonce: &str) 
     for functions in [LIMITED, FUNCTIONS, STORE, LOOK, MEMORY] {
         script.push_str(functions);
     }
-    script.push_str("main() {\nsay begin\n");
     let batch = Batch::sort(asks);
-    let _infallible = batch.write(&mut script);
+    if batch.podman || !batch.generated.is_empty() {
+        script.push_str(GENERATOR);
+        script.push_str(PODMAN);
+    }
+    script.push_str("main() {\nsay begin\n");
+    let _infallible = batch.write(&mut script, nonce);
     let _infallible = writeln!(script, "say end\n}}\nmain </dev/null\n{WHOLE}");
     script
 }
@@ -111,6 +118,8 @@ struct Batch<'a> {
     keys: BTreeSet<&'a AbsPath>,
     units: BTreeSet<&'a str>,
     images: bool,
+    podman: bool,
+    generated: BTreeSet<&'a Rehearsal>,
     zones: BTreeSet<Option<&'a str>>,
     guards: BTreeSet<&'a Guard>,
     owed: BTreeSet<&'a str>,
@@ -140,6 +149,10 @@ impl<'a> Batch<'a> {
                     batch.units.insert(name);
                 }
                 Ask::Images => batch.images = true,
+                Ask::Podman => batch.podman = true,
+                Ask::Generated(rehearsal) => {
+                    batch.generated.insert(rehearsal);
+                }
                 Ask::Zone(zone) => {
                     batch.zones.insert(zone.as_deref());
                 }
@@ -161,7 +174,7 @@ impl<'a> Batch<'a> {
         batch
     }
 
-    fn write(&self, script: &mut String) -> std::fmt::Result {
+    fn write(&self, script: &mut String, nonce: &str) -> std::fmt::Result {
         let paths: Vec<&AbsPath> = self.paths.iter().copied().collect();
         for chunk in paths.chunks(PATHS_AT_ONCE) {
             writeln!(script, "say paths; paths {}", words(chunk.iter().map(|path| path.as_str())))?;
@@ -196,6 +209,10 @@ impl<'a> Batch<'a> {
         if self.images {
             writeln!(script, "images")?;
         }
+        if self.podman {
+            writeln!(script, "podman_found")?;
+        }
+        generator::write_asks(script, self.generated.iter().copied(), nonce)?;
         for zone in &self.zones {
             // The first word tells a named zone from the default one.
             let label = zone.map_or_else(|| "default".to_owned(), |name| format!("named {name}"));
@@ -243,6 +260,11 @@ fn code(wanted: &BTreeSet<&Wanted>) -> String {
 /// The guards of some questions in the order in which the program numbers them.
 pub(crate) fn guards<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a Guard> {
     Batch::sort(asks).guards.into_iter().collect()
+}
+
+/// The questions of what a generator makes, in the order in which the program numbers them.
+pub(crate) fn rehearsals<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a Rehearsal> {
+    Batch::sort(asks).generated.into_iter().collect()
 }
 
 // `dd` above reads 4 blocks of 64 KiB; the two must stay the same number.

@@ -6,12 +6,14 @@ use std::time::Duration;
 use super::journal::{self, JOURNAL};
 use super::lock::{LOCK, LOOK};
 use super::note::{self, NOTE};
+use super::rehearsal::{self, REHEARSAL};
 use super::revert::{self, REVERT};
 use super::undo::ARM;
 use super::{Await, Batch, Need, Ownership, Purpose, Run, Step, Task};
 use crate::blob::Blob;
 use crate::path::AbsPath;
 use crate::probe::Guard;
+use crate::probe::generator::GENERATOR;
 use crate::probe::script::guard_command;
 use crate::shell::{LIMITED, STATE, WHOLE, preamble, quote, words};
 
@@ -237,6 +239,10 @@ pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     for functions in [LIMITED, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, ARM] {
         script.push_str(functions);
     }
+    if rehearses(batch) {
+        script.push_str(GENERATOR);
+        script.push_str(REHEARSAL);
+    }
     let _infallible = write_batch(&mut script, batch);
     script
 }
@@ -246,11 +252,21 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
     if journaled {
         note::write(script, batch)?;
     }
+    journal::write_functions(script, batch)?;
     for (index, task) in batch.tasks.iter().enumerate() {
+        for (at, step) in task.steps.iter().enumerate() {
+            if let Step::Rehearse(rehearsal) = step {
+                rehearsal::write_functions(script, &format!("{index}_{at}"), rehearsal)?;
+            }
+        }
         writeln!(script, "task_{index}() {{\n:")?;
         for (at, step) in task.steps.iter().enumerate() {
             let (limit, bytes) = (limit(step, batch).as_secs(), step.blob().map_or(0, Blob::length));
-            writeln!(script, "at={at}; renew {limit} {bytes}; {} || return", command(step, batch))?;
+            let command = match step {
+                Step::Rehearse(rehearsal) => rehearsal::call(&format!("{index}_{at}"), rehearsal),
+                step => command(step, batch),
+            };
+            writeln!(script, "at={at}; renew {limit} {bytes}; {command} || return")?;
         }
         writeln!(script, "}}")?;
     }
@@ -292,6 +308,13 @@ fn limit(step: &Step, batch: &Batch) -> Duration {
         Step::Revert(_) => revert::limit(batch.step_limit),
         _ => batch.step_limit,
     }
+}
+
+/// Whether podman's generator is asked for anything.
+fn rehearses(batch: &Batch) -> bool {
+    let in_turn = |step: &Step| matches!(step, Step::Rehearse(_));
+    matches!(&batch.journal.purpose, Purpose::Begin { rehearsals, .. } if !rehearsals.is_empty())
+        || batch.tasks.iter().flat_map(|task| &task.steps).any(in_turn)
 }
 
 fn is_unit(step: &Step) -> bool {
@@ -347,7 +370,8 @@ fn command(step: &Step, batch: &Batch) -> String {
             words(["port", layer.word(), zone.as_deref().unwrap_or_default(), port, protocol])
         }
         Step::Revert(step) => revert::command(step, &limit),
-        Step::Claim(_) => ":".to_owned(),
+        // Made with functions of its own, by `write_batch`.
+        Step::Rehearse(_) | Step::Claim(_) => ":".to_owned(),
         Step::Run(run) => run_command(run),
         Step::Await(wait) => await_command(wait),
     }

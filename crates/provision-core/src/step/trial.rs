@@ -43,6 +43,7 @@ pub(super) fn begin(stamp: &str) -> Purpose {
         head: Blob::from_bytes(b"{\"verb\": \"apply\"}\n".to_vec()),
         ledger: Blob::from_bytes(LEDGER.to_vec()),
         keep: Keep { applies: 10, bytes: 1 << 28 },
+        rehearsals: Vec::new(),
     }
 }
 
