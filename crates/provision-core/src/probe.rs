@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::attribute::{Account, Mode};
+use crate::knob::Knob;
 use crate::ledger::{Applied, Memory, Records, Scope};
 use crate::object::Object;
 use crate::path::AbsPath;
@@ -17,7 +18,7 @@ mod memory;
 mod podman;
 pub(crate) mod reply;
 #[cfg(test)]
-mod runtime_tests;
+pub(crate) mod runtime_tests;
 pub(crate) mod script;
 mod store;
 #[cfg(test)]
@@ -76,6 +77,8 @@ pub enum Ask {
         /// Its name.
         name: String,
     },
+    /// The state of a knob.
+    Knob(Knob),
 }
 
 impl Ask {
@@ -89,6 +92,7 @@ impl Ask {
             Object::Port { zone, .. } => Self::Zone(zone.clone()),
             Object::Volume { name, .. } => Self::Stored { sort: Store::Volume, name: name.clone() },
             Object::Network { name, .. } => Self::Stored { sort: Store::Network, name: name.clone() },
+            Object::Knob(knob) => Self::Knob(knob.clone()),
         }
     }
 }
@@ -161,6 +165,8 @@ pub enum Answer {
     Listing(Vec<String>),
     /// To [`Ask::Stored`].
     Stored(bool),
+    /// To [`Ask::Knob`].
+    Knob(String),
     /// It could not be found out.
     Unknown(String),
 }
@@ -319,9 +325,10 @@ pub struct ImageState {
 }
 
 /// podman as the host has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PodmanState {
     /// There is none.
+    #[default]
     Absent,
     /// One that cannot make units of Quadlet files, with its version where that can be told.
     WithoutQuadlet(Option<PodmanVersion>),
@@ -458,6 +465,8 @@ impl Answers {
         history(plan: &str) Ask::History(plan.to_owned()) => History(Vec<Applied>);
         /// The names in a directory.
         listing(path: &AbsPath) Ask::Listing(path.clone()) => Listing(Vec<String>);
+        /// The state of a knob.
+        knob(knob: &Knob) Ask::Knob(knob.clone()) => Knob(String);
         /// Whether podman has it.
         stored(sort: Store, name: &str) Ask::Stored { sort, name: name.to_owned() } => Stored(bool);
     }

@@ -9,7 +9,6 @@
 use std::fmt::Write;
 
 use super::Generated;
-use crate::path::AbsPath;
 use crate::quadlet::{complaints, generated_units};
 use crate::shell::{LIMITED, Section, preamble, quote, words};
 use crate::step::{Laid, Rehearsal};

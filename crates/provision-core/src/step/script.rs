@@ -11,6 +11,8 @@ use super::revert::{self, REVERT};
 use super::undo::ARM;
 use super::{Await, Batch, Need, Ownership, Purpose, Run, Step, Task};
 use crate::blob::Blob;
+use crate::knob::SORTS;
+use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
 use crate::probe::generator::GENERATOR;
@@ -195,6 +197,11 @@ answers() { # limit pause statuses needle curl-arguments
   printf 'gave up after %ss: %s\n' "$l" "$e"
   return 1
 }
+turn() { # word name state limit policy length
+  w=$1; shift
+  # What is to be set may rest on what an earlier step has done.
+  "prepare_$w" "$1"; "set_$w" "$@"
+}
 owe() {
   [ -d "$owed" ] || mkdir -p -m 0700 -- "$owed" || return
   m=
@@ -242,6 +249,13 @@ pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     if rehearses(batch) {
         script.push_str(GENERATOR);
         script.push_str(REHEARSAL);
+    }
+    let objects: Vec<Object> = batch.tasks.iter().flat_map(|task| &task.steps).flat_map(Step::objects).collect();
+    let sorts = SORTS.iter().filter(|sort| {
+        objects.iter().any(|object| matches!(object, Object::Knob(knob) if knob.sort().word == sort.word))
+    });
+    for sort in sorts {
+        script.push_str(sort.functions);
     }
     let _infallible = write_batch(&mut script, batch);
     script
@@ -372,6 +386,10 @@ fn command(step: &Step, batch: &Batch) -> String {
         Step::Revert(step) => revert::command(step, &limit),
         // Made with functions of its own, by `write_batch`.
         Step::Rehearse(_) | Step::Claim(_) => ":".to_owned(),
+        Step::Turn { knob, state, input } => {
+            let length = input.as_ref().map(|blob| blob.length().to_string()).unwrap_or_default();
+            words(["turn", knob.sort().word, knob.name(), state, &limit, "keep", &length])
+        }
         Step::Run(run) => run_command(run),
         Step::Await(wait) => await_command(wait),
     }

@@ -34,6 +34,8 @@ impl State {
                 ..UnitState::default()
             })),
             Ask::Images => Answer::Images(self.images.clone()),
+            Ask::Podman => Answer::Podman(self.podman),
+            Ask::Generated(rehearsal) => Answer::Generated(self.generated(rehearsal)),
             Ask::Zone(name) => Answer::Zone(self.zone(name.as_deref())),
             Ask::Guard(guard) => Answer::Guard(self.status(&guard.argv)),
             Ask::Owed(_) => Answer::Owed(self.owed.iter().cloned().collect()),
@@ -41,6 +43,7 @@ impl State {
             Ask::Records { plan, scope } => Answer::Records(self.records(plan, *scope)),
             Ask::History(plan) => Answer::History(self.history(plan)),
             Ask::Listing(path) => Answer::Listing(self.names_in(path)),
+            Ask::Knob(knob) => Answer::Knob(self.knob(knob)),
             Ask::Stored { sort, name } => Answer::Stored(match sort {
                 Store::Volume => self.volumes.contains(name),
                 Store::Network => self.networks.contains(name),

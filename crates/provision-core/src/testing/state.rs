@@ -6,8 +6,10 @@ use super::memory::Remembered;
 use crate::address::Address;
 use crate::attribute::{Account, Mode};
 use crate::blob::{Blob, BlobSource};
+use crate::knob::Knob;
 use crate::path::AbsPath;
-use crate::probe::{Entry, ImageState, Owner, Sort, UnitState, ZonePorts};
+use crate::probe::{Entry, ImageState, Owner, PodmanState, Sort, UnitState, ZonePorts};
+use crate::resource::quadlet::podman::NEWEST;
 use crate::step::{Ownership, Step};
 
 /// What a fake host has.
@@ -23,12 +25,18 @@ pub struct State {
     pub(super) gone: BTreeSet<String>,
     /// Whether systemd is to read its units before the next one is acted upon.
     pub(super) reload: bool,
+    /// Which podman there is.
+    pub podman: PodmanState,
+    /// What podman's generator says of a Quadlet file instead of making a unit of it, by the file's name.
+    pub unfit: BTreeMap<String, String>,
     /// podman's images.
     pub images: Vec<ImageState>,
     /// podman's volumes.
     pub volumes: BTreeSet<String>,
     /// podman's networks.
     pub networks: BTreeSet<String>,
+    /// Knobs by their text, with their states; others are as their sort has it.
+    pub knobs: BTreeMap<String, String>,
     /// Firewall zones by name; the one named `public` is the default. None: firewalld does not run.
     pub zones: Option<BTreeMap<String, ZonePorts>>,
     /// Exit status of commands by argument list; others succeed.
@@ -69,6 +77,7 @@ impl State {
             "/etc/containers",
             "/etc/containers/systemd",
             "/etc/haproxy",
+            "/etc/sysctl.d",
             "/etc/systemd",
             "/etc/systemd/system",
             "/srv",
@@ -79,6 +88,7 @@ impl State {
         ] {
             state.put_directory(path, "0755");
         }
+        state.podman = PodmanState::Present(NEWEST);
         let public = ZonePorts { name: "public".to_owned(), ..ZonePorts::default() };
         state.zones = Some(BTreeMap::from([("public".to_owned(), public)]));
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"ok\"}";
@@ -118,6 +128,17 @@ impl State {
             Some((entry, _)) if entry.sort == Sort::Directory => Ok(()),
             _ => Err(format!("the directory of {path} is not there")),
         }
+    }
+
+    /// The state of a knob.
+    #[must_use]
+    pub fn knob(&self, knob: &Knob) -> String {
+        self.knobs.get(&knob.to_string()).cloned().unwrap_or_else(|| knob.sort().unset.to_owned())
+    }
+
+    /// Sets a knob.
+    pub fn turn(&mut self, knob: &Knob, state: &str) {
+        self.knobs.insert(knob.to_string(), state.to_owned());
     }
 
     pub(super) fn status(&self, argv: &[String]) -> i32 {

@@ -61,6 +61,11 @@ impl State {
                 self.require_directory(path)?;
                 self.set(path, Sort::Link(target.clone()), Vec::new(), Mode::new(0o777), &Ownership::default());
             }
+            Step::Rehearse(rehearsal) => {
+                if let Some(flaws) = self.rehearse(rehearsal) {
+                    return Err(flaws.said.join("\n"));
+                }
+            }
             Step::ReloadUnits => self.reload = true,
             Step::Unit { name, action } => self.act(name, *action)?,
             Step::LoadImage { id, name, .. } => {
@@ -78,6 +83,7 @@ impl State {
             }
             Step::Revert(revert) => return self.revert(plan, apply, revert).map(Done::Said),
             Step::Run(run) => return self.run(run),
+            Step::Turn { knob, state, .. } => self.turn(knob, state),
             // It is noted already what was there.
             Step::Claim(_) | Step::Await(_) => {}
         }
@@ -111,7 +117,7 @@ impl State {
         Ok(())
     }
 
-    fn add_image(&mut self, id: &str) {
+    pub(super) fn add_image(&mut self, id: &str) {
         if self.images.iter().all(|image| image.id != id) {
             self.images.push(ImageState { id: id.to_owned(), ..ImageState::default() });
         }

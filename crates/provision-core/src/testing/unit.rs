@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::state::State;
+use crate::blob::sha256_hex;
 use crate::path::AbsPath;
-use crate::probe::UnitState;
+use crate::probe::{Generated, UnitState};
 use crate::quadlet::{QuadletName, QuadletType};
-use crate::step::UnitAction;
+use crate::step::{Flaws, Laid, Rehearsal, UnitAction};
 use crate::systemd::UnitFile;
 
 const OWN: &str = "/etc/systemd/system/";
@@ -179,7 +180,48 @@ impl State {
                     let _ = self.act(&service, UnitAction::Start);
                 }
             }
-            QuadletType::Image | QuadletType::Build | QuadletType::Kube => {}
+            QuadletType::Image | QuadletType::Build => {
+                let named = if name.quadlet_type() == QuadletType::Build { "ImageTag" } else { "Image" };
+                if let Some(image) = file.value(section, "ImageTag").or_else(|| file.value(section, named)) {
+                    let id = sha256_hex(image.as_bytes());
+                    self.add_image(&id);
+                    // It has just been added.
+                    let _ = self.name_image(&id, image);
+                }
+            }
+            // What is in its YAML is podman's to know.
+            QuadletType::Kube => {}
         }
+    }
+
+    /// What podman's generator would not make of files that are to come.
+    pub(super) fn rehearse(&self, rehearsal: &Rehearsal) -> Option<Flaws> {
+        let unfit = rehearsal.files.iter().filter_map(|file| Some((file, self.unfit.get(file.path.name())?)));
+        let (lost, said): (Vec<String>, Vec<String>) =
+            unfit.map(|(file, said)| (file.service.clone().unwrap_or_default(), said.clone())).unzip();
+        (!lost.is_empty()).then_some(Flaws { lost, said })
+    }
+
+    /// What it makes of those that are there and of those that are to be: a service with the lines of the file.
+    pub(super) fn generated(&self, rehearsal: &Rehearsal) -> Generated {
+        let make = |path: &AbsPath, content: &[u8]| {
+            let made = quadlet(path, content)?;
+            Some((made.service, format!("# made of {path}\n{}", String::from_utf8_lossy(content))))
+        };
+        let there = || self.entries.iter().filter_map(|(path, (_, content))| make(path, content));
+        let mut found = Generated { before: there().collect(), after: there().collect(), complaints: Vec::new() };
+        for path in &rehearsal.gone {
+            if let Some((service, _)) = self.entries.get(path).and_then(|(_, content)| make(path, content)) {
+                found.after.remove(&service);
+            }
+        }
+        for file in &rehearsal.files {
+            match (self.unfit.get(file.path.name()), &file.laid) {
+                (Some(said), _) => found.complaints.push(said.clone()),
+                (None, Laid::File(text)) => found.after.extend(make(&file.path, text.as_bytes())),
+                (None, Laid::Link(_)) => {}
+            }
+        }
+        found
     }
 }
