@@ -6,6 +6,7 @@ mod apply;
 mod changes;
 mod drift;
 mod exchange;
+mod generated;
 mod guard;
 mod observe;
 mod ownership;

@@ -15,9 +15,7 @@ use crate::step::{Flaws, Rehearsal, Rehearsed, Revert, Step};
 
 /// Whether a command comes before a resource in the same apply: it may bring podman, or files of Quadlet's.
 pub(super) fn waits_for_command(changes: &Changes, work: &[Work], at: usize) -> bool {
-    let runs = |at: usize| {
-        matches!(work.get(at), Some(Work::Steps(steps)) if steps.iter().any(|step| matches!(step, Step::Run(_))))
-    };
+    let runs = |at: usize| matches!(work.get(at), Some(Work::Steps(steps)) if steps.iter().any(|step| matches!(step, Step::Run(_))));
     changes.observed.graph.closure(at, Relation::After).into_iter().any(runs)
 }
 
@@ -43,7 +41,7 @@ fn tried<'a>(changes: &'a Changes, work: &'a [Work]) -> impl Iterator<Item = (&'
 }
 
 /// Files of Quadlet's that leave the plan in the same apply.
-fn gone(changes: &Changes) -> Vec<AbsPath> {
+pub(super) fn gone(changes: &Changes) -> Vec<AbsPath> {
     let steps = changes.removals.iter().flat_map(|removal| &removal.steps);
     let objects = steps.filter_map(|step| match step {
         Step::Revert(Revert { object: Object::Path(path), .. }) => Some(path),
@@ -59,8 +57,9 @@ fn gone(changes: &Changes) -> Vec<AbsPath> {
 
 /// What a host said of what was tried, by the resource that it is about.
 pub(super) fn unfit(changes: &Changes, work: &[Work], host: String, flaws: &Flaws) -> EngineError {
-    let tried: Vec<(&Address, &Rehearsed)> =
-        tried(changes, work).flat_map(|(address, rehearsal)| rehearsal.files.iter().map(move |file| (address, file))).collect();
+    let tried: Vec<(&Address, &Rehearsed)> = tried(changes, work)
+        .flat_map(|(address, rehearsal)| rehearsal.files.iter().map(move |file| (address, file)))
+        .collect();
     let mask = |text: &str| changes.observed.secrets.mask(text);
     if flaws.lost.is_empty() {
         let why = mask(&flaws.said.join("\n"));
@@ -98,13 +97,17 @@ pub(super) fn unfit(changes: &Changes, work: &[Work], host: String, flaws: &Flaw
 fn shapes<'a>(changes: &Changes, tried: &[(&'a Address, &Rehearsed)], service: &str) -> Option<&'a Address> {
     let unit = Thing::Unit(service.to_owned());
     let provides = |address: &Address| {
-        changes.observed.graph.resources().any(|(known, resource)| known == address && resource.provides().contains(&unit))
+        changes
+            .observed
+            .graph
+            .resources()
+            .any(|(known, resource)| known == address && resource.provides().contains(&unit))
     };
     tried.iter().map(|(address, _)| *address).find(|address| provides(address))
 }
 
 /// Whether a line names a file, and not only one whose name ends alike.
-fn names(line: &str, file: &str) -> bool {
+pub(super) fn names(line: &str, file: &str) -> bool {
     line.match_indices(file).any(|(at, _)| {
         let before = line.get(..at).and_then(|before| before.chars().next_back());
         let after = line.get(at + file.len()..).and_then(|after| after.chars().next());

@@ -50,13 +50,13 @@ staged() { # sets dirs to the same directories below the stage, and lays there w
   done
 }
 lay() { # stage: what a generator reads here and below
-  find -L . -type d -path "$strange" -prune -o -type f \( -name '*.container' -o -name '*.pod' -o -name '*.volume' -o -name '*.network' \
+  find -L . -type d -path "$strange" -prune -o \( -type f -o -type l \) \( -name '*.container' -o -name '*.pod' -o -name '*.volume' -o -name '*.network' \
     -o -name '*.image' -o -name '*.build' -o -name '*.kube' -o -name '*.artifact' -o -path '*.d/*.conf' \) -exec sh -c '
     for f; do
-      case $f in */*/*) mkdir -p -- "$0/${f%/*}" || exit ;; esac
+      case $f in */*/*) mkdir -p -- "$0/${f%/*}" ;; esac
       # An instance stays a link to its template.
       l=$(readlink -- "$f") || l=/
-      case $l in */*) cp -L -- "$f" "$0/$f" ;; *) cp -P -- "$f" "$0/$f" ;; esac || exit
+      case $l in */*) cp -L -- "$f" "$0/$f" ;; *) cp -P -- "$f" "$0/$f" ;; esac
     done' "$1" {} + 2>/dev/null
   # Of what cannot be read here the generator would not know either.
   return 0
@@ -113,8 +113,8 @@ word() { # text: the same as one word of a program
 
 const INSIDE: &str = r#"
 inside() {
-  for place in /mnt /media /tmp; do if [ -d $place ]; then break; fi; done
-  e=$(mount -t tmpfs -o mode=0700 provision $place 2>&1) || { printf 'failed %s' "$e"; return; }
+  for place in ${places:-/mnt /media /tmp}; do if [ -d "$place" ]; then break; fi; done
+  e=$(mount -t tmpfs -o mode=0700 provision "$place" 2>&1) || { printf 'failed %s' "$e"; return; }
   stage=$place/stage
   e=$( { mkdir -- "$stage" && staged && generate "$dirs" "$place/before" && overlay && generate "$dirs" "$place/after"; } 2>&1) ||
     { printf 'failed %s' "$e"; return; }
@@ -124,7 +124,11 @@ inside </dev/null
 "#;
 
 /// Writes the questions of what a generator makes.
-pub(super) fn write_asks<'a>(script: &mut String, asked: impl IntoIterator<Item = &'a Rehearsal>, nonce: &str) -> std::fmt::Result {
+pub(super) fn write_asks<'a>(
+    script: &mut String,
+    asked: impl IntoIterator<Item = &'a Rehearsal>,
+    nonce: &str,
+) -> std::fmt::Result {
     for (index, rehearsal) in asked.into_iter().enumerate() {
         if index == 0 {
             script.push_str(GENERATED);

@@ -31,7 +31,9 @@ pub(super) fn read(text: &str) -> Result<PodmanState, String> {
     match word {
         "absent" => Ok(PodmanState::Absent),
         "none" => Ok(PodmanState::WithoutQuadlet(version().ok())),
-        "generator" => version().map(PodmanState::Present).map_err(|_| format!("podman's generator answered {rest:?} for its version")),
+        "generator" => version()
+            .map(PodmanState::Present)
+            .map_err(|_| format!("podman's generator answered {rest:?} for its version")),
         _ => Err(format!("the host answered {text:?} for podman's version")),
     }
 }

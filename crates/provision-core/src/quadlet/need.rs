@@ -61,7 +61,12 @@ fn of_type(quadlet_type: QuadletType) -> Need {
 
 /// Without those that come with the type.
 fn beyond(needs: Vec<Need>, of_type: &Need) -> Vec<Need> {
-    needs.into_iter().enumerate().filter(|(at, need)| *at == 0 || need.since > of_type.since).map(|(_, need)| need).collect()
+    needs
+        .into_iter()
+        .enumerate()
+        .filter(|(at, need)| *at == 0 || need.since > of_type.since)
+        .map(|(_, need)| need)
+        .collect()
 }
 
 fn needs_of_keys(quadlet_type: QuadletType, file: &UnitFile) -> Vec<Need> {
@@ -112,7 +117,8 @@ mod tests {
 
     #[test]
     fn keys_repetition_templates_and_drop_ins_need_theirs() {
-        let new = file("[Container]\nImage=x\nMemory=1g\nUlimit=a\nUlimit=b\nUlimit=c\n[Quadlet]\nDefaultDependencies=no\n");
+        let new =
+            file("[Container]\nImage=x\nMemory=1g\nUlimit=a\nUlimit=b\nUlimit=c\n[Quadlet]\nDefaultDependencies=no\n");
         assert_eq!(
             shown(&needs(&"a@.container".parse().unwrap(), &new)),
             [

@@ -30,8 +30,8 @@ pub(crate) mod podman;
 mod want;
 
 pub(crate) use field::{
-    DESCRIPTION, DIRECTORY, FILE_NAME, INSTALL, INSTANCES, NETWORKS, OPTIONS, PODMAN_NAME, PUBLISH, QUADLET, SERVICE, UNIT,
-    VOLUMES,
+    DESCRIPTION, DIRECTORY, FILE_NAME, INSTALL, INSTANCES, NETWORKS, OPTIONS, PODMAN_NAME, PUBLISH, QUADLET, SERVICE,
+    UNIT, VOLUMES,
 };
 use instance::Instances;
 pub(crate) use want::want;
@@ -39,9 +39,9 @@ pub(crate) use want::want;
 /// Where an administrator's Quadlet files stand.
 pub(crate) const DEFAULT_DIRECTORY: &str = "/etc/containers/systemd";
 /// Where podman's generator looks for the system's own units; podman-systemd.unit(5).
-pub(crate) const READ: [&str; 3] = [DEFAULT_DIRECTORY, "/run/containers/systemd", "/usr/share/containers/systemd"];
+const READ: [&str; 3] = [DEFAULT_DIRECTORY, "/run/containers/systemd", "/usr/share/containers/systemd"];
 /// Below the first: for the managers of users.
-pub(crate) const USERS: &str = "/etc/containers/systemd/users";
+const USERS: &str = "/etc/containers/systemd/users";
 
 /// Waited for by what runs. podman does so itself only since 5.3, and a port cannot be bound on an address that is not
 /// there yet.
@@ -73,7 +73,8 @@ pub(crate) struct Quadlet {
 
 impl Resource for Quadlet {
     fn provides(&self) -> Vec<Thing> {
-        let Self { name, service, pod, podman_name: _, ports, definition, wants: _, needs: _, brings, instances } = self;
+        let Self { name, service, pod, podman_name: _, ports, definition, wants: _, needs: _, brings, instances } =
+            self;
         let mut things = vec![Thing::Path(definition.file.path.clone()), Thing::Quadlet(name.to_string())];
         if definition.reader == Reader::Systemd {
             things.push(Thing::Unit(service.to_string()));
@@ -199,6 +200,7 @@ pub(crate) struct Draft<'a, 'f> {
     /// The plan's field that has set a key.
     given: BTreeMap<&'static str, &'static str>,
     brings: Vec<Brings>,
+    uses: Vec<Want>,
     sound: bool,
 }
 
@@ -207,7 +209,8 @@ impl<'a, 'f> Draft<'a, 'f> {
     pub(crate) fn new(quadlet_type: QuadletType, fields: &'a Fields<'f>, setup: &Setup<'_>) -> Self {
         let (stem, quadlet) = (setup.address.name().to_owned(), fields.settings(QUADLET.name));
         let (file, given, brings) = (UnitFile::new(), BTreeMap::new(), Vec::new());
-        let mut draft = Self { fields, stem, quadlet_type, file, quadlet, given, brings, sound: true };
+        let mut draft =
+            Self { fields, stem, quadlet_type, file, quadlet, given, brings, uses: Vec::new(), sound: true };
         let settings = fields.settings(UNIT.name);
         if let Some(text) = fields.optional::<String>(DESCRIPTION.name) {
             draft.push("Unit", "Description", &literal(&text), |fields, message| {
@@ -228,8 +231,10 @@ impl<'a, 'f> Draft<'a, 'f> {
         }
         draft.settings("Unit", &settings);
         draft.sound &= draft.file.push_section(quadlet_type.section()).is_ok();
-        if let Some(PodmanName(name)) = fields.optional(PODMAN_NAME.name) {
-            draft.set(PODMAN_NAME.name, podman_name_key(quadlet_type), &name);
+        if let Some(key) = podman_name_key(quadlet_type)
+            && let Some(PodmanName(name)) = fields.optional(PODMAN_NAME.name)
+        {
+            draft.set(PODMAN_NAME.name, key, &name);
         }
         draft
     }
@@ -264,6 +269,11 @@ impl<'a, 'f> Draft<'a, 'f> {
         self.brings.push(brings);
     }
 
+    /// Adds what is used and no key says.
+    pub(crate) fn uses(&mut self, want: Want) {
+        self.uses.push(want);
+    }
+
     /// Whether the own section has a key by now.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.value(key).is_some()
@@ -282,7 +292,7 @@ impl<'a, 'f> Draft<'a, 'f> {
             let name = setting.key.as_str();
             let Some(key) = key(quadlet_type, name) else {
                 let help = nearest(quadlet_type, name).map_or_else(
-                    || format!("podman-systemd.unit(5) lists the keys of [{}]", quadlet_type.section()),
+                    || format!("`provision kinds {} --keys` lists those that podman has", kind_of(quadlet_type)),
                     |near| format!("did you mean `{near}`?"),
                 );
                 self.setting_problem(&setting, format!("[{}] has no key `{name}`", quadlet_type.section()), help);
@@ -332,13 +342,15 @@ impl<'a, 'f> Draft<'a, 'f> {
         let default: AbsPath = DEFAULT_DIRECTORY.parse().ok()?;
         let directory = directory.unwrap_or_else(|| default.clone());
         let path = directory.join(&name.to_string()).ok()?;
-        let for_users = USERS.parse().is_ok_and(|users| directory.is_within(&users));
         let definition = Definition {
             file: FileSpec::new(path, self.file.to_string()),
-            reader: if for_users { Reader::Nobody } else { Reader::of(&directory, &READ) },
+            reader: reader(&directory),
             home: if directory == default { Home::Made } else { Home::Expected },
         };
-        let podman_name = self.value(podman_name_key(self.quadlet_type)).map(str::to_owned).or_else(|| name.resource());
+        let podman_name = podman_name_key(self.quadlet_type)
+            .and_then(|key| self.value(key))
+            .map(str::to_owned)
+            .or_else(|| name.resource());
         let instances = self.instances(&name, &directory)?;
         let brings = match definition.reader {
             Reader::Systemd => self.objects(&service, podman_name.as_deref()),
@@ -346,7 +358,9 @@ impl<'a, 'f> Draft<'a, 'f> {
             Reader::Nobody => Vec::new(),
         };
         let (ports, mut wants, needs) = (self.ports(), self.wants(&directory), needs(&name, &self.file));
-        wants.extend(name.drop_in_directories().into_iter().map(|name| Want::uses(Target::Thing(Thing::Quadlet(name)))));
+        wants.append(&mut self.uses);
+        wants
+            .extend(name.drop_in_directories().into_iter().map(|name| Want::uses(Target::Thing(Thing::Quadlet(name)))));
         Some(Quadlet { name, service, pod, podman_name, ports, definition, wants, needs, brings, instances })
     }
 
@@ -357,6 +371,9 @@ impl<'a, 'f> Draft<'a, 'f> {
 
     fn instances(&mut self, template: &QuadletName, directory: &AbsPath) -> Option<Instances> {
         let mut instances = Instances::default();
+        if let QuadletType::Pod | QuadletType::Build = self.quadlet_type {
+            return Some(instances);
+        }
         let words: Vec<String> = self.fields.list(INSTANCES.name);
         if !words.is_empty() && !template.stem().ends_with('@') {
             let message = format!("{template} is no template, and has no instances");
@@ -525,6 +542,26 @@ impl<'a, 'f> Draft<'a, 'f> {
     }
 }
 
+/// Who reads what stands in a directory.
+pub(crate) fn reader(directory: &AbsPath) -> Reader {
+    let for_users = USERS.parse().is_ok_and(|users| directory.is_within(&users));
+    if for_users { Reader::Nobody } else { Reader::of(directory, &READ) }
+}
+
+/// The kind that makes files of a type.
+#[must_use]
+pub(crate) fn kind_of(quadlet_type: QuadletType) -> &'static str {
+    match quadlet_type {
+        QuadletType::Container => "container",
+        QuadletType::Pod => "pod",
+        QuadletType::Volume => "volume",
+        QuadletType::Network => "network",
+        QuadletType::Image => "image_unit",
+        QuadletType::Build => "build",
+        QuadletType::Kube => "kube",
+    }
+}
+
 /// A port must say where it is bound: podman before 6 binds 0.0.0.0 alone, later ones both families, and what listens
 /// on the other family beside it would then be in its way.
 pub(crate) fn without_address(port: &PublishedPort) -> Option<(String, String)> {
@@ -537,17 +574,18 @@ pub(crate) fn without_address(port: &PublishedPort) -> Option<(String, String)> 
     Some((message, format!("write \"{four}\" for IPv4, \"{six}\" for IPv6, or both")))
 }
 
-fn podman_name_key(quadlet_type: QuadletType) -> &'static str {
+fn podman_name_key(quadlet_type: QuadletType) -> Option<&'static str> {
     match quadlet_type {
-        QuadletType::Pod => "PodName",
-        QuadletType::Volume => "VolumeName",
-        QuadletType::Network => "NetworkName",
-        QuadletType::Container | QuadletType::Image | QuadletType::Build | QuadletType::Kube => "ContainerName",
+        QuadletType::Container => Some("ContainerName"),
+        QuadletType::Pod => Some("PodName"),
+        QuadletType::Volume => Some("VolumeName"),
+        QuadletType::Network => Some("NetworkName"),
+        QuadletType::Image | QuadletType::Build | QuadletType::Kube => None,
     }
 }
 
 /// A name that podman takes: `define.NameRegex` of its sources.
-struct PodmanName(String);
+pub(crate) struct PodmanName(pub(crate) String);
 
 impl FromStr for PodmanName {
     type Err = String;

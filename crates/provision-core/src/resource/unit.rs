@@ -125,7 +125,7 @@ enum Start {
 
 /// The name of a drop-in without `.conf`.
 #[derive(Debug)]
-struct DropInName(String);
+pub(crate) struct DropInName(pub(crate) String);
 
 impl FromStr for DropInName {
     type Err = String;

@@ -142,7 +142,10 @@ prune() { # the oldest applies go, but never the newest
 /// Writes the functions that the opening calls.
 pub(super) fn write_functions(script: &mut String, batch: &Batch) -> std::fmt::Result {
     let Purpose::Begin { rehearsals, .. } = &batch.journal.purpose else { return Ok(()) };
-    rehearsals.iter().enumerate().try_for_each(|(at, tried)| rehearsal::write_functions(script, &format!("first_{at}"), tried))
+    rehearsals
+        .iter()
+        .enumerate()
+        .try_for_each(|(at, tried)| rehearsal::write_functions(script, &format!("first_{at}"), tried))
 }
 
 /// Writes what comes before the tasks, in a function that ends when nothing is to be done.

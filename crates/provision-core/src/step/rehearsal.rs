@@ -12,6 +12,9 @@ use crate::probe::generator::write_overlay;
 use crate::quadlet::complaints;
 use crate::shell::{quote, words};
 
+#[cfg(test)]
+mod tests;
+
 /// Quadlet files as they are to be, to be tried with those that stay as they are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Rehearsal {

@@ -27,7 +27,7 @@ impl State {
                 }
                 _ => PublicKeyState::Absent,
             }),
-            Ask::Unit(name) => Answer::Unit(self.units.get(name).cloned().unwrap_or_else(|| UnitState {
+            Ask::Unit(name) => Answer::Unit(self.unit_named(name).unwrap_or_else(|| UnitState {
                 load: "not-found".to_owned(),
                 active: "inactive".to_owned(),
                 sub: "dead".to_owned(),

@@ -8,7 +8,7 @@ use crate::path::AbsPath;
 use crate::probe::{Generated, UnitState};
 use crate::quadlet::{QuadletName, QuadletType};
 use crate::step::{Flaws, Laid, Rehearsal, UnitAction};
-use crate::systemd::UnitFile;
+use crate::systemd::{UnitFile, UnitName};
 
 const OWN: &str = "/etc/systemd/system/";
 const QUADLETS: &str = "/etc/containers/systemd/";
@@ -79,6 +79,17 @@ impl State {
         self.entries.iter().filter_map(|(path, (_, content))| quadlet(path, content))
     }
 
+    /// A unit by its name; an instance is made of its template when somebody names it.
+    pub(super) fn unit_named(&self, name: &str) -> Option<UnitState> {
+        let instance = || {
+            let template = name.parse::<UnitName>().ok()?.template()?;
+            let template = self.units.get(template.as_str())?;
+            let sub = "dead".to_owned();
+            Some(UnitState { active: "inactive".to_owned(), sub, ..template.clone() })
+        };
+        self.units.get(name).cloned().or_else(instance)
+    }
+
     pub(super) fn read_units(&mut self) {
         let generated: BTreeSet<String> = self.quadlets().map(|quadlet| quadlet.service).collect();
         for name in std::mem::take(&mut self.unread) {
@@ -125,7 +136,8 @@ impl State {
         if self.reload {
             self.read_units();
         }
-        let unit = self.units.get_mut(name).ok_or_else(|| format!("unit {name} not found"))?;
+        let found = self.unit_named(name).ok_or_else(|| format!("unit {name} not found"))?;
+        let unit = self.units.entry(name.to_owned()).or_insert(found);
         match action {
             UnitAction::Enable | UnitAction::Disable if unit.file == "generated" => {
                 return Err(format!("unit {name} is generated"));

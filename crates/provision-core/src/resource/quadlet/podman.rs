@@ -32,10 +32,16 @@ fn lack(needs: &[Need], found: PodmanState) -> Option<Undecided> {
                 Some(version) if version < QUADLET_SINCE => {
                     (format!("podman {version} on this host is from before Quadlet{}", first()), help)
                 }
-                Some(version) => (format!("podman {version} on this host lacks its unit generator"), GENERATOR.to_owned()),
-                None => {
-                    (format!("podman on this host has no unit generator, so that it is probably from before Quadlet{}", first()), help)
+                Some(version) => {
+                    (format!("podman {version} on this host lacks its unit generator"), GENERATOR.to_owned())
                 }
+                None => (
+                    format!(
+                        "podman on this host has no unit generator, so that it is probably from before Quadlet{}",
+                        first()
+                    ),
+                    help,
+                ),
             }
         }
         PodmanState::Absent => (
@@ -56,7 +62,8 @@ mod tests {
     use super::*;
 
     fn needs() -> Vec<Need> {
-        let need = |what: &str, major, minor| Need { what: what.to_owned(), since: PodmanVersion::new(major, minor, 0) };
+        let need =
+            |what: &str, major, minor| Need { what: what.to_owned(), since: PodmanVersion::new(major, minor, 0) };
         vec![need("a .container", 4, 4), need("the key `Memory` of [Container]", 5, 5), need("a template", 5, 0)]
     }
 
@@ -80,7 +87,11 @@ mod tests {
                 "podman 4.3.1 on this host is from before Quadlet: a .container needs podman 4.4",
                 "install podman 5.5 or newer there",
             ),
-            (before(Some(PodmanVersion::new(5, 4, 2))), "podman 5.4.2 on this host lacks its unit generator", GENERATOR),
+            (
+                before(Some(PodmanVersion::new(5, 4, 2))),
+                "podman 5.4.2 on this host lacks its unit generator",
+                GENERATOR,
+            ),
             (
                 before(None),
                 "podman on this host has no unit generator, so that it is probably from before Quadlet: a .container needs podman 4.4",
