@@ -338,7 +338,9 @@ fn is_unit(step: &Step) -> bool {
 /// Whether systemd has yet to read its units when the steps are done.
 fn leaves_unread(steps: &[Step]) -> bool {
     let leaves = |step: &Step| *step == Step::ReloadUnits || revert::leaves_unread(step);
-    steps.iter().rev().find(|step| leaves(step) || is_unit(step)).is_some_and(leaves)
+    // A step that takes a unit back has them read only if there is something to stop.
+    let reads = |step: &Step| matches!(step, Step::Unit { .. });
+    steps.iter().rev().find(|step| leaves(step) || reads(step)).is_some_and(leaves)
 }
 
 fn lengths(task: &Task) -> Vec<u64> {
