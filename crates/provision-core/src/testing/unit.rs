@@ -121,6 +121,10 @@ impl State {
 
     /// A unit without its file: systemd knows it for as long as it runs.
     fn vanish(&mut self, name: &str) {
+        let template = name.parse::<UnitName>().ok().and_then(|name| name.template());
+        if template.is_some_and(|template| self.units.contains_key(template.as_str())) {
+            return;
+        }
         match self.units.get_mut(name) {
             Some(unit) if unit.active == "active" => {
                 unit.load = "not-found".to_owned();
