@@ -15,7 +15,7 @@ use crate::step::{Laid, Rehearsal};
 
 pub(crate) const GENERATOR: &str = r#"
 generator_found() { # system|user: sets generator to podman's own
-  for generator in ${generators:-/run/systemd /etc/systemd /usr/local/lib/systemd /usr/lib/systemd /lib/systemd}; do
+  for generator in ${provision_generators:-/run/systemd /etc/systemd /usr/local/lib/systemd /usr/lib/systemd /lib/systemd}; do
     generator=$generator/$1-generators/podman-$1-generator
     if [ -x "$generator" ]; then return 0; fi
   done
@@ -113,7 +113,7 @@ word() { # text: the same as one word of a program
 
 const INSIDE: &str = r#"
 inside() {
-  for place in ${places:-/mnt /media /tmp}; do if [ -d "$place" ]; then break; fi; done
+  for place in ${provision_places:-/mnt /media /tmp}; do if [ -d "$place" ]; then break; fi; done
   e=$(mount -t tmpfs -o mode=0700 provision "$place" 2>&1) || { printf 'failed %s' "$e"; return; }
   stage=$place/stage
   e=$( { mkdir -- "$stage" && staged && generate "$dirs" "$place/before" && overlay && generate "$dirs" "$place/after"; } 2>&1) ||

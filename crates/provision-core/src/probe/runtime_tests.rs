@@ -13,7 +13,7 @@ pub(crate) fn ask(shell: &[&str], home: &Path, asks: &[Ask]) -> Answers {
     let home = home.to_str().unwrap();
     let program = format!(
         "HOME={home}; PATH={home}/bin:$PATH; id() {{ echo 1000; }}\n\
-         generators={home}/generators places={home}/place; export generators places\n\
+         provision_generators={home}/generators provision_places={home}/place; export provision_generators provision_places\n\
          unset XDG_DATA_HOME XDG_RUNTIME_DIR XDG_CONFIG_HOME CONTAINERS_STORAGE_CONF STORAGE_DRIVER\n{}",
         script::program(asks, "n0nce")
     );

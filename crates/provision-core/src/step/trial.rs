@@ -72,7 +72,7 @@ pub(crate) fn program(home: &Path, batch: &Batch) -> String {
     let home = crate::shell::quote(home.to_str().unwrap());
     format!(
         "HOME={home}; PATH=\"$HOME/bin:${{BUSYBOX:+$BUSYBOX:}}$PATH\"; XDG_STATE_HOME=; id() {{ echo 1000; }}\n\
-         generators=\"$HOME/generators\"; XDG_RUNTIME_DIR=\"$HOME/run\"; XDG_CONFIG_HOME=\n{}",
+         provision_generators=\"$HOME/generators\"; XDG_RUNTIME_DIR=\"$HOME/run\"; XDG_CONFIG_HOME=\n{}",
         script::program(batch, NONCE)
     )
 }
