@@ -65,14 +65,14 @@ pub fn keys(quadlet_type: QuadletType, mut page: Page) -> Page {
     let width = known.iter().map(|key| key.name.len()).max().unwrap_or_default();
     for key in known {
         page.put(PLAIN, "  ").put(STRONG, &format!("{:width$}", key.name));
-        page.put(PLAIN, &format!("  {:5}", key.since.release()));
-        match key.repeatable_since {
-            Some(since) if since > key.since => page.put(PLAIN, &format!("  repeats since {}", since.release())),
-            Some(_) => page.put(PLAIN, "  repeats"),
-            None => &mut page,
+        let repeats = match key.repeatable_since {
+            Some(since) if since > key.since => format!(", repeats since {}", since.release()),
+            Some(_) => ", repeats".to_owned(),
+            None => String::new(),
         };
+        page.put(PLAIN, &format!("  {}{repeats}", key.since.release()));
         if key.deprecated {
-            page.put(FAINT, "  no longer documented");
+            page.put(FAINT, ", no longer documented");
         }
         page.end();
     }
