@@ -12,6 +12,7 @@ use crate::resource::quadlet::kind_of;
 use crate::resource::{Relation, Resource, Target, Thing};
 use crate::secret::Text;
 use crate::step::{Data, Keep};
+use crate::systemd::Managed;
 
 /// A resource with what the plan says of its place.
 pub(crate) struct Vertex {
@@ -28,6 +29,19 @@ pub(crate) struct Vertex {
     pub(crate) assets: BTreeSet<String>,
     /// Whether what is on the host may be taken over although the plan has never been applied to it.
     pub(crate) adopt: bool,
+    /// What only a host's facts decide of whether it is there, where those are made up: two of which this is not the same
+    /// may never be there together.
+    pub(crate) condition: Option<String>,
+}
+
+impl Vertex {
+    /// Whether two are together on some host, for all that is known.
+    fn meets(&self, other: &Self) -> bool {
+        match (&self.condition, &other.condition) {
+            (None, None) => true,
+            (one, other) => one == other,
+        }
+    }
 }
 
 /// The resources of one host in the order in which they are applied.
@@ -81,6 +95,11 @@ impl Graph {
         match order(&vertices, &edges) {
             Ok(order) => reorder(plan, vertices, edges, outputs, &order),
             Err(cycle) => {
+                let conditions: BTreeSet<&String> =
+                    cycle.iter().filter_map(|at| vertices.get(*at)?.condition.as_ref()).collect();
+                if conditions.len() > 1 {
+                    return Self { plan, vertices, edges, outputs, ownership: Ownership::default() };
+                }
                 let place = cycle.first().and_then(|at| vertices.get(*at)).and_then(|vertex| vertex.place);
                 let names: Vec<String> =
                     cycle.iter().filter_map(|at| vertices.get(*at)).map(|vertex| vertex.address.to_string()).collect();
@@ -166,11 +185,6 @@ impl Graph {
         self.vertices.get(index).map(|vertex| vertex.digest.as_str())
     }
 
-    /// Digests of the files beside the plan that its resources are made of.
-    pub(crate) fn assets(&self) -> impl Iterator<Item = &String> {
-        self.vertices.iter().flat_map(|vertex| &vertex.assets)
-    }
-
     /// The resources in their order.
     pub fn resources(&self) -> impl Iterator<Item = (&Address, &dyn Resource)> {
         self.vertices.iter().map(|vertex| (&vertex.address, vertex.resource.as_ref()))
@@ -225,6 +239,7 @@ impl Index {
                 };
                 if let Some(label) = label {
                     match owners.get(&label).and_then(|other| vertices.get(*other)) {
+                        Some(other) if !vertex.meets(other) => {}
                         Some(other) => problems.add_help(
                             vertex.place,
                             format!("{} and {} both manage {label}", other.address, vertex.address),
@@ -288,7 +303,7 @@ impl Index {
 
 fn missing(vertex: &Vertex, target: &Target, problems: &mut Problems) {
     let (what, help) = match target {
-        Target::Thing(Thing::Quadlet(name)) => {
+        Target::Thing(Thing::Quadlet(Managed { name, .. })) => {
             let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "container"));
             let kind = QuadletType::from_extension(extension).map_or("container", kind_of);
             let help = match check_name(stem) {

@@ -11,6 +11,7 @@ use crate::connection::Connection;
 use crate::probe::{Ask, Generated};
 use crate::resource::{Materials, Thing};
 use crate::step::{Rehearsal, Rehearsed, Step};
+use crate::systemd::Manager;
 
 impl Changes {
     /// Asks the host what its podman would make units of, and adds to each change of a Quadlet file how the units differ.
@@ -20,16 +21,16 @@ impl Changes {
     /// When the host cannot be asked, or its generator: [`EngineError::Memory`] says why.
     pub async fn with_generated(mut self, connection: &dyn Connection) -> Result<Self, EngineError> {
         let tried = self.tried();
-        let mut users: BTreeMap<Option<String>, Vec<Rehearsed>> = BTreeMap::new();
+        let mut managers: BTreeMap<Manager, Vec<Rehearsed>> = BTreeMap::new();
         for (_, rehearsal) in &tried {
-            users.entry(rehearsal.user.clone()).or_default().extend(rehearsal.files.iter().cloned());
+            managers.entry(rehearsal.manager.clone()).or_default().extend(rehearsal.files.iter().cloned());
         }
-        if users.is_empty() {
+        if managers.is_empty() {
             return Ok(self);
         }
         let gone = gone(&self);
         let rehearsals: Vec<Rehearsal> =
-            users.into_iter().map(|(user, files)| Rehearsal { user, files, gone: gone.clone() }).collect();
+            managers.into_iter().map(|(manager, files)| Rehearsal { manager, files, gone: gone.clone() }).collect();
         let asks: BTreeSet<Ask> = rehearsals.iter().cloned().map(Ask::Generated).collect();
         let answers = connection.ask(&asks).await?;
         for rehearsal in &rehearsals {
@@ -92,9 +93,10 @@ impl Changes {
     fn owner(&self, service: &str, tried: &[(usize, Rehearsal)]) -> Option<usize> {
         let files = || tried.iter().flat_map(|(at, rehearsal)| rehearsal.files.iter().map(move |file| (*at, file)));
         let own = files().find(|(_, file)| file.service.as_deref() == Some(service));
-        let unit = Thing::Unit(service.to_owned());
-        let shapes =
-            |at: usize| self.observed.graph.vertex(at).is_some_and(|vertex| vertex.resource.provides().contains(&unit));
+        let unit = |thing: &Thing| matches!(thing, Thing::Unit(unit) if unit.name == service);
+        let shapes = |at: usize| {
+            self.observed.graph.vertex(at).is_some_and(|vertex| vertex.resource.provides().iter().any(unit))
+        };
         let narrow = || files().find(|(at, _)| shapes(*at));
         let wide = || files().find(|(_, file)| file.service.is_none());
         own.or_else(narrow).or_else(wide).map(|(at, _)| at)

@@ -12,6 +12,7 @@ use crate::probe::Undecided;
 use crate::quadlet::QuadletName;
 use crate::resource::{Relation, Thing};
 use crate::step::{Flaws, Rehearsal, Rehearsed, Revert, Step};
+use crate::systemd::Manager;
 
 /// Whether a command comes before a resource in the same apply: it may bring podman, or files of Quadlet's.
 pub(super) fn waits_for_command(changes: &Changes, work: &[Work], at: usize) -> bool {
@@ -22,12 +23,12 @@ pub(super) fn waits_for_command(changes: &Changes, work: &[Work], at: usize) -> 
 /// Everything that is tried first, together for each whose generator it is: with one that is to come, each fits the others
 /// or not, and what leaves is gone.
 pub(super) fn first(changes: &Changes, work: &[Work]) -> Vec<Rehearsal> {
-    let mut users: BTreeMap<Option<String>, Vec<Rehearsed>> = BTreeMap::new();
+    let mut managers: BTreeMap<Manager, Vec<Rehearsed>> = BTreeMap::new();
     for (_, rehearsal) in tried(changes, work) {
-        users.entry(rehearsal.user.clone()).or_default().extend(rehearsal.files.iter().cloned());
+        managers.entry(rehearsal.manager.clone()).or_default().extend(rehearsal.files.iter().cloned());
     }
     let gone = gone(changes);
-    users.into_iter().map(|(user, files)| Rehearsal { user, files, gone: gone.clone() }).collect()
+    managers.into_iter().map(|(manager, files)| Rehearsal { manager, files, gone: gone.clone() }).collect()
 }
 
 fn tried<'a>(changes: &'a Changes, work: &'a [Work]) -> impl Iterator<Item = (&'a Address, &'a Rehearsal)> {
@@ -95,13 +96,13 @@ pub(super) fn unfit(changes: &Changes, work: &[Work], host: String, flaws: &Flaw
 
 /// Which of those that were tried shapes a service, such as by a drop-in.
 fn shapes<'a>(changes: &Changes, tried: &[(&'a Address, &Rehearsed)], service: &str) -> Option<&'a Address> {
-    let unit = Thing::Unit(service.to_owned());
+    let unit = |thing: &Thing| matches!(thing, Thing::Unit(unit) if unit.name == service);
     let provides = |address: &Address| {
         changes
             .observed
             .graph
             .resources()
-            .any(|(known, resource)| known == address && resource.provides().contains(&unit))
+            .any(|(known, resource)| known == address && resource.provides().iter().any(unit))
     };
     tried.iter().map(|(address, _)| *address).find(|address| provides(address))
 }

@@ -21,15 +21,15 @@ generator_found() { # system|user: sets generator to podman's own
   done
   generator=; return 1
 }
-generator_of() { # user: sets generator and sources, the directories from which it reads, those that come first first
-  u=$(id -u); h=$HOME; r=${XDG_RUNTIME_DIR:-/run/user/$u}; c=${XDG_CONFIG_HOME:-$h/.config}
-  if [ -n "$1" ] && [ "$1" != "$u" ] && [ "$1" != "$(id -un)" ]; then
-    u=$(id -u -- "$1") && h=$(getent passwd "$u") || { echo "there is no user $1 on the host"; return 1; }
-    h=${h%:*}; h=${h##*:}; r=/run/user/$u; c=$h/.config
-  fi
+generator_of() { # manager: sets generator and sources, the directories from which it reads, those that come first first
+  whose "$1" || { echo "$why"; return 1; }
   a=/etc/containers/systemd
-  if [ "$u" = 0 ]; then scope=system; sources="/run/containers/systemd:$a:/usr/share/containers/systemd"
-  else scope=user; sources="$r/containers/systemd:$c/containers/systemd:$a/users/$u:$a/users"; fi
+  if [ -z "$who" ]; then scope=system; sources="/run/containers/systemd:$a:/usr/share/containers/systemd"
+  else
+    scope=user; c=$home/.config
+    if [ "$1" = '~' ]; then c=${XDG_CONFIG_HOME:-$c}; fi
+    sources="$rundir/containers/systemd:$c/containers/systemd:$a/users/$uid:$a/users"
+  fi
   generator_found $scope && return
   echo "podman has no unit generator on this host (podman-$scope-generator): its package is not complete, or older than 4.4"
   return 1
@@ -68,8 +68,8 @@ link_staged() { # path target
   mkdir -p -- "$stage${1%/*}" && rm -f -- "$stage$1" && ln -s -- "$2" "$stage$1"
 }
 generate() { # directories file: what the generator makes of them, and in file.said what it says; of its own without any
-  if [ -n "$1" ]; then QUADLET_UNIT_DIRS=$1; export QUADLET_UNIT_DIRS; else unset QUADLET_UNIT_DIRS; fi
-  limited 60 "$generator" --dryrun </dev/null >"$2" 2>"$2.said"; c=$?
+  if [ -n "$1" ]; then ( QUADLET_UNIT_DIRS=$1; export QUADLET_UNIT_DIRS; limited 60 "$generator" --dryrun )
+  else ( unset QUADLET_UNIT_DIRS; as 60 "$generator" --dryrun ); fi </dev/null >"$2" 2>"$2.said"; c=$?
   # It ends badly where there is nothing to read, and where somebody's file is wrong.
   case $c in 0|1) return 0 ;; esac
   echo "podman's unit generator failed with exit status $c"; cat -- "$2.said"; return 1
@@ -96,7 +96,7 @@ pub(crate) fn write_overlay(script: &mut String, name: &str, rehearsal: &Rehears
 /// Asks in a file system in memory that only the asking process sees, and that goes with it: nothing is written on the
 /// host. What runs there comes on its standard input, where no list of processes shows it.
 const GENERATED: &str = r#"
-generated() { # number user text
+generated() { # number manager text
   say generated "$1"
   if e=$(generator_of "$2"); then generator_of "$2"; else printf 'failed %s' "$e"; return; fi
   m=; [ "$(id -u)" = 0 ] || m=--map-root-user
@@ -138,8 +138,8 @@ pub(super) fn write_asks<'a>(
         inside.push_str(GENERATOR);
         write_overlay(&mut inside, "overlay", rehearsal)?;
         inside.push_str(INSIDE);
-        let user = rehearsal.user.as_deref().unwrap_or_default();
-        writeln!(script, "{}", words(["generated", &index.to_string(), user, &inside]))?;
+        let manager = rehearsal.manager.word();
+        writeln!(script, "{}", words(["generated", &index.to_string(), manager, &inside]))?;
     }
     Ok(())
 }

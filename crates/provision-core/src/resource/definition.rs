@@ -8,7 +8,7 @@ use crate::resource::directory::{in_the_way, with_parent};
 use crate::resource::file::FileSpec;
 use crate::resource::{Context, Target, Thing, Want};
 use crate::step::Step;
-use crate::systemd::{Section, split_words};
+use crate::systemd::{Manager, Section, split_words};
 
 /// The file, who reads it and where its directory comes from.
 #[derive(Debug, Clone)]
@@ -19,10 +19,10 @@ pub(crate) struct Definition {
 }
 
 /// Who reads a definition where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reader {
-    /// systemd, at its next reload.
-    Systemd,
+    /// A manager of systemd's, at its next reload.
+    Manager(Manager),
     /// Nobody yet: it stands in some other directory.
     Nobody,
 }
@@ -31,19 +31,23 @@ impl Reader {
     /// systemd reads what stands in one of these directories, or below.
     pub(crate) fn of(directory: &AbsPath, read: &[&str]) -> Self {
         let within = |known: &&str| known.parse().is_ok_and(|known| directory.is_within(&known));
-        if read.iter().any(within) { Self::Systemd } else { Self::Nobody }
+        if read.iter().any(within) { Self::Manager(Manager::System) } else { Self::Nobody }
+    }
+
+    /// Whose unit it makes, where anybody reads it.
+    pub(crate) fn manager(&self) -> Option<&Manager> {
+        if let Self::Manager(manager) = self { Some(manager) } else { None }
     }
 }
 
 /// Where the directory of a definition comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Home {
     /// It is there, or another resource makes it.
     Expected,
-    /// It is made with the file when it is not there: nobody would think of it as something of its own.
-    Made,
-    /// So is the directory above.
-    MadeWithParent,
+    /// These are made with the file when they are not there, the outermost first: nobody would think of them as something
+    /// of their own.
+    Made(Vec<AbsPath>),
 }
 
 impl Definition {
@@ -78,7 +82,7 @@ impl Definition {
         let change = if made.is_empty() { file.diff(answers, context)? } else { file.difference(answers)? };
         let signal = match (changes_content(&change), reader) {
             (false, _) => Signal::None,
-            (true, Reader::Systemd) => Signal::Unit,
+            (true, Reader::Manager(_)) => Signal::Unit,
             (true, Reader::Nobody) => Signal::Content,
         };
         Ok(change.signals(signal))
@@ -87,13 +91,13 @@ impl Definition {
     pub(crate) fn steps(&self, change: &Change, answers: &Answers) -> Result<Vec<Step>, Undecided> {
         let mut steps = Vec::new();
         for path in self.made() {
-            if answers.path(&path)?.entry().is_none() {
-                steps.push(Step::EnsureDirectory { path });
+            if answers.path(path)?.entry().is_none() {
+                steps.push(Step::EnsureDirectory { path: path.clone() });
             }
         }
         steps.push(self.file.step(change, answers)?);
-        if self.reader == Reader::Systemd && changes_content(change) {
-            steps.push(Step::ReloadUnits);
+        if let Some(manager) = self.reader.manager().filter(|_| changes_content(change)) {
+            steps.push(Step::ReloadUnits(manager.clone()));
         }
         Ok(steps)
     }
@@ -103,15 +107,8 @@ impl Definition {
         String::from_utf8_lossy(self.file.content.bytes().unwrap_or_default()).into_owned()
     }
 
-    /// The directories that are made with the file, the outer one first.
-    fn made(&self) -> Vec<AbsPath> {
-        let parent = self.file.path.parent();
-        let above = parent.as_ref().and_then(AbsPath::parent);
-        match self.home {
-            Home::Expected => Vec::new(),
-            Home::Made => parent.into_iter().collect(),
-            Home::MadeWithParent => above.into_iter().chain(parent).collect(),
-        }
+    fn made(&self) -> &[AbsPath] {
+        if let Home::Made(directories) = &self.home { directories } else { &[] }
     }
 }
 

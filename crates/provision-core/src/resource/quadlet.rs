@@ -22,7 +22,7 @@ use crate::resource::definition::{Definition, Home, Reader, changes_content, use
 use crate::resource::file::FileSpec;
 use crate::resource::{Context, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::{Laid, Rehearsal, Rehearsed, Step};
-use crate::systemd::{UnitFile, UnitName, literal};
+use crate::systemd::{Managed, Manager, UnitFile, UnitName, literal};
 
 mod field;
 mod instance;
@@ -55,6 +55,7 @@ const RESTART_SECONDS: &str = "5";
 /// A Quadlet file and what follows from what is in it.
 #[derive(Debug)]
 pub(crate) struct Quadlet {
+    manager: Manager,
     name: QuadletName,
     /// The service that podman makes of it.
     service: UnitName,
@@ -73,20 +74,33 @@ pub(crate) struct Quadlet {
 
 impl Resource for Quadlet {
     fn provides(&self) -> Vec<Thing> {
-        let Self { name, service, pod, podman_name: _, ports, definition, wants: _, needs: _, brings, instances } =
-            self;
-        let mut things = vec![Thing::Path(definition.file.path.clone()), Thing::Quadlet(name.to_string())];
-        if definition.reader == Reader::Systemd {
-            things.push(Thing::Unit(service.to_string()));
+        let Self {
+            manager,
+            name,
+            service,
+            pod,
+            podman_name: _,
+            ports,
+            definition,
+            wants: _,
+            needs: _,
+            brings,
+            instances,
+        } = self;
+        let own = |name: &UnitName| Managed::new(manager, name.as_str());
+        let file = Managed::new(manager, name.to_string());
+        let mut things = vec![Thing::Path(definition.file.path.clone()), Thing::Quadlet(file)];
+        if definition.reader.manager().is_some() {
+            things.push(Thing::Unit(own(service)));
             if let Some(pod) = pod {
                 // Podman lets the pod's unit start it and stops it with it: so it shapes that unit, restarts with it,
                 // and no service of its own may start it.
-                things.push(Thing::Unit(pod.to_string()));
-                things.push(Thing::Running(service.to_string()));
+                things.push(Thing::Unit(own(pod)));
+                things.push(Thing::Running(own(service)));
             }
         }
         things.extend(ports.iter().cloned());
-        things.extend(instances.things(definition.reader == Reader::Systemd));
+        things.extend(instances.things(manager, definition.reader.manager().is_some()));
         things.extend(brings.iter().filter_map(|object| match object {
             Object::Image(name) => Some(Thing::Image(name.clone())),
             _ => None,
@@ -109,12 +123,12 @@ impl Resource for Quadlet {
     }
 
     fn asks(&self) -> Vec<Ask> {
-        let podman = (self.definition.reader == Reader::Systemd).then_some(Ask::Podman);
+        let podman = self.definition.reader.manager().map(|_| Ask::Podman);
         self.definition.asks().into_iter().chain(self.instances.asks()).chain(podman).collect()
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        if self.definition.reader == Reader::Systemd {
+        if self.definition.reader.manager().is_some() {
             podman::check(&self.needs, answers, context)?;
         }
         let mut change = self.definition.diff(answers, context)?;
@@ -136,7 +150,8 @@ impl Resource for Quadlet {
         let of = |name: &str| change.attributes.iter().any(|attribute| attribute.name == name);
         let (content, instances) = (changes_content(change), of(instance::INSTANCES));
         let mut steps = Vec::new();
-        if self.definition.reader == Reader::Systemd && (content || instances) {
+        let manager = self.definition.reader.manager();
+        if manager.is_some() && (content || instances) {
             steps.push(Step::Rehearse(self.rehearsal()));
         }
         if content {
@@ -147,10 +162,10 @@ impl Resource for Quadlet {
             steps.extend(self.definition.steps(change, answers)?);
         }
         if instances {
-            let reload = steps.pop_if(|step| *step == Step::ReloadUnits);
+            // They are read together.
+            let _ = steps.pop_if(|step| matches!(step, Step::ReloadUnits(_)));
             steps.extend(self.instances.steps());
-            let read = self.definition.reader == Reader::Systemd;
-            steps.extend(reload.or(read.then_some(Step::ReloadUnits)));
+            steps.extend(manager.cloned().map(Step::ReloadUnits));
         }
         Ok(steps)
     }
@@ -175,7 +190,7 @@ impl Quadlet {
             service: Some(self.service.to_string()),
         };
         let files = std::iter::once(file).chain(self.instances.rehearsed()).collect();
-        Rehearsal { user: None, files, gone: Vec::new() }
+        Rehearsal { manager: self.manager.clone(), files, gone: Vec::new() }
     }
 }
 
@@ -207,7 +222,7 @@ pub(crate) struct Draft<'a, 'f> {
 impl<'a, 'f> Draft<'a, 'f> {
     /// Starts with `[Unit]`.
     pub(crate) fn new(quadlet_type: QuadletType, fields: &'a Fields<'f>, setup: &Setup<'_>) -> Self {
-        let (stem, quadlet) = (setup.address.name().to_owned(), fields.settings(QUADLET.name));
+        let (stem, quadlet) = (setup.address.stem(), fields.settings(QUADLET.name));
         let (file, given, brings) = (UnitFile::new(), BTreeMap::new(), Vec::new());
         let mut draft =
             Self { fields, stem, quadlet_type, file, quadlet, given, brings, uses: Vec::new(), sound: true };
@@ -345,23 +360,27 @@ impl<'a, 'f> Draft<'a, 'f> {
         let definition = Definition {
             file: FileSpec::new(path, self.file.to_string()),
             reader: reader(&directory),
-            home: if directory == default { Home::Made } else { Home::Expected },
+            home: if directory == default { Home::Made(vec![default]) } else { Home::Expected },
         };
         let podman_name = podman_name_key(self.quadlet_type)
             .and_then(|key| self.value(key))
             .map(str::to_owned)
             .or_else(|| name.resource());
+        let manager = Manager::System;
         let instances = self.instances(&name, &directory)?;
         let brings = match definition.reader {
-            Reader::Systemd => self.objects(&service, podman_name.as_deref()),
+            Reader::Manager(_) => self.objects(&manager, &service, podman_name.as_deref()),
             // Nobody makes anything of one that stands elsewhere.
             Reader::Nobody => Vec::new(),
         };
-        let (ports, mut wants, needs) = (self.ports(), self.wants(&directory), needs(&name, &self.file));
+        let (ports, mut wants, needs) = (self.ports(), self.wants(&directory, &manager), needs(&name, &self.file));
         wants.append(&mut self.uses);
-        wants
-            .extend(name.drop_in_directories().into_iter().map(|name| Want::uses(Target::Thing(Thing::Quadlet(name)))));
-        Some(Quadlet { name, service, pod, podman_name, ports, definition, wants, needs, brings, instances })
+        wants.extend(
+            name.drop_in_directories()
+                .into_iter()
+                .map(|name| Want::uses(Target::Thing(Thing::Quadlet(Managed::new(&manager, name))))),
+        );
+        Some(Quadlet { manager, name, service, pod, podman_name, ports, definition, wants, needs, brings, instances })
     }
 
     /// Containers, pods and what Kubernetes YAML describes run; the rest is only made, by what uses it.
@@ -388,8 +407,8 @@ impl<'a, 'f> Draft<'a, 'f> {
     }
 
     /// What podman leaves. What comes of a template has a name that systemd alone knows.
-    fn objects(&self, service: &UnitName, podman_name: Option<&str>) -> Vec<Object> {
-        let unit = || service.to_string();
+    fn objects(&self, manager: &Manager, service: &UnitName, podman_name: Option<&str>) -> Vec<Object> {
+        let unit = || Managed::new(manager, service.as_str());
         let volume = |name: String| Object::Volume { name, unit: unit() };
         let network = |name: String| Object::Network { name, unit: unit() };
         let mut objects: Vec<Object> = match (self.quadlet_type, podman_name) {
@@ -399,7 +418,7 @@ impl<'a, 'f> Draft<'a, 'f> {
         };
         for brings in &self.brings {
             match brings {
-                Brings::Image(name) => objects.push(Object::Image(name.clone())),
+                Brings::Image(name) => objects.push(Object::Image(Managed::new(manager, name.as_str()))),
                 Brings::Volume(name) => objects.push(volume(name.clone())),
                 Brings::Network(name) => objects.push(network(name.clone())),
             }
@@ -531,11 +550,11 @@ impl<'a, 'f> Draft<'a, 'f> {
         things
     }
 
-    fn wants(&self, directory: &AbsPath) -> Vec<Want> {
+    fn wants(&self, directory: &AbsPath, manager: &Manager) -> Vec<Want> {
         let mut wants = used_paths(self.file.section("Service"));
         for entry in self.file.section(self.quadlet_type.section()).into_iter().flat_map(|section| section.entries()) {
             for reference in references(self.quadlet_type, entry.key(), entry.value()) {
-                wants.extend(want(reference, directory));
+                wants.extend(want(reference, directory, manager));
             }
         }
         wants

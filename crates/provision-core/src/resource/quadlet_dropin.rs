@@ -13,13 +13,13 @@ use crate::quadlet::{
     Need, PublishedPort, QuadletName, QuadletType, UNSUPPORTED_SERVICE_KEYS, key, nearest, needs_of_drop_in,
     quadlet_key, references,
 };
-use crate::resource::definition::{Definition, Home, Reader, changes_content, used_paths};
+use crate::resource::definition::{Definition, Home, changes_content, used_paths};
 use crate::resource::file::FileSpec;
 use crate::resource::quadlet::{DEFAULT_DIRECTORY, podman, reader, want, without_address};
 use crate::resource::unit::DropInName;
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Thing, Want};
 use crate::step::{Laid, Rehearsal, Rehearsed, Step};
-use crate::systemd::{Section, UnitFile};
+use crate::systemd::{Managed, Manager, Section, UnitFile};
 
 /// The kind.
 pub static KIND: Kind = Kind {
@@ -160,7 +160,9 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
             return None;
         }
     };
-    let home = if directory == default { Home::MadeWithParent } else { Home::Made };
+    let own = path.parent();
+    let above = (directory == default).then_some(default);
+    let home = Home::Made(above.into_iter().chain(own).collect());
     let definition = Definition { file: FileSpec::new(path, text), reader: reader(&directory), home };
     let wants = wants(&file, scope.quadlet_type(), &directory);
     let wide = !matches!(scope, Scope::One(_));
@@ -172,9 +174,10 @@ impl Resource for DropIn {
     fn provides(&self) -> Vec<Thing> {
         let Self { scope, definition, wants: _, needs: _ } = self;
         // The second is what a Quadlet file of the plan looks for.
-        let mut things = vec![Thing::Path(definition.file.path.clone()), Thing::Quadlet(scope.directory())];
-        if let (Scope::One(name), Reader::Systemd) = (scope, definition.reader) {
-            things.push(Thing::Unit(name.service().to_string()));
+        let mut things =
+            vec![Thing::Path(definition.file.path.clone()), Thing::Quadlet(Managed::system(scope.directory()))];
+        if let (Scope::One(name), Some(manager)) = (scope, definition.reader.manager()) {
+            things.push(Thing::Unit(Managed::new(manager, name.service().as_str())));
         }
         things
     }
@@ -188,12 +191,12 @@ impl Resource for DropIn {
     }
 
     fn asks(&self) -> Vec<Ask> {
-        let podman = (self.definition.reader == Reader::Systemd).then_some(Ask::Podman);
+        let podman = self.definition.reader.manager().map(|_| Ask::Podman);
         self.definition.asks().into_iter().chain(podman).collect()
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        if self.definition.reader == Reader::Systemd {
+        if self.definition.reader.manager().is_some() {
             podman::check(&self.needs, answers, context)?;
         }
         self.definition.diff(answers, context)
@@ -201,10 +204,10 @@ impl Resource for DropIn {
 
     fn steps(&self, change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
         let mut steps = Vec::new();
-        if self.definition.reader == Reader::Systemd && changes_content(change) {
+        if let Some(manager) = self.definition.reader.manager().filter(|_| changes_content(change)) {
             let (path, laid) = (self.definition.file.path.clone(), Laid::File(self.definition.text()));
             let files = vec![Rehearsed { path, laid, service: None }];
-            steps.push(Step::Rehearse(Rehearsal { user: None, files, gone: Vec::new() }));
+            steps.push(Step::Rehearse(Rehearsal { manager: manager.clone(), files, gone: Vec::new() }));
         }
         steps.extend(self.definition.steps(change, answers)?);
         Ok(steps)
@@ -308,7 +311,7 @@ fn wants(file: &UnitFile, quadlet_type: QuadletType, directory: &AbsPath) -> Vec
     let mut wants = used_paths(file.section("Service"));
     for entry in file.section(quadlet_type.section()).into_iter().flat_map(Section::entries) {
         let references = references(quadlet_type, entry.key(), entry.value());
-        wants.extend(references.into_iter().filter_map(|reference| want(reference, directory)));
+        wants.extend(references.into_iter().filter_map(|reference| want(reference, directory, &Manager::System)));
     }
     wants
 }

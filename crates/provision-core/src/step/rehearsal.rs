@@ -11,15 +11,16 @@ use crate::path::AbsPath;
 use crate::probe::generator::write_overlay;
 use crate::quadlet::complaints;
 use crate::shell::{quote, words};
+use crate::systemd::Manager;
 
 #[cfg(test)]
 mod tests;
 
 /// Quadlet files as they are to be, to be tried with those that stay as they are.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rehearsal {
-    /// Whose generator: the system's for root, a user's own for anybody else. Without it, of whoever does the steps.
-    pub user: Option<String>,
+    /// Whose units they are, and so whose generator.
+    pub manager: Manager,
     /// The files that come or change.
     pub files: Vec<Rehearsed>,
     /// Where there is nothing any more.
@@ -91,7 +92,7 @@ pub(crate) fn told(output: &str) -> String {
 }
 
 pub(super) const REHEARSAL: &str = r#"
-rehearse() { # overlay own user 'services': in a process of its own, which takes the stage with it
+rehearse() { # overlay own manager 'services': in a process of its own, which takes the stage with it
   (
     trap '[ -z "$stage" ] || rm -rf -- "$stage"' 0; trap 'exit 1' 1 2 13 15
     stage=; generator_of "$3" || exit
@@ -136,7 +137,6 @@ pub(super) fn write_functions(script: &mut String, name: &str, rehearsal: &Rehea
 
 /// The call of such functions.
 pub(super) fn call(name: &str, rehearsal: &Rehearsal) -> String {
-    let user = rehearsal.user.as_deref().unwrap_or_default();
     let services = rehearsal.services().collect::<Vec<_>>().join(" ");
-    words(["rehearse", &format!("overlay_{name}"), &format!("own_{name}"), user, &services])
+    words(["rehearse", &format!("overlay_{name}"), &format!("own_{name}"), rehearsal.manager.word(), &services])
 }

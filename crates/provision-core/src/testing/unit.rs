@@ -8,7 +8,7 @@ use crate::path::AbsPath;
 use crate::probe::{Generated, UnitState};
 use crate::quadlet::{QuadletName, QuadletType};
 use crate::step::{Flaws, Laid, Rehearsal, UnitAction};
-use crate::systemd::{UnitFile, UnitName};
+use crate::systemd::{Managed, Manager, UnitFile, UnitName};
 
 const OWN: &str = "/etc/systemd/system/";
 const QUADLETS: &str = "/etc/containers/systemd/";
@@ -200,9 +200,9 @@ impl State {
                 let named = if name.quadlet_type() == QuadletType::Build { "ImageTag" } else { "Image" };
                 if let Some(image) = file.value(section, "ImageTag").or_else(|| file.value(section, named)) {
                     let id = sha256_hex(image.as_bytes());
-                    self.add_image(&id);
+                    self.add_image(&Manager::System, &id);
                     // It has just been added.
-                    let _ = self.name_image(&id, image);
+                    let _ = self.name_image(&id, &Managed::system(image));
                 }
             }
             // What is in its YAML is podman's to know.

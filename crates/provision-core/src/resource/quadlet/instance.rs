@@ -8,6 +8,7 @@ use crate::quadlet::QuadletName;
 use crate::resource::Thing;
 use crate::resource::directory::in_the_way;
 use crate::step::{Laid, Rehearsed, Step};
+use crate::systemd::{Managed, Manager};
 
 /// The attribute of a change.
 pub(crate) const INSTANCES: &str = "instances";
@@ -42,10 +43,11 @@ impl Instances {
         Ok(())
     }
 
-    pub(crate) fn things(&self, read: bool) -> Vec<Thing> {
+    pub(crate) fn things(&self, manager: &Manager, read: bool) -> Vec<Thing> {
         let of = |instance: &Instance| {
-            let mut things = vec![Thing::Path(instance.path.clone()), Thing::Quadlet(instance.name.to_string())];
-            things.extend(read.then(|| Thing::Unit(instance.name.service().to_string())));
+            let own = |name: String| Managed::new(manager, name);
+            let mut things = vec![Thing::Path(instance.path.clone()), Thing::Quadlet(own(instance.name.to_string()))];
+            things.extend(read.then(|| Thing::Unit(own(instance.name.service().to_string()))));
             things
         };
         self.0.iter().flat_map(of).collect()

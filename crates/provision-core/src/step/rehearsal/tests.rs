@@ -6,6 +6,7 @@ use super::{Flaws, Laid, Rehearsal, Rehearsed, told};
 use crate::shell::trial::shells;
 use crate::step::trial::{abs, attempt, batch, begin, done, put, task, tree};
 use crate::step::{Outcome, Purpose, Refusal, Step};
+use crate::systemd::Manager;
 
 /// A generator that refuses what says `Bad`, in the words of podman 5.4.
 const GENERATOR: &str = r#"#!/bin/sh
@@ -50,7 +51,7 @@ fn file(home: &Path, name: &str, text: &str) -> Rehearsed {
 }
 
 fn first(files: Vec<Rehearsed>, gone: &[&Path]) -> Purpose {
-    let rehearsal = Rehearsal { user: None, files, gone: gone.iter().map(|path| abs(path)).collect() };
+    let rehearsal = Rehearsal { manager: Manager::Own, files, gone: gone.iter().map(|path| abs(path)).collect() };
     match begin("0") {
         Purpose::Begin { stamp, head, ledger, keep, .. } => {
             Purpose::Begin { stamp, head, ledger, keep, rehearsals: vec![rehearsal] }
@@ -148,7 +149,7 @@ fn a_rehearsal_in_its_turn_fails_its_task_alone() {
         let home = home("[Container]\nImage=a\n");
         let path = home.path();
         let files = vec![file(path, "app.container", "[Container]\nBad=1\n")];
-        let rehearsal = Rehearsal { user: None, files, gone: Vec::new() };
+        let rehearsal = Rehearsal { manager: Manager::Own, files, gone: Vec::new() };
         assert_eq!(rehearsal.describe(), "try app.container with podman's unit generator");
         let put = put(&units(path).join("app.container"), b"[Container]\nBad=1\n");
         let reply = attempt(shell, path, &batch(begin("0"), vec![task("app", vec![Step::Rehearse(rehearsal), put])]));
