@@ -9,6 +9,7 @@ mod hosts;
 mod kinds;
 mod lockout;
 mod ownership;
+mod quadlet;
 mod registry;
 mod sealed;
 mod shells;
