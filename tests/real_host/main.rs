@@ -12,4 +12,5 @@ mod ownership;
 mod quadlet;
 mod registry;
 mod sealed;
+mod shells;
 mod support;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::script::{guards, rehearsals, units};
+use super::script::{guards, joined, rehearsals, units};
 use super::store::StoredImage;
 use super::{
     Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, PublicKeyState, Sort, UnitState, Wanted,
@@ -37,6 +37,7 @@ struct Reply<'a> {
     keys: BTreeMap<&'a str, &'a str>,
     podman: Option<String>,
     generated: Vec<generator::Said>,
+    joined: BTreeMap<usize, Option<String>>,
     /// Of each manager, in the order asked.
     units: BTreeMap<String, Units>,
     images: BTreeMap<String, Result<Vec<ImageState>, String>>,
@@ -76,6 +77,7 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
     let found = Reply::collect(&sections);
     let guards = guards(asks.iter().copied());
     let rehearsals = rehearsals(asks.iter().copied());
+    let joined = joined(asks.iter().copied());
     let units = units(asks.iter().copied());
     let mut answers = Answers::default();
     for ask in asks {
@@ -94,6 +96,12 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
                 .ok_or_else(|| "the host did not say what podman's unit generator makes".to_owned())
                 .and_then(generator::Said::answer)
                 .map(Answer::Generated),
+            Ask::Joined(paths) => joined
+                .iter()
+                .position(|known| known == paths)
+                .and_then(|index| found.joined.get(&index))
+                .map(|digest| Answer::Joined(digest.clone()))
+                .ok_or_else(|| format!("the host did not answer for {paths:?}")),
             Ask::Unit(unit) => {
                 let asked = units.get(&unit.manager).map(Vec::as_slice).unwrap_or_default();
                 found.unit(unit, asked).map(Answer::Unit)
@@ -173,6 +181,14 @@ impl<'a> Reply<'a> {
                 "key" => {
                     if let Some((digest, path)) = digest_and_path(rest) {
                         found.keys.insert(path, digest);
+                    }
+                }
+                "joined" => {
+                    if let Some((index, digest)) = rest.split_once(' ')
+                        && let Ok(index) = index.parse()
+                    {
+                        let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+                        found.joined.insert(index, is_digest.then(|| digest.to_owned()));
                     }
                 }
                 "content" => {
