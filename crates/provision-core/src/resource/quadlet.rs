@@ -216,6 +216,7 @@ pub(crate) struct Draft<'a, 'f> {
     given: BTreeMap<&'static str, &'static str>,
     brings: Vec<Brings>,
     uses: Vec<Want>,
+    instances: Vec<String>,
     sound: bool,
 }
 
@@ -224,8 +225,13 @@ impl<'a, 'f> Draft<'a, 'f> {
     pub(crate) fn new(quadlet_type: QuadletType, fields: &'a Fields<'f>, setup: &Setup<'_>) -> Self {
         let (stem, quadlet) = (setup.address.stem(), fields.settings(QUADLET.name));
         let (file, given, brings) = (UnitFile::new(), BTreeMap::new(), Vec::new());
-        let mut draft =
-            Self { fields, stem, quadlet_type, file, quadlet, given, brings, uses: Vec::new(), sound: true };
+        let instances = match quadlet_type {
+            // Neither has a template.
+            QuadletType::Pod | QuadletType::Build => Vec::new(),
+            _ => fields.list(INSTANCES.name),
+        };
+        let uses = Vec::new();
+        let mut draft = Self { fields, stem, quadlet_type, file, quadlet, given, brings, uses, instances, sound: true };
         let settings = fields.settings(UNIT.name);
         if let Some(text) = fields.optional::<String>(DESCRIPTION.name) {
             draft.push("Unit", "Description", &literal(&text), |fields, message| {
@@ -390,10 +396,7 @@ impl<'a, 'f> Draft<'a, 'f> {
 
     fn instances(&mut self, template: &QuadletName, directory: &AbsPath) -> Option<Instances> {
         let mut instances = Instances::default();
-        if let QuadletType::Pod | QuadletType::Build = self.quadlet_type {
-            return Some(instances);
-        }
-        let words: Vec<String> = self.fields.list(INSTANCES.name);
+        let words = std::mem::take(&mut self.instances);
         if !words.is_empty() && !template.stem().ends_with('@') {
             let message = format!("{template} is no template, and has no instances");
             self.problem(INSTANCES.name, message, "a template's `file_name` ends in `@`, such as \"worker@\"");
