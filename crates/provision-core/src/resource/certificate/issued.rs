@@ -110,9 +110,8 @@ impl Resource for Issued {
         };
         let leaf = inspect(&certificate).map_err(|error| unmade(&error))?;
         let mut path = vec![leaf];
-        match authority {
-            Some(authority) => path.extend(authority.path(materials)?),
-            None => {}
+        if let Some(authority) = authority {
+            path.extend(authority.path(materials)?);
         }
         let mut contents = BTreeMap::new();
         for piece in stale {
@@ -240,7 +239,9 @@ impl Issued {
         if moves && !change.attributes.is_empty() {
             change.reasons.push("a certificate of the authorities above it is new".to_owned());
         }
-        for (piece, wanted, moves) in [(Piece::Leaf, &path[..1], false), (Piece::Authorities, &*roots(&path), moves)] {
+        for (piece, wanted, moves) in
+            [(Piece::Leaf, path.get(..1).unwrap_or_default(), false), (Piece::Authorities, &*roots(&path), moves)]
+        {
             let Some(file) = self.files.extra(piece) else { continue };
             if piece == Piece::Authorities {
                 self.require_root(wanted)?;
