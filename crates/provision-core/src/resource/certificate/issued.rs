@@ -9,8 +9,9 @@ use time::Duration;
 use zeroize::Zeroizing;
 
 use super::files::{Files, Piece, Standing, content, whole};
-use super::given::{pem, roots, served};
-use super::shown::{Wish, chain, is_issued, show_differences, show_issue, show_wish, subjects, unmade};
+use super::shown::{
+    Wish, chain, is_issued, pem, roots, served, show_differences, show_issue, show_wish, subjects, unmade,
+};
 use super::signer::{Authority, Signer};
 use crate::change::{Action, Change, Shown, Signal};
 use crate::object::Object;
