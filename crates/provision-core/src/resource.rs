@@ -43,6 +43,7 @@ pub mod pod;
 pub(crate) mod quadlet;
 pub mod service;
 pub mod sysctl;
+pub mod trust_anchor;
 pub mod unit;
 pub mod volume;
 
@@ -64,6 +65,7 @@ pub static KINDS: &[&Kind] = &[
     &service::KIND,
     &firewall::KIND,
     &sysctl::KIND,
+    &trust_anchor::KIND,
     &haproxy::KIND,
     &command::KIND,
     &check::KIND,
