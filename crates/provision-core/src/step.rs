@@ -19,6 +19,8 @@ pub(crate) mod lock;
 mod note;
 pub(crate) mod reply;
 mod revert;
+#[cfg(all(test, unix))]
+mod round_trip_tests;
 #[cfg(test)]
 mod runtime_tests;
 pub(crate) mod script;
