@@ -5,6 +5,7 @@ mod cases;
 mod concurrent;
 mod cuts;
 mod faults;
+mod hostile;
 mod hosts;
 mod kinds;
 mod lockout;
