@@ -23,11 +23,13 @@ use crate::path::AbsPath;
 use crate::plan::asset::Assets;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
+use crate::quadlet::QuadletType;
 use crate::step::{Await, Step};
 use crate::systemd::Managed;
 
 pub mod archive;
 pub mod authorized_key;
+pub mod build;
 pub mod certificate;
 pub mod certificate_authority;
 pub mod check;
@@ -42,13 +44,16 @@ pub mod firewall;
 pub mod haproxy;
 pub mod hosts_entry;
 pub mod image;
+pub mod image_unit;
 pub mod ini;
 pub mod json;
+pub mod kube;
 pub mod line;
 pub mod link;
 pub mod network;
 pub mod pod;
 pub(crate) mod quadlet;
+pub mod quadlet_dropin;
 pub mod service;
 pub mod sysctl;
 pub mod toml;
@@ -78,6 +83,10 @@ pub static KINDS: &[&Kind] = &[
     &pod::KIND,
     &volume::KIND,
     &network::KIND,
+    &image_unit::KIND,
+    &build::KIND,
+    &kube::KIND,
+    &quadlet_dropin::KIND,
     &unit::KIND,
     &service::KIND,
     &firewall::KIND,
@@ -129,6 +138,12 @@ pub struct Field {
 #[must_use]
 pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().copied().find(|kind| kind.name == name)
+}
+
+/// The type of Quadlet files that a kind makes; none for another kind.
+#[must_use]
+pub fn quadlet_type(kind: &Kind) -> Option<QuadletType> {
+    QuadletType::ALL.into_iter().find(|quadlet_type| quadlet::kind_of(*quadlet_type) == kind.name)
 }
 
 /// What reading a resource may need besides its fields.

@@ -18,10 +18,13 @@ mod fetch;
 mod journal;
 pub(crate) mod lock;
 mod note;
+mod rehearsal;
 pub(crate) mod reply;
 mod revert;
 #[cfg(test)]
 mod rewrite_tests;
+#[cfg(all(test, unix))]
+mod round_trip_tests;
 #[cfg(test)]
 mod runtime_tests;
 pub(crate) mod script;
@@ -31,6 +34,8 @@ mod tests;
 pub(crate) mod trial;
 pub(crate) mod undo;
 
+pub(crate) use rehearsal::told;
+pub use rehearsal::{Flaws, Laid, Rehearsal, Rehearsed};
 pub use reply::{BatchReply, Heard, Refusal};
 
 /// One change of a host. Each either happens whole or leaves what was there.
@@ -104,6 +109,10 @@ pub enum Step {
         /// Who owns a file that is made.
         ownership: Ownership,
     },
+    /// Asks podman's own generator what it makes of Quadlet files that are not in place yet, and fails when it makes less
+    /// than it should. It leaves no trace. The engine does it before an apply begins, with the files of all resources
+    /// together, unless a command comes before that may bring podman or files.
+    Rehearse(Rehearsal),
     /// Lets a manager of systemd's read its unit files anew, once, before its next unit is acted upon or at the end.
     ReloadUnits(Manager),
     /// Acts upon a systemd unit.
@@ -317,6 +326,7 @@ impl Step {
             Self::Rewrite { edit, .. } => format!("edit {}", edit.title()),
             Self::Fetch { path, .. } => format!("download {path}"),
             Self::PutLink { path, .. } => format!("put the link {path} in place"),
+            Self::Rehearse(rehearsal) => rehearsal.describe(),
             Self::ReloadUnits(Manager::System) => "let systemd read its units".to_owned(),
             Self::ReloadUnits(Manager::Own) => "let systemd read the login user's units".to_owned(),
             Self::ReloadUnits(Manager::User(user)) => format!("let systemd read the units of {user}"),
@@ -381,7 +391,7 @@ impl Step {
             Self::Revert(revert) => vec![revert.object.clone()],
             Self::Claim(object) => vec![object.clone()],
             Self::Turn { knob, .. } => vec![Object::Knob(knob.clone())],
-            Self::ReloadUnits(_) | Self::Run(_) | Self::Await(_) => Vec::new(),
+            Self::Rehearse(_) | Self::ReloadUnits(_) | Self::Run(_) | Self::Await(_) => Vec::new(),
         }
     }
 
@@ -408,7 +418,7 @@ impl Step {
             // What it replaced is noted like what any other step replaces.
             Self::Revert(_) => Undo::Restore,
             Self::Claim(_) => Undo::Remove,
-            Self::Await(_) => Undo::Nothing,
+            Self::Rehearse(_) | Self::Await(_) => Undo::Nothing,
             Self::Run(_) => Undo::Impossible("what a command did is known to that command alone"),
         }
     }
@@ -559,6 +569,9 @@ pub enum Purpose {
         ledger: Blob,
         /// How much of the history is kept.
         keep: Keep,
+        /// What podman's generators are asked before anything at all is written down: when one of them makes less than it
+        /// should, that is the end of it.
+        rehearsals: Vec<Rehearsal>,
     },
     /// It changes nothing and only waits for answers: nothing is written down and nobody is kept out.
     Watch,

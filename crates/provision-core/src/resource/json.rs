@@ -85,9 +85,9 @@ mod tests {
             .refused("2:7: file.f manages all of /etc/f, and json.x edits a piece of it (leave it to one of them)");
         case("json", "path = '/etc/f'\nkey = 'a'\nvalue = 1")
             .plan("[json.y]\npath = '/etc/f'\nkey = 'a.b'\nvalue = 1\n")
-            .refused("6:1: json.x and json.y both edit a.b in /etc/f (leave it to one of them)");
+            .refused("6:7: json.x and json.y both edit a.b in /etc/f (leave it to one of them)");
         case("json", "path = '/etc/f'\nkey = 'a'\nvalue = 1")
             .plan("[yaml.y]\npath = '/etc/f'\nkey = 'b'\nvalue = 1\n")
-            .refused("6:1: json.x takes /etc/f for json, and yaml.y for yaml (leave it to one of them)");
+            .refused("6:7: json.x takes /etc/f for json, and yaml.y for yaml (leave it to one of them)");
     }
 }

@@ -229,7 +229,7 @@ mod tests {
         case("line", "path = '/f'\nline = \"a\\nb\"")
             .refused("4:8: a line has no end of a line in it (make a resource for each line)");
         case("line", "path = '/f'\nstate = 'absent'").refused(
-            "2:1: line.x has not one of `line` and `match` (what is absent is either a line as it is or whatever a pattern finds)",
+            "2:7: line.x has not one of `line` and `match` (what is absent is either a line as it is or whatever a pattern finds)",
         );
         case("line", "path = '/f'\nline = 'a'\nmode = '0600'").refused(
             "5:8: `mode` is that of a file that is made, and none is (write `create = true` beside it, or leave it out)",
