@@ -66,6 +66,9 @@ impl Takeback<'_> {
         let mut asks = BTreeSet::new();
         for record in self.records {
             asks.insert(Ask::standing(&record.object));
+            if let Object::Edit(edit) = &record.object {
+                asks.insert(Ask::Path(edit.path.clone()));
+            }
             match (&record.object, &record.was) {
                 (Object::Path(path), Was::Absent) => _ = asks.insert(Ask::Listing(path.clone())),
                 (Object::Path(path), Was::File { .. }) => {
