@@ -157,6 +157,19 @@ async fn a_file_that_was_made_goes_with_the_last_that_is_in_it() {
 }
 
 #[tokio::test]
+async fn a_table_that_two_have_made_goes_with_the_last_of_them() {
+    let host = FakeHost::new();
+    given(&host, "{\"a\": 1}");
+    let (one, two) = (edit("one", "x.y", "1"), edit("two", "x.z", "2"));
+    applied(&format!("{one}{two}"), &host).await;
+    assert_eq!(content(&host).unwrap(), "{\"a\": 1, \"x\": {\"y\": 1, \"z\": 2}}");
+    applied(&two, &host).await;
+    assert_eq!(content(&host).unwrap(), "{\"a\": 1, \"x\": {\"z\": 2}}");
+    destroyed(&host).await;
+    assert_eq!(content(&host).unwrap(), "{\"a\": 1}");
+}
+
+#[tokio::test]
 async fn a_file_that_moves_between_look_and_step_is_not_overwritten() {
     let host = FakeHost::new();
     given(&host, "{}");

@@ -19,6 +19,8 @@ pub type Drafts = BTreeMap<AbsPath, Draft>;
 #[derive(Clone)]
 pub struct Draft {
     text: Zeroizing<String>,
+    /// As it was looked at.
+    first: Zeroizing<String>,
     /// Of what was there, and of what each edit makes of it.
     digests: Vec<String>,
     /// Its permission bits; none where there is no file.
@@ -41,6 +43,7 @@ impl Draft {
     pub fn look(path: &AbsPath, answers: &Answers) -> Result<Self, Undecided> {
         let none = || Self {
             text: Zeroizing::default(),
+            first: Zeroizing::default(),
             digests: vec![Rewrite::NO_FILE.to_owned()],
             mode: None,
             hidden: false,
@@ -85,6 +88,7 @@ impl Draft {
         };
         Ok(Self {
             text: Zeroizing::new(text.to_owned()),
+            first: Zeroizing::new(text.to_owned()),
             digests: vec![sha256.clone()],
             mode: Some(entry.mode),
             hidden: false,
@@ -134,7 +138,15 @@ impl Draft {
     /// # Errors
     /// When the file as it is cannot be read as the piece's format.
     pub fn rewrite(&mut self, edit: &Edit, content: Option<String>) -> Result<Rewrite, EditError> {
-        let note = Note { no_file: !self.was_there(), hidden: self.hidden, ..edit.note(&self.text)? };
+        let mut note = edit.note(&self.text)?;
+        // A table that another piece of the same plan has made goes with whichever of the two is the last in it.
+        if !note.was_there()
+            && let Ok(first) = edit.note(&self.first)
+            && first.depth <= note.depth
+        {
+            (note.depth, note.hole) = (first.depth, first.hole.or(note.hole));
+        }
+        let note = Note { no_file: !self.was_there(), hidden: self.hidden, ..note };
         let note = Blob::from_bytes(note.text().into_bytes());
         let before = self.digests.clone();
         let after = match content {
