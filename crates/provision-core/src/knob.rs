@@ -8,19 +8,29 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+pub mod group;
+pub mod package;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
+pub mod user;
 
 /// Every sort, by word.
 pub static SORTS: &[&KnobSort] = &[
     &sysctl::SYSCTL,
+    &group::GROUP,
+    &user::USER,
+    &package::PACKAGE,
+    &package::PACKAGE_PLAN,
     #[cfg(test)]
     &trial::TRIAL,
 ];
 
 /// The text of a knob that is not there.
 pub const ABSENT: &str = "absent";
+
+/// A state to be set begins so where the thing is not there yet: making it cuts nobody off.
+pub const NEW: &str = "new yes\n";
 
 /// One sort of knob.
 ///

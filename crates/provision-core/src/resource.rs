@@ -30,6 +30,7 @@ pub(crate) mod definition;
 pub mod directory;
 pub mod file;
 pub mod firewall;
+pub mod group;
 pub mod haproxy;
 pub mod image;
 pub mod link;
@@ -39,6 +40,7 @@ pub(crate) mod quadlet;
 pub mod service;
 pub mod sysctl;
 pub mod unit;
+pub mod user;
 pub mod volume;
 
 /// Every kind, in the order of the reference.
@@ -46,6 +48,8 @@ pub static KINDS: &[&Kind] = &[
     &directory::KIND,
     &file::KIND,
     &link::KIND,
+    &group::KIND,
+    &user::KIND,
     &certificate_authority::KIND,
     &certificate::KIND,
     &image::KIND,
@@ -339,8 +343,10 @@ impl Context<'_> {
     pub fn require_parent(&self, path: &AbsPath, answers: &Answers) -> Result<(), Undecided> {
         use crate::probe::Sort;
         let Some(parent) = path.parent() else { return Ok(()) };
+        // What a command or a package brings cannot be known before.
         if self.pending(&Thing::Directory(parent.clone())).is_some()
             || self.pending(&Thing::Path(parent.clone())).is_some()
+            || self.command
         {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use crate::path::AbsPath;
 use crate::plan::fields::{Fields, Item};
 use crate::plan::problem::suggest;
 use crate::probe::{Answers, Ask, Guard, Undecided};
-use crate::resource::directory::ownership;
+use crate::resource::directory::{ownership, ownership_wants};
 use crate::resource::file::FileSpec;
 use crate::resource::service::Runnable;
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
@@ -324,6 +324,7 @@ impl Resource for Haproxy {
 
     fn wants(&self) -> Vec<Want> {
         let mut wants = vec![Want::after(Target::Parent(self.file.path.clone()))];
+        wants.extend(ownership_wants(&self.file.ownership));
         let certificates = self.binds().filter_map(|bind| bind.tls.as_ref());
         let authorities = self.servers().filter_map(|server| server.authority.as_ref());
         wants.extend(certificates.chain(authorities).map(|path| Want::uses(Target::Tree(path.clone()))));

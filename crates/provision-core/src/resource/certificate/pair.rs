@@ -15,7 +15,7 @@ use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Entry, FileState, PathState, PublicKeyState, Sort, Undecided, Wanted};
 use crate::resource::directory::{
-    compare_ownership, compare_ownership_as, in_the_way, ownership, wanted_ownership, with_parent,
+    compare_ownership, compare_ownership_as, in_the_way, ownership, ownership_wants, wanted_ownership, with_parent,
 };
 use crate::resource::file::FileSpec;
 use crate::resource::{Context, Setup, Target, Thing, Want};
@@ -124,7 +124,8 @@ impl PairFiles {
     }
 
     pub(crate) fn wants(&self) -> Vec<Want> {
-        [&self.certificate, &self.key].map(|path| Want::after(Target::Parent(path.clone()))).to_vec()
+        let parents = [&self.certificate, &self.key].map(|path| Want::after(Target::Parent(path.clone())));
+        parents.into_iter().chain(ownership_wants(&self.ownership)).collect()
     }
 
     pub(crate) fn asks(&self) -> Vec<Ask> {
