@@ -10,6 +10,7 @@ use crate::plan::problem::{Place, Problems};
 use crate::resource::{Relation, Resource, Target, Thing};
 use crate::secret::Text;
 use crate::step::{Data, Keep};
+use crate::systemd::Managed;
 
 /// A resource with what the plan says of its place.
 pub(crate) struct Vertex {
@@ -286,7 +287,7 @@ impl Index {
 
 fn missing(vertex: &Vertex, target: &Target, problems: &mut Problems) {
     let (what, help) = match target {
-        Target::Thing(Thing::Quadlet(name)) => {
+        Target::Thing(Thing::Quadlet(Managed { name, .. })) => {
             let (stem, kind) = name.rsplit_once('.').unwrap_or((name, "container"));
             let help = match check_name(stem) {
                 Ok(()) => format!("add [{kind}.{stem}]"),

@@ -20,6 +20,7 @@ use crate::plan::asset::Assets;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
+use crate::systemd::Managed;
 
 pub mod certificate;
 pub mod certificate_authority;
@@ -194,15 +195,15 @@ pub enum Thing {
     /// A file or link.
     Path(AbsPath),
     /// What defines a systemd unit or configures it.
-    Unit(String),
+    Unit(Managed),
     /// The `[Install]` of a unit: what it takes to enable it.
-    Install(String),
+    Install(Managed),
     /// A systemd unit that is running, or as its service resource wants it.
-    Running(String),
+    Running(Managed),
     /// A unit of podman's, by its file name: `data.volume`.
-    Quadlet(String),
+    Quadlet(Managed),
     /// An image in podman's store.
-    Image(String),
+    Image(Managed),
     /// A piece of state such as a user, a package or a kernel parameter.
     Knob(Knob),
     /// A port that something listens on, as `8443/tcp`, with the address it binds.
@@ -223,7 +224,7 @@ impl fmt::Display for Thing {
             Self::Install(name) => write!(f, "the [Install] of {name}"),
             Self::Running(name) => write!(f, "the running unit {name}"),
             Self::Quadlet(name) => write!(f, "the Quadlet unit {name}"),
-            Self::Image(name) => write!(f, "the image {name}"),
+            Self::Image(name) => write!(f, "the image {}", name.spelled()),
             Self::Knob(knob) => f.write_str(&knob.title()),
             Self::Port { address, port } => write!(f, "port {port} on {address}"),
         }

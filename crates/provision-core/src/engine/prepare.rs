@@ -204,7 +204,7 @@ fn restarted(steps: &[Step]) -> Vec<String> {
     steps
         .iter()
         .filter_map(|step| match step {
-            Step::Unit { name, action: UnitAction::Restart | UnitAction::Reload } => Some(name.clone()),
+            Step::Unit { unit, action: UnitAction::Restart | UnitAction::Reload } => Some(unit.to_string()),
             _ => None,
         })
         .collect()
@@ -216,7 +216,7 @@ pub(super) fn settled(steps: &[Step]) -> Vec<String> {
     let mut units: Vec<String> = steps
         .iter()
         .filter_map(|step| match step {
-            Step::Unit { name, action } if settles(*action) => Some(name.clone()),
+            Step::Unit { unit, action } if settles(*action) => Some(unit.to_string()),
             _ => None,
         })
         .collect();

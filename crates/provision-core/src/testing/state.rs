@@ -10,13 +10,14 @@ use crate::knob::Knob;
 use crate::path::AbsPath;
 use crate::probe::{Entry, ImageState, Owner, Sort, UnitState, ZonePorts};
 use crate::step::{Ownership, Step};
+use crate::systemd::Manager;
 
 /// What a fake host has.
 #[derive(Debug, Clone, Default)]
 pub struct State {
     /// Directory entries by path; a file has its content.
     pub entries: BTreeMap<AbsPath, (Entry, Vec<u8>)>,
-    /// systemd's units by name.
+    /// systemd's units, each by the text of its name: `a.service`, `core/a.service`.
     pub units: BTreeMap<String, UnitState>,
     /// Units that have a file which systemd has not read: they appear with the next reload.
     pub unread: BTreeSet<String>,
@@ -26,9 +27,11 @@ pub struct State {
     pub(super) reload: bool,
     /// podman's images.
     pub images: Vec<ImageState>,
-    /// podman's volumes.
+    /// The images of users.
+    pub user_images: BTreeMap<Manager, Vec<ImageState>>,
+    /// podman's volumes, each by the text of its name.
     pub volumes: BTreeSet<String>,
-    /// podman's networks.
+    /// podman's networks, each by the text of its name.
     pub networks: BTreeSet<String>,
     /// Knobs by their text, with their states; others are as their sort has it.
     pub knobs: BTreeMap<String, String>,
@@ -133,6 +136,22 @@ impl State {
     /// Sets a knob.
     pub fn turn(&mut self, knob: &Knob, state: &str) {
         self.knobs.insert(knob.to_string(), state.to_owned());
+    }
+
+    /// The images of somebody.
+    pub(super) fn images_of(&mut self, manager: &Manager) -> &mut Vec<ImageState> {
+        match manager {
+            Manager::System => &mut self.images,
+            Manager::Own | Manager::User(_) => self.user_images.entry(manager.clone()).or_default(),
+        }
+    }
+
+    /// The same, to look at.
+    pub(super) fn images_seen(&self, manager: &Manager) -> &[ImageState] {
+        match manager {
+            Manager::System => &self.images,
+            Manager::Own | Manager::User(_) => self.user_images.get(manager).map_or(&[], Vec::as_slice),
+        }
     }
 
     pub(super) fn status(&self, argv: &[String]) -> i32 {
