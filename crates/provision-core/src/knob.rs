@@ -9,6 +9,8 @@ use std::cmp::Ordering;
 use std::fmt;
 
 pub mod group;
+pub mod hostname;
+pub mod kernel_module;
 pub mod package;
 pub mod sysctl;
 #[cfg(test)]
@@ -20,6 +22,8 @@ pub static SORTS: &[&KnobSort] = &[
     &sysctl::SYSCTL,
     &group::GROUP,
     &user::USER,
+    &hostname::HOSTNAME,
+    &kernel_module::KERNEL_MODULE,
     &package::PACKAGE,
     &package::PACKAGE_PLAN,
     #[cfg(test)]

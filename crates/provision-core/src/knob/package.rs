@@ -24,7 +24,9 @@ pub static PACKAGE: KnobSort = KnobSort {
     show,
     thing: true,
     may_cut_off: false,
-    stays: Some("what it keeps in /etc and /var stays unless data is deleted, and what something else needs stays anyway"),
+    stays: Some(
+        "what it keeps in /etc and /var stays unless data is deleted, and what something else needs stays anyway",
+    ),
     unset: super::ABSENT,
 };
 
@@ -318,6 +320,7 @@ $p_said"
   esac
   if [ -z "$reverted" ]; then printf '%s\n' "$p_said"; return 1; fi
   p_line=$(printf '%s\n' "$p_said" | sed -n 's/^ *\([^ ]*\) depends on .*/\1/p; s/.*is needed by (installed) \(.*\)/\1/p' | head -n 3 | tr '\n' ' ')
+  p_line=${p_line% }
   kept="something else needs it${p_line:+: $p_line}"
 }
 package_unneeded() { # sets p_unneeded

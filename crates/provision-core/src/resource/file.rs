@@ -6,7 +6,9 @@ use crate::change::{Action, Change, Shown, Signal};
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, CONTENT_LIMIT, Entry, FileState, PathState, Sort, Undecided, Wanted};
-use crate::resource::directory::{compare_ownership, in_the_way, ownership, ownership_wants, wanted_ownership, with_parent};
+use crate::resource::directory::{
+    compare_ownership, in_the_way, ownership, ownership_wants, wanted_ownership, with_parent,
+};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::{Ownership, Step};
 

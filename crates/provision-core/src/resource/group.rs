@@ -156,6 +156,7 @@ mod tests {
     #[test]
     fn what_is_no_name_is_refused() {
         case("group", "name = '7'").refused("3:8: 7 is a number (write the name; the number has a field of its own)");
-        case("group", "gid = -1").refused("3:7: -1 is out of range for `gid` of group.x (it goes from 0 to 4294967294)");
+        case("group", "gid = -1")
+            .refused("3:7: -1 is out of range for `gid` of group.x (it goes from 0 to 4294967294)");
     }
 }

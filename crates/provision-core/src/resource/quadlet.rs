@@ -20,7 +20,7 @@ use crate::quadlet::{
 };
 use crate::resource::definition::{Definition, Home, Reader, used_paths};
 use crate::resource::file::FileSpec;
-use crate::resource::{Context, Materials, Resource, Setup, Thing, Want};
+use crate::resource::{Context, Materials, Resource, Setup, Thing, Want, package};
 use crate::step::Step;
 use crate::systemd::{Managed, Manager, UnitFile, UnitName, literal};
 
@@ -89,7 +89,9 @@ impl Resource for Quadlet {
     }
 
     fn wants(&self) -> Vec<Want> {
-        self.definition.wants(&self.wants)
+        let mut wants = self.definition.wants(&self.wants);
+        wants.push(package::want("podman"));
+        wants
     }
 
     fn wanted(&self) -> Vec<(&'static str, Shown)> {

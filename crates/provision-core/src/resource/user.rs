@@ -189,9 +189,15 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     };
     let (subuid, subgid) = (ranges("subuid"), ranges("subgid"));
     let subids = fields.integer("subids", 1..=LARGEST);
-    if comment.as_ref().is_some_and(|text| text.contains(':') || text.chars().any(char::is_control) || text.trim() != text)
+    if comment
+        .as_ref()
+        .is_some_and(|text| text.contains(':') || text.chars().any(char::is_control) || text.trim() != text)
     {
-        fields.problem("comment", "an account cannot say this", "it is one line without `:`, and without blanks around it");
+        fields.problem(
+            "comment",
+            "an account cannot say this",
+            "it is one line without `:`, and without blanks around it",
+        );
         return None;
     }
     for (one, others) in [("add_groups", &["groups"][..]), ("subids", &["subuid", "subgid"])] {
@@ -339,7 +345,8 @@ impl Resource for User {
 
     fn wanted(&self) -> Vec<(&'static str, Shown)> {
         let mut wanted: Vec<(&'static str, Shown)> = Vec::new();
-        let mut want = |name: &'static str, value: Option<String>| wanted.extend(value.map(|value| (name, value.into())));
+        let mut want =
+            |name: &'static str, value: Option<String>| wanted.extend(value.map(|value| (name, value.into())));
         want("uid", self.uid.map(|uid| uid.to_string()));
         want("group", self.group.clone());
         want("comment", self.comment.clone());
@@ -357,7 +364,9 @@ impl Resource for User {
 
     fn attributes(&self) -> Vec<(&'static str, String)> {
         let home = self.home.as_ref().or(self.make_home.as_ref());
-        std::iter::once(("name", self.knob.name().to_owned())).chain(home.map(|home| ("home", home.to_string()))).collect()
+        std::iter::once(("name", self.knob.name().to_owned()))
+            .chain(home.map(|home| ("home", home.to_string())))
+            .collect()
     }
 }
 

@@ -116,7 +116,7 @@ unit() { # limit manager verb name
   systemd "$1" "$3" -- "$4" && return
   c=$?
   case $3 in
-    start|restart|reload)
+    start|restart|reload|stop)
       systemd - status --no-pager --lines=0 -- "$4" 2>&1
       if [ -z "$who" ]; then journalctl --no-pager --output=cat --lines=20 --unit="$4" </dev/null 2>&1
       # What the unit said, and what its manager said of it.

@@ -51,7 +51,9 @@ fn each_attribute_that_differs_is_set_and_the_rest_stays() {
         let case = case("user", &format!("create_home = false\n{fields}"))
             .given(|state| {
                 state.turn(&knob(), THERE);
-                ["a", "b", "adm"].map(|name| state.turn(&Knob::new(&GROUP, name), "gid 5"));
+                for name in ["a", "b", "adm"] {
+                    state.turn(&Knob::new(&GROUP, name), "gid 5");
+                }
             })
             .updates(change)
             .steps("set the user x")
@@ -108,7 +110,9 @@ fn what_is_owned_comes_after_its_owner() {
     let plan = "[user.web]\ncreate_home = false\n";
     case("file", "path = '/srv/f'\ncontent = ''\nowner = 'web'\ngroup = 'web'")
         .plan(plan)
-        .creates("content: (absent) -> (0 lines), mode: (absent) -> 0644, owner: (absent) -> web, group: (absent) -> web")
+        .creates(
+            "content: (absent) -> (0 lines), mode: (absent) -> 0644, owner: (absent) -> web, group: (absent) -> web",
+        )
         .steps("claim knob group web; set the user web; put the file /srv/f in place");
     case("directory", "path = '/srv/d'\ngroup = 'web'")
         .plan(plan)
@@ -134,10 +138,19 @@ fn what_cannot_be_is_refused() {
             "groups = []\nadd_groups = ['a']",
             "4:14: `add_groups` and `groups` exclude each other (leave one of them out)",
         ),
-        ("subuid = ['1:0']", "3:11: \"1:0\" does not fit `subuid` of user.x (a range is its first number and how many, \"100000:65536\")"),
+        (
+            "subuid = ['1:0']",
+            "3:11: \"1:0\" does not fit `subuid` of user.x (a range is its first number and how many, \"100000:65536\")",
+        ),
         ("home = '/a:b'", "3:8: /a:b cannot stand in passwd(5) (choose a path without `:`)"),
-        ("comment = 'a:b'", "3:11: an account cannot say this (it is one line without `:`, and without blanks around it)"),
-        ("name = '$(id)'", "3:8: \"$(id)\" does not fit `name` of user.x (a user or group is a name such as \"core\" or a number such as \"1000\")"),
+        (
+            "comment = 'a:b'",
+            "3:11: an account cannot say this (it is one line without `:`, and without blanks around it)",
+        ),
+        (
+            "name = '$(id)'",
+            "3:8: \"$(id)\" does not fit `name` of user.x (a user or group is a name such as \"core\" or a number such as \"1000\")",
+        ),
     ] {
         case("user", fields).refused(finding);
     }
