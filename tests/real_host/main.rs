@@ -9,6 +9,7 @@ mod hosts;
 mod kinds;
 mod lockout;
 mod ownership;
+mod packages;
 mod registry;
 mod sealed;
 mod support;

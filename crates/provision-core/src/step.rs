@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::attribute::{Account, Mode};
 use crate::blob::Blob;
+use crate::fetch::Download;
 use crate::knob::{ABSENT, Knob};
 use crate::ledger::{Ended, Scope};
 use crate::object::Object;
@@ -12,6 +13,7 @@ use crate::path::AbsPath;
 use crate::probe::Guard;
 use crate::systemd::{Managed, Manager};
 
+mod fetch;
 mod journal;
 pub(crate) mod lock;
 mod note;
@@ -66,6 +68,19 @@ pub enum Step {
         ownership: Ownership,
         /// A command that must succeed before the file replaces the old one; `%s` in an argument is the staged file.
         validate: Vec<String>,
+    },
+    /// Downloads a file on the host, with curl or wget, and puts it in place once its digest is right.
+    Fetch {
+        /// Where it goes.
+        path: AbsPath,
+        /// Where it comes from, and its digest.
+        download: Download,
+        /// Permission bits.
+        mode: Mode,
+        /// Its owner and group.
+        ownership: Ownership,
+        /// Longest time that it may take.
+        limit: Duration,
     },
     /// Puts a symbolic link in place of nothing or of another link.
     PutLink {
@@ -252,6 +267,7 @@ impl Step {
             Self::EnsureDirectory { path } => format!("make the directory {path} unless it is there"),
             Self::SetAttributes { path, .. } => format!("set mode and owner of {path}"),
             Self::PutFile { path, .. } => format!("put the file {path} in place"),
+            Self::Fetch { path, .. } => format!("download {path}"),
             Self::PutLink { path, .. } => format!("put the link {path} in place"),
             Self::ReloadUnits(Manager::System) => "let systemd read its units".to_owned(),
             Self::ReloadUnits(Manager::Own) => "let systemd read the login user's units".to_owned(),
@@ -293,6 +309,7 @@ impl Step {
             | Self::EnsureDirectory { path }
             | Self::SetAttributes { path, .. }
             | Self::PutFile { path, .. }
+            | Self::Fetch { path, .. }
             | Self::PutLink { path, .. } => vec![Object::Path(path.clone())],
             Self::Unit { unit, .. } => vec![Object::Unit(unit.clone())],
             Self::LoadImage { name, .. } | Self::TagImage { name, .. } => vec![Object::Image(name.clone())],
@@ -314,6 +331,7 @@ impl Step {
             Self::MakeDirectory { .. } | Self::EnsureDirectory { .. } => Undo::Remove,
             Self::SetAttributes { .. }
             | Self::PutFile { .. }
+            | Self::Fetch { .. }
             | Self::PutLink { .. }
             | Self::TagImage { .. }
             | Self::Turn { .. }

@@ -9,6 +9,7 @@ pub static GROUP: KnobSort = KnobSort {
     noun: "the group",
     functions: FUNCTIONS,
     show: KnobSort::as_it_is,
+    settled: KnobSort::as_it_is,
     thing: true,
     may_cut_off: false,
     stays: None,

@@ -8,6 +8,7 @@ pub static HOSTNAME: KnobSort = KnobSort {
     noun: "the running",
     functions: FUNCTIONS,
     show: KnobSort::as_it_is,
+    settled: KnobSort::as_it_is,
     thing: false,
     may_cut_off: false,
     stays: None,

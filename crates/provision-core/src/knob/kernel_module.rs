@@ -12,6 +12,7 @@ pub static KERNEL_MODULE: KnobSort = KnobSort {
     noun: "the kernel module",
     functions: FUNCTIONS,
     show: KnobSort::as_it_is,
+    settled: KnobSort::as_it_is,
     thing: false,
     may_cut_off: false,
     stays: Some("a module that is in use by then stays loaded until the next boot"),

@@ -22,6 +22,7 @@ pub static PACKAGE: KnobSort = KnobSort {
     noun: "the package",
     functions: FUNCTIONS,
     show,
+    settled: KnobSort::as_it_is,
     thing: true,
     may_cut_off: false,
     stays: Some(
@@ -38,6 +39,7 @@ pub static PACKAGE_PLAN: KnobSort = KnobSort {
     noun: "the plan to",
     functions: PLAN_FUNCTIONS,
     show: KnobSort::as_it_is,
+    settled: KnobSort::as_it_is,
     thing: false,
     may_cut_off: false,
     stays: None,

@@ -20,6 +20,7 @@ pub static USER: KnobSort = KnobSort {
     noun: "the user",
     functions: FUNCTIONS,
     show,
+    settled: KnobSort::as_it_is,
     thing: true,
     may_cut_off: true,
     stays: None,
