@@ -405,6 +405,7 @@ impl Context<'_> {
         // What a command or a package brings cannot be known before.
         if self.pending(&Thing::Directory(parent.clone())).is_some()
             || self.pending(&Thing::Path(parent.clone())).is_some()
+            || self.pending(&Thing::Mount(parent.clone())).is_some()
             || self.command
         {
             return Ok(());
