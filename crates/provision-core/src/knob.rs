@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 pub mod archive;
+pub mod authorized_key;
 pub mod group;
 pub mod hostname;
 pub mod kernel_module;
@@ -21,6 +22,7 @@ pub mod user;
 
 /// Every sort, by word.
 pub static SORTS: &[&KnobSort] = &[
+    &authorized_key::AUTHORIZED_KEY,
     &archive::ARCHIVE,
     &sysctl::SYSCTL,
     &trust_anchor::TRUST_ANCHOR,

@@ -95,6 +95,7 @@ impl Ask {
             Object::Port { zone, .. } => Self::Zone(zone.clone()),
             Object::Volume { name, unit } => Self::Stored { sort: Store::Volume, name: unit.beside(name) },
             Object::Network { name, unit } => Self::Stored { sort: Store::Network, name: unit.beside(name) },
+            Object::Edit(edit) => Self::File { path: edit.path.clone(), content: Wanted::Always },
             Object::Knob(knob) => Self::Knob(knob.clone()),
         }
     }

@@ -14,6 +14,8 @@ use crate::address::Address;
 use crate::blob::Blob;
 use crate::change::{Action, Cause, Change, Shown};
 use crate::check::Check;
+use crate::edit::Edit;
+use crate::edit::draft::{Draft, Drafts};
 use crate::fetch::Download;
 use crate::knob::Knob;
 use crate::object::Object;
@@ -26,6 +28,7 @@ use crate::step::{Await, Step};
 use crate::systemd::Managed;
 
 pub mod archive;
+pub mod authorized_key;
 pub mod build;
 pub mod certificate;
 pub mod certificate_authority;
@@ -35,15 +38,20 @@ pub mod container;
 pub(crate) mod definition;
 pub mod directory;
 pub mod download;
+pub(crate) mod edit;
 pub mod file;
 pub mod firewall;
 pub mod group;
 pub mod haproxy;
 pub mod hostname;
+pub mod hosts_entry;
 pub mod image;
 pub mod image_unit;
+pub mod ini;
+pub mod json;
 pub mod kernel_module;
 pub mod kube;
+pub mod line;
 pub mod link;
 pub mod mount;
 pub mod network;
@@ -53,16 +61,25 @@ pub(crate) mod quadlet;
 pub mod quadlet_dropin;
 pub mod service;
 pub mod sysctl;
+pub mod toml;
 pub mod trust_anchor;
 pub mod unit;
 pub mod user;
 pub mod volume;
+pub mod yaml;
 
 /// Every kind, in the order of the reference.
 pub static KINDS: &[&Kind] = &[
     &directory::KIND,
     &file::KIND,
     &link::KIND,
+    &line::KIND,
+    &ini::KIND,
+    &toml::KIND,
+    &yaml::KIND,
+    &json::KIND,
+    &hosts_entry::KIND,
+    &authorized_key::KIND,
     &download::KIND,
     &archive::KIND,
     &package::KIND,
@@ -163,6 +180,7 @@ pub trait Resource: fmt::Debug + Send + Sync {
             Thing::Directory(path) | Thing::Path(path) => Some(Object::Path(path)),
             Thing::Running(unit) => Some(Object::Unit(unit)),
             Thing::Image(name) => Some(Object::Image(name)),
+            Thing::Edit(edit) => Some(Object::Edit(edit)),
             Thing::Knob(knob) => Some(Object::Knob(knob)),
             Thing::Mount(_) | Thing::Unit(_) | Thing::Install(_) | Thing::Quadlet(_) | Thing::Port { .. } => None,
         };
@@ -194,6 +212,12 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// # Errors
     /// When what the steps need, such as key material, cannot be made.
     fn steps(&self, change: &Change, answers: &Answers, materials: &Materials) -> Result<Vec<Step>, Undecided>;
+
+    /// The file of which it changes a piece, as it leaves that file to whoever changes another piece of it; `drafts` are files as
+    /// others leave them to this one.
+    fn leaves(&self, _answers: &Answers, _drafts: &Drafts) -> Option<(AbsPath, Draft)> {
+        None
+    }
 
     /// Files whose bytes [`Resource::steps`] needs for a change, or the check of [`Resource::watch`], such as an
     /// authority's key. The change is none where only that check is to come: a key must not travel for anything else.
@@ -254,6 +278,8 @@ pub enum Thing {
     Quadlet(Managed),
     /// An image in podman's store.
     Image(Managed),
+    /// A piece of a file that others own.
+    Edit(Edit),
     /// A piece of state such as a user, a package or a kernel parameter.
     Knob(Knob),
     /// A port that something listens on, as `8443/tcp`, with the address it binds.
@@ -283,6 +309,7 @@ impl fmt::Display for Thing {
             Self::Running(name) => write!(f, "the running unit {name}"),
             Self::Quadlet(name) => write!(f, "the Quadlet unit {name}"),
             Self::Image(name) => write!(f, "the image {}", name.spelled()),
+            Self::Edit(edit) => f.write_str(&edit.title()),
             Self::Knob(knob) => f.write_str(&knob.title()),
             Self::Port { address, port } => write!(f, "port {port} on {address}"),
         }
@@ -361,6 +388,8 @@ pub struct Context<'a> {
     /// Whether the resource belongs to this plan already and the plan's last apply did not come to a good end: what it is made
     /// of may be there in part. What was there before is kept on the host.
     pub unfinished: bool,
+    /// Files of which others before this resource change pieces, as they leave them.
+    pub drafts: &'a Drafts,
 }
 
 impl Context<'_> {
@@ -429,6 +458,8 @@ impl Context<'_> {
 #[derive(Default)]
 pub struct Materials {
     files: BTreeMap<AbsPath, Zeroizing<Vec<u8>>>,
+    /// Files as steps before leave them that change pieces of them.
+    pub(crate) drafts: Drafts,
     downloads: BTreeMap<Download, Blob>,
     /// The time, as for [`Context::now`].
     pub(crate) now: Option<OffsetDateTime>,

@@ -15,6 +15,7 @@ use crate::address::Address;
 use crate::change::{Action, Change};
 use crate::check::Check;
 use crate::connection::Connection;
+use crate::edit::draft::Drafts;
 use crate::event::{Event, Events};
 use crate::ledger::Ended;
 use crate::report::{Outcome, Report};
@@ -401,8 +402,10 @@ impl<'a> Run<'a> {
                 return;
             }
         };
-        let resources =
-            diff(&self.changes.observed.graph, &answers, self.changes.now, &BTreeSet::new()).0.into_iter().enumerate();
+        let resources = diff(&self.changes.observed.graph, &answers, self.changes.now, &BTreeSet::new(), Drafts::new())
+            .0
+            .into_iter()
+            .enumerate();
         let mut left: Vec<(Member, String)> = Vec::new();
         for (at, item) in resources {
             match item {

@@ -87,6 +87,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
             Object::Path(path) => decides(path),
             Object::Unit(name) => is_gate(name),
             Object::Port { .. } => true,
+            Object::Edit(edit) => decides(&edit.path),
             Object::Knob(knob) => knob.sort().may_cut_off,
             Object::Image(_) | Object::Volume { .. } | Object::Network { .. } => false,
         },
@@ -94,6 +95,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
             let name = program.rsplit('/').next().unwrap_or_default();
             PROGRAMS.contains(&name)
         }),
+        Step::Rewrite { edit, .. } => decides(&edit.path),
         Step::Turn { knob, state, .. } => knob.sort().may_cut_off && !state.starts_with(NEW),
         Step::EnsureDirectory { .. }
         | Step::ReloadUnits(_)

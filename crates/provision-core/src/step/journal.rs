@@ -70,8 +70,9 @@ sweep() { # what the newest apply has left half made, where it did not come to a
   while read -r f; do
     IFS= read -r line <"$state/history/$last/$f" || continue
     line=${line#* * * }
-    case $line in path\ *) line=${line#path }; f=${line%/*}/.${line##*/}.provision-new ;; *) continue ;; esac
-    if [ -f "$f" ] || [ -L "$f" ]; then rm -f -- "$f"; fi
+    case $line in path\ *) line=${line#path } ;; edit\ *) line=${line#edit * * } ;; *) continue ;; esac
+    f=${line%/*}/.${line##*/}.provision-new
+    for f in "$f" "$f.old"; do if [ -f "$f" ] || [ -L "$f" ]; then rm -f -- "$f"; fi; done
   done 2>/dev/null <"$state/history/$last/order"
 }
 roll_back() {

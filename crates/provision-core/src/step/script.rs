@@ -10,7 +10,7 @@ use super::note::{self, NOTE};
 use super::rehearsal::{self, REHEARSAL};
 use super::revert::{self, REVERT};
 use super::undo::ARM;
-use super::{Await, Batch, Need, Ownership, Purpose, Revert, Run, Step, Task};
+use super::{After, Await, Batch, Need, Ownership, Purpose, Revert, Rewrite, Run, Step, Task};
 use crate::blob::Blob;
 use crate::fetch::Download;
 use crate::knob::{ABSENT, SORTS};
@@ -92,6 +92,35 @@ put() { # path length digest mode user group limit [validating command]
     limited "$l" "$@" </dev/null || { c=$?; rm -f -- "$t"; echo "the new content of $p was refused by: $1"; return $c; }
   fi
   over "$t" "$p" || { c=$?; rm -f -- "$t"; return $c; }
+}
+sum() { # path: sets sum to the digest of the file there, - where there is nothing, or a word that no digest is
+  if [ -L "$1" ]; then sum=link
+  elif [ -f "$1" ]; then sum=$(sha256sum 2>/dev/null <"$1") || sum=unreadable; sum=${sum%% *}
+  elif [ -e "$1" ]; then sum=other
+  else sum=-; fi
+}
+meant() { # path digest: whether the file there is still the one that was looked at
+  sum "$1"
+  [ "$sum" = "$2" ] || { echo "$1 has changed since it was looked at: apply again"; return 1; }
+}
+rewrite() { # path digest same|gone|length [digest mode user group]: the file's new content, and all else of it as it is
+  meant "$1" "$2" || return
+  case $3 in
+    same) return 0 ;;
+    gone) rm -f -- "$1"; return ;;
+  esac
+  stage "$1" "$3" "$4" || return
+  if [ "$2" = - ]; then own "$t" "$6" "$7" && chmod -- "$5" "$t" || { rm -f -- "$t"; return 1; }
+  else clad "$1" "$t" || { c=$?; rm -f -- "$t" "$t.old"; return $c; }
+  fi
+  # Once more, just before: what comes between is lost otherwise.
+  meant "$1" "$2" && over "$t" "$1" || { c=$?; rm -f -- "$t"; return $c; }
+}
+clad() { # path staged: what is staged gets mode, owners, access lists and whatever else the file has
+  rm -f -- "$2.old" && cp -a -- "$1" "$2.old" && cat -- "$2" >"$2.old" || return
+  e=$(stat -c '%a %u %g' -- "$1") && [ "$e" = "$(stat -c '%a %u %g' -- "$2.old")" ] || { echo "the owners of $1 cannot be kept"; return 1; }
+  mv -f -- "$2.old" "$2" || return
+  sync -- "$2" 2>/dev/null </dev/null || dd if=/dev/null of="$2" conv=notrunc,fsync 2>/dev/null || sync
 }
 over() { # staged path
   # A link to a directory must be replaced, not entered, and mv -T is not everywhere.
@@ -403,6 +432,12 @@ fn command(step: &Step, batch: &Batch) -> String {
             let validate = validate.iter().map(|argument| argument.replace("%s", &staged));
             words(fixed.into_iter().map(str::to_owned).chain(validate))
         }
+        Step::Rewrite { edit, rewrite, mode, ownership } => {
+            let (user, group) = names(ownership);
+            let text = words(["rewrite", edit.path.as_str()]);
+            let made = words([&digits(*mode), &user, &group]);
+            format!("{text} {} {made} && {}", rewritten(rewrite), words(["reread", edit.path.as_str()]))
+        }
         Step::Fetch { path, download, mode, ownership, limit } => {
             let (user, group) = names(ownership);
             let limit = limit.as_secs().max(1).to_string();
@@ -433,6 +468,16 @@ fn command(step: &Step, batch: &Batch) -> String {
         }
         Step::Run(run) => run_command(run),
         Step::Await(wait) => await_command(wait),
+    }
+}
+
+/// What the function `rewrite` is told of a file's old and new content.
+pub(super) fn rewritten(rewrite: &Rewrite) -> String {
+    let old = rewrite.before.last().map_or(Rewrite::NO_FILE, String::as_str);
+    match &rewrite.after {
+        After::Same => words([old, "same", ""]),
+        After::Gone => words([old, "gone", ""]),
+        After::Content(blob) => words([old, &blob.length().to_string(), blob.sha256()]),
     }
 }
 

@@ -134,7 +134,7 @@ pub(crate) fn put(path: &Path, content: &[u8]) -> Step {
 }
 
 pub(crate) fn revert(object: &Object, scope: Scope, data: Data) -> Step {
-    Step::Revert(Revert { object: object.clone(), scope, data })
+    Step::Revert(Revert { object: object.clone(), scope, data, rewrite: None })
 }
 
 pub(crate) fn abs(path: &Path) -> AbsPath {

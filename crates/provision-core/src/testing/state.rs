@@ -86,6 +86,7 @@ impl State {
             "/etc/haproxy",
             "/etc/modprobe.d",
             "/etc/modules-load.d",
+            "/etc/ssh",
             "/etc/sysctl.d",
             "/etc/systemd",
             "/etc/systemd/system",
@@ -98,6 +99,7 @@ impl State {
         ] {
             state.put_directory(path, "0755");
         }
+        state.put_file("/etc/hosts", b"127.0.0.1 localhost\n", "0644");
         state.podman = PodmanState::Present(NEWEST);
         let public = ZonePorts { name: "public".to_owned(), ..ZonePorts::default() };
         state.zones = Some(BTreeMap::from([("public".to_owned(), public)]));

@@ -78,7 +78,7 @@ fn records(host: &FakeHost, scope: Scope) -> Vec<Record> {
 
 /// Reverts of every record of a scope, the last that was made first.
 fn reverts(host: &FakeHost, scope: Scope, data: Data) -> Vec<Task> {
-    let revert = |object: Object| Step::Revert(Revert { object, scope, data });
+    let revert = |object: Object| Step::Revert(Revert { object, scope, data, rewrite: None });
     records(host, scope).into_iter().rev().map(|record| task("x", vec![revert(record.object)])).collect()
 }
 

@@ -240,6 +240,7 @@ fn short(thing: &Thing) -> String {
         Thing::Unit(name) | Thing::Install(name) | Thing::Running(name) | Thing::Quadlet(name) => name.to_string(),
         Thing::Image(name) => name.spelled(),
         Thing::Knob(knob) => knob.name().to_owned(),
+        Thing::Edit(edit) => edit.path.to_string(),
         Thing::Port { .. } => thing.to_string(),
     }
 }
