@@ -58,6 +58,11 @@ fn packages_beside_the_plan_are_installed_replaced_and_taken_away() -> Result<()
     host.sh("mkdir -p /root/y/DEBIAN && printf 'Package: theirs\\nVersion: 1\\nArchitecture: all\\nMaintainer: a <a@example.com>\\nDescription: x\\nDepends: offline-lib\\n' >/root/y/DEBIAN/control && dpkg-deb -b /root/y /root/y.deb && dpkg -i /root/y.deb && rm -r /root/y /root/y.deb")?.ok()?;
     let gone = plan(names[2])?.run(bed, "destroy", &["--yes", "--delete-data"])?;
     assert_eq!(gone.code, Some(0), "{gone:#?}");
-    assert_eq!(host.sh("ls /usr/share | grep -e offline -e theirs; dpkg-query -W -f '${Package} ' 'offline-*' theirs")?.stdout.trim(), "offline-lib\noffline-lib theirs");
+    assert_eq!(
+        host.sh("ls /usr/share | grep -e offline -e theirs; dpkg-query -W -f '${Package} ' 'offline-*' theirs")?
+            .stdout
+            .trim(),
+        "offline-lib\noffline-lib theirs"
+    );
     Ok(())
 }
