@@ -36,7 +36,7 @@ pub enum Error {
         help: Option<&'static str>,
     },
     /// The plan, or a variables file, has findings.
-    #[error("{} in {}", count(.0.problems.len(), "finding"), .0.files().join(" and "))]
+    #[error("{} in {}", count(.0.problems.len(), "finding"), listed(&.0.files()))]
     Plan(PlanError),
     /// A host could not be asked, or not changed at all.
     #[error("{}", told(.host, .error))]
@@ -151,6 +151,16 @@ impl Error {
         }
     }
 
+    /// What the library says of a host, one for each resource that it speaks of.
+    pub fn each(host: &str, user: Option<&str>, error: EngineError) -> Vec<Self> {
+        let EngineError::Unfit { flaws, .. } = error else { return vec![Self::host(host, user, error)] };
+        let one = |(address, reason): (Option<Address>, Undecided)| match address {
+            Some(address) => Self::Undecided { host: host.to_owned(), address, reason },
+            None => Self::host(host, user, EngineError::Memory(reason)),
+        };
+        flaws.into_iter().map(one).collect()
+    }
+
     /// How the command ends because of it.
     pub fn exit(&self) -> Exit {
         match self {
@@ -255,6 +265,15 @@ fn told(host: &str, error: &EngineError) -> String {
 
 fn on(host: &Option<String>) -> String {
     host.as_ref().map(|host| format!("host {host}: ")).unwrap_or_default()
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn listed(names: &[&str]) -> String {
+    match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    }
 }
 
 /// `1 finding`, `2 findings`.

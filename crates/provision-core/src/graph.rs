@@ -7,6 +7,8 @@ use crate::address::{Address, check_name};
 use crate::path::AbsPath;
 use crate::plan::ownership::{Move, OnFailure, Ownership};
 use crate::plan::problem::{Place, Problems};
+use crate::quadlet::QuadletType;
+use crate::resource::quadlet::kind_of;
 use crate::resource::{Relation, Resource, Target, Thing};
 use crate::secret::Text;
 use crate::step::{Data, Keep};
@@ -313,7 +315,8 @@ impl Index {
 fn missing(vertex: &Vertex, target: &Target, problems: &mut Problems) {
     let (what, help) = match target {
         Target::Thing(Thing::Quadlet(Managed { name, .. })) => {
-            let (stem, kind) = name.rsplit_once('.').unwrap_or((name, "container"));
+            let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "container"));
+            let kind = QuadletType::from_extension(extension).map_or("container", kind_of);
             let help = match check_name(stem) {
                 Ok(()) => format!("add [{kind}.{stem}]"),
                 Err(_) => format!("add a resource [{kind}.NAME] with file_name = \"{stem}\""),

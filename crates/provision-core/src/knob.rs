@@ -16,12 +16,14 @@ pub mod package;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
+pub mod trust_anchor;
 pub mod user;
 
 /// Every sort, by word.
 pub static SORTS: &[&KnobSort] = &[
     &archive::ARCHIVE,
     &sysctl::SYSCTL,
+    &trust_anchor::TRUST_ANCHOR,
     &group::GROUP,
     &user::USER,
     &hostname::HOSTNAME,

@@ -186,6 +186,7 @@ impl Job<'_> {
         } else {
             page.page(&human::changes::resumes(all, view));
         }
+        page.page(&human::changes::notices(all, view));
         if differs && !self.consent.yes && !self.consent.dry_run {
             page.gap();
         }
@@ -240,7 +241,7 @@ impl Job<'_> {
                 }
                 Err(EngineError::Moved { .. }) => faster.push((host, link)),
                 Err(error) => {
-                    errors.push(Error::host(&host.name, self.survey.connector.user(host), error));
+                    errors.extend(Error::each(&host.name, self.survey.connector.user(host), error));
                     link.close().await;
                 }
             }

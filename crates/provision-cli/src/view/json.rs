@@ -6,8 +6,8 @@
 //! { "version": 1, "command": "diff", "exit_code": 0, "errors": [ERROR], ... }
 //!
 //! validate  plan, path, resources, hosts: [name]
-//! diff      plan, hosts: [{ name, address, changes: [CHANGE], moves: [{ from, to }], kept: [KEPT], cut: APPLY }]; the last
-//!           only after an apply that was cut; sealed: FILE, where one was written
+//! diff      plan, hosts: [{ name, address, changes: [CHANGE], moves: [{ from, to }], notices: [{ resource, notice }], kept:
+//!           [KEPT], cut: APPLY }]; the last only after an apply that was cut; sealed: FILE, where one was written
 //! apply     the same, and for each host: apply: its number on the host or null, results: [RESULT], failures: [text],
 //!           reverted: bool, outputs: { name: text }; waited_for, took_over: text, where somebody was in the way;
 //!           rolled_back: the same from `apply` on, where a failure was taken back
@@ -42,6 +42,7 @@ use provision_core::ledger::Ended;
 use provision_core::plan::Plan;
 use provision_core::plan::host::{Host, Reach};
 use provision_core::plan::problem::{PlanError, Problem, position};
+use provision_core::quadlet::{Key, PodmanVersion, QuadletType, keys};
 use provision_core::report::{Outcome, Report};
 use provision_core::resource::{Field, Kind, Relation};
 use provision_core::secret::MASK;
@@ -152,6 +153,9 @@ pub fn of_host(changes: &Changes) -> Map<String, Value> {
     host.insert("changes".to_owned(), items.into());
     let moves = changes.moves().map(|(old, new)| json!({ "from": old.to_string(), "to": new.to_string() }));
     host.insert("moves".to_owned(), moves.collect());
+    let notices =
+        changes.notices().map(|(address, notice)| json!({ "resource": address.to_string(), "notice": notice }));
+    host.insert("notices".to_owned(), notices.collect());
     host.insert("kept".to_owned(), changes.kept().map(|(address, why)| kept_one(address, why)).collect());
     let memory = changes.memory();
     let is_alive = memory.lock.as_ref().is_some_and(|lock| lock.alive);
@@ -270,6 +274,18 @@ pub fn kinds(kinds: &[&Kind]) -> Value {
         })
         .collect();
     json!({ "kinds": kinds })
+}
+
+/// Every key of a type of Quadlet files.
+pub fn quadlet_keys(quadlet_type: QuadletType) -> Value {
+    let keys: Vec<Value> = keys(quadlet_type)
+        .iter()
+        .map(|Key { name, since, shape: _, repeatable_since, deprecated }| {
+            let repeatable = repeatable_since.map(PodmanVersion::release);
+            json!({ "name": name, "since": since.release(), "repeatable_since": repeatable, "deprecated": deprecated })
+        })
+        .collect();
+    json!({ "section": quadlet_type.section(), "since": quadlet_type.since().release(), "keys": keys })
 }
 
 fn error(error: &Error) -> Value {

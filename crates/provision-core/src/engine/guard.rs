@@ -101,6 +101,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         | Step::TagImage { .. }
         | Step::PullImage { .. }
         | Step::OpenPort { .. }
+        | Step::Rehearse(_)
         | Step::Claim(_)
         | Step::Await(_) => false,
     }

@@ -128,7 +128,7 @@ enum Start {
 
 /// The name of a drop-in without `.conf`.
 #[derive(Debug)]
-struct DropInName(String);
+pub(crate) struct DropInName(pub(crate) String);
 
 impl FromStr for DropInName {
     type Err = String;
@@ -190,7 +190,7 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         spec.mode = mode;
     }
     let (part, home) = match drop_in {
-        Some(_) => (Part::DropIn, Home::Made),
+        Some(_) => (Part::DropIn, Home::Made(spec.path.parent().into_iter().collect())),
         None if file.section("Install").is_some() => (Part::Whole(Start::Install), Home::Expected),
         None => (Part::Whole(Start::Static), Home::Expected),
     };

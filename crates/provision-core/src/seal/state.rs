@@ -63,7 +63,7 @@ impl<'a> State<'a> {
             Ask::Path(path) if !self.is_ours(path) => return,
             Ask::Path(path) => answers.path(path).map(standing),
             // Its digest would be that of a secret.
-            Ask::File { content: Wanted::Never, .. } => return,
+            Ask::File { content: Wanted::Never, .. } | Ask::Joined(_) => return,
             Ask::File { path, content } => answers.file(path, content).map(file),
             Ask::PublicKey(path) => answers.public_key(path).map(public_key),
             Ask::Unit(name) => answers.unit(name).map(unit),
@@ -73,6 +73,8 @@ impl<'a> State<'a> {
             Ask::Listing(path) => answers.listing(path).map(|names| format!("names {names:?}")),
             Ask::Stored { sort, name } => answers.stored(*sort, name).map(|there| format!("stored {there}")),
             Ask::Knob(knob) => answers.knob(knob).map(|state| format!("knob {state}")),
+            // What it is for is looked at anew in any case.
+            Ask::Podman | Ask::Generated(_) => return,
             Ask::Owed(_) | Ask::Memory { .. } | Ask::Records { .. } | Ask::History(_) => return,
         };
         let text = text.unwrap_or_else(|_| "unknown".to_owned());

@@ -7,6 +7,7 @@ use super::fetch::FETCH;
 use super::journal::{self, JOURNAL};
 use super::lock::{LOCK, LOOK};
 use super::note::{self, NOTE};
+use super::rehearsal::{self, REHEARSAL};
 use super::revert::{self, REVERT};
 use super::undo::ARM;
 use super::{Await, Batch, Need, Ownership, Purpose, Revert, Run, Step, Task};
@@ -16,6 +17,7 @@ use crate::knob::{ABSENT, SORTS};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
+use crate::probe::generator::GENERATOR;
 use crate::probe::script::guard_command;
 use crate::shell::{AWAKE, LIMITED, MANAGER, STATE, WHOLE, preamble, quote, words};
 
@@ -259,6 +261,10 @@ pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, ARM] {
         script.push_str(functions);
     }
+    if rehearses(batch) {
+        script.push_str(GENERATOR);
+        script.push_str(REHEARSAL);
+    }
     let fetches = |task: &Task| task.steps.iter().any(|step| matches!(step, Step::Fetch { .. }));
     if batch.tasks.iter().any(fetches) {
         script.push_str(FETCH);
@@ -279,12 +285,22 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
     if journaled {
         note::write(script, batch)?;
     }
+    journal::write_functions(script, batch)?;
     for (index, task) in batch.tasks.iter().enumerate() {
+        for (at, step) in task.steps.iter().enumerate() {
+            if let Step::Rehearse(rehearsal) = step {
+                rehearsal::write_functions(script, &format!("{index}_{at}"), rehearsal)?;
+            }
+        }
         writeln!(script, "task_{index}() {{\n:")?;
         write_leaving(script, task)?;
         for (at, step) in task.steps.iter().enumerate() {
             let (limit, bytes) = (limit(step, batch).as_secs(), step.blob().map_or(0, Blob::length));
-            writeln!(script, "at={at}; renew {limit} {bytes}; {} || return", command(step, batch))?;
+            let command = match step {
+                Step::Rehearse(rehearsal) => rehearsal::call(&format!("{index}_{at}"), rehearsal),
+                step => command(step, batch),
+            };
+            writeln!(script, "at={at}; renew {limit} {bytes}; {command} || return")?;
         }
         writeln!(script, "}}")?;
     }
@@ -345,6 +361,13 @@ fn limit(step: &Step, batch: &Batch) -> Duration {
     }
 }
 
+/// Whether podman's generator is asked for anything.
+fn rehearses(batch: &Batch) -> bool {
+    let in_turn = |step: &Step| matches!(step, Step::Rehearse(_));
+    matches!(&batch.journal.purpose, Purpose::Begin { rehearsals, .. } if !rehearsals.is_empty())
+        || batch.tasks.iter().flat_map(|task| &task.steps).any(in_turn)
+}
+
 /// What is owed, by the names of its notes. Unit names have no blank and no character that a shell expands.
 fn notes(owed: &[String]) -> String {
     join(&owed.iter().map(|unit| unit.replace('/', "=")).collect::<Vec<_>>())
@@ -402,7 +425,8 @@ fn command(step: &Step, batch: &Batch) -> String {
             words(["port", layer.word(), zone.as_deref().unwrap_or_default(), port, protocol])
         }
         Step::Revert(step) => revert::command(step, &limit),
-        Step::Claim(_) => ":".to_owned(),
+        // Made with functions of its own, by `write_batch`.
+        Step::Rehearse(_) | Step::Claim(_) => ":".to_owned(),
         Step::Turn { knob, state, input } => {
             let length = input.as_ref().map(|blob| blob.length().to_string()).unwrap_or_default();
             words(["turn", knob.sort().word, knob.name(), state, &limit, "keep", &length])

@@ -27,10 +27,11 @@ impl State {
                 }
                 _ => PublicKeyState::Absent,
             }),
-            Ask::Unit(unit) => {
-                Answer::Unit(self.units.get(&unit.to_string()).cloned().unwrap_or_else(UnitState::unknown))
-            }
+            Ask::Joined(paths) => Answer::Joined(self.joined(paths)),
+            Ask::Unit(unit) => Answer::Unit(self.unit_named(&unit.to_string()).unwrap_or_else(UnitState::unknown)),
             Ask::Images(manager) => Answer::Images(self.images_seen(manager).to_vec()),
+            Ask::Podman => Answer::Podman(self.podman),
+            Ask::Generated(rehearsal) => Answer::Generated(self.generated(rehearsal)),
             Ask::Zone(name) => Answer::Zone(self.zone(name.as_deref())),
             Ask::Guard(guard) => Answer::Guard(self.status(&guard.argv)),
             Ask::Owed(_) => Answer::Owed(self.owed.iter().cloned().collect()),
@@ -60,6 +61,12 @@ impl State {
             }
             _ => FileState::Absent,
         }
+    }
+
+    fn joined(&self, paths: &[AbsPath]) -> Option<String> {
+        let contents = paths.iter().map(|path| self.at(path).filter(|(entry, _)| entry.sort == Sort::File));
+        let whole: Option<Vec<&[u8]>> = contents.map(|found| found.map(|(_, content)| content.as_slice())).collect();
+        whole.map(|parts| sha256_hex(&parts.concat()))
     }
 
     fn zone(&self, name: Option<&str>) -> ZoneState {
