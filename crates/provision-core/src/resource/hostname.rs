@@ -1,12 +1,12 @@
 //! `hostname`: the name of the host, now and after each boot. What resolves it is another matter.
 
 use crate::change::{Action, Change, Shown};
-use crate::knob::Knob;
 use crate::knob::hostname::HOSTNAME;
+use crate::knob::{ABSENT, Knob};
 use crate::object::Object;
+use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
-use crate::resource::file::FileSpec;
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::Step;
 
@@ -35,8 +35,7 @@ const FILE: &str = "/etc/hostname";
 #[derive(Debug)]
 struct Hostname {
     name: String,
-    knob: Knob,
-    file: FileSpec,
+    file: AbsPath,
 }
 
 /// Linux takes no more, hostname(7).
@@ -54,58 +53,49 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         fields.problem("name", format!("{name:?} cannot be the name of a host"), help);
         return None;
     }
-    let file = FileSpec::new(FILE.parse().ok()?, format!("{name}\n"));
-    Some(Box::new(Hostname { knob: Knob::new(&HOSTNAME, "hostname"), name, file }))
+    Some(Box::new(Hostname { name, file: FILE.parse().ok()? }))
+}
+
+/// Each with the name of its attribute, in the order in which they are set.
+fn knobs() -> [(&'static str, Knob); 2] {
+    ["static", "running"].map(|which| (which, Knob::new(&HOSTNAME, format!("{which} hostname"))))
 }
 
 impl Resource for Hostname {
     fn provides(&self) -> Vec<Thing> {
-        vec![Thing::Path(self.file.path.clone()), Thing::Knob(self.knob.clone())]
+        let knobs = knobs().into_iter().map(|(_, knob)| Thing::Knob(knob));
+        knobs.chain([Thing::Path(self.file.clone())]).collect()
     }
 
     fn objects(&self) -> Vec<Object> {
-        vec![Object::Path(self.file.path.clone()), Object::Knob(self.knob.clone())]
+        knobs().into_iter().map(|(_, knob)| Object::Knob(knob)).collect()
     }
 
     fn wants(&self) -> Vec<Want> {
-        vec![Want::after(Target::Parent(self.file.path.clone()))]
+        vec![Want::after(Target::Parent(self.file.clone()))]
     }
 
     fn asks(&self) -> Vec<Ask> {
-        let mut asks = self.file.asks();
-        asks.push(Ask::Knob(self.knob.clone()));
-        asks
+        knobs().into_iter().map(|(_, knob)| Ask::Knob(knob)).collect()
     }
 
-    fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        let Self { name, knob, file } = self;
-        let mut change = file.diff(answers, context)?;
-        change.compare("running", answers.knob(knob)?.as_str(), name.as_str());
-        // Every host has a name.
-        if !change.attributes.is_empty() {
-            change.action = Action::Update;
+    fn diff(&self, answers: &Answers, _context: &Context<'_>) -> Result<Change, Undecided> {
+        let mut change = Change::new(Action::Update);
+        for (which, knob) in knobs() {
+            let now = answers.knob(&knob)?;
+            change.compare(which, (now != ABSENT).then_some(now.as_str()), self.name.as_str());
         }
-        Ok(change)
+        Ok(if change.attributes.is_empty() { Change::none() } else { change })
     }
 
-    fn steps(&self, change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
-        let mut steps = Vec::new();
-        let content = change.attributes.iter().any(|attribute| attribute.name == "content");
-        if content {
-            steps.push(self.file.put(answers)?);
-        } else if change.attributes.iter().any(|attribute| attribute.name == "mode") {
-            steps.push(self.file.step(change, answers)?);
-        }
-        if answers.knob(&self.knob)? != &self.name {
-            steps.push(Step::Turn { knob: self.knob.clone(), state: self.name.clone(), input: None });
-        }
-        Ok(steps)
+    fn steps(&self, change: &Change, _answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
+        let changes = |which: &str| change.attributes.iter().any(|attribute| attribute.name == which);
+        let turn = |(_, knob)| Step::Turn { knob, state: self.name.clone(), input: None };
+        Ok(knobs().into_iter().filter(|(which, _)| changes(which)).map(turn).collect())
     }
 
     fn wanted(&self) -> Vec<(&'static str, Shown)> {
-        let mut wanted = self.file.wanted();
-        wanted.push(("running", self.name.as_str().into()));
-        wanted
+        knobs().map(|(which, _)| (which, self.name.as_str().into())).to_vec()
     }
 }
 
@@ -117,13 +107,13 @@ mod tests {
     #[test]
     fn a_name_is_set_now_and_for_each_boot() {
         case("hostname", "name = 'web-1'")
-            .given_file("/etc/hostname", "old\n", "0644")
-            .updates("content: (1 lines) -> (1 lines), running: localhost -> web-1")
-            .steps("put the file /etc/hostname in place; set the running hostname")
+            .given(|state| state.turn(&knobs()[0].1, ABSENT))
+            .updates("static: (absent) -> web-1, running: localhost -> web-1")
+            .steps("set the static hostname; set the running hostname")
             .in_sync();
         case("hostname", "name = 'web-1'")
             .applied()
-            .given(|state| state.turn(&Knob::new(&HOSTNAME, "hostname"), "other"))
+            .given(|state| state.turn(&knobs()[1].1, "other"))
             .updates("running: other -> web-1")
             .steps("set the running hostname");
     }
