@@ -14,7 +14,7 @@ const FILE: &str = "tests/real_host/plans/quadlet.toml";
 fn what_the_generator_refuses_is_refused_with_nothing_touched() -> Result<(), Error> {
     let bed = Testbed::shared()?;
     for kind in [HostKind::Debian13, HostKind::BusyBox] {
-        let host = bed.fresh_host_like(&format!("quadlet{}", kind.name()), kind)?;
+        let host = bed.fresh_host_as(&format!("quadlet{}", kind.name()), kind)?;
         let plan = Plan::new(FILE).variable("address", host.ipv6).variable("archive", bed.tiny_archive().display());
         // A Quadlet file of somebody else's, and one that was wrong before anybody came.
         host.sh("mkdir -p /etc/containers/systemd && cd /etc/containers/systemd && printf '[Container]\\nImage=localhost/x:1\\n' >foreign.container && printf '[Container]\\nNoSuch=1\\n' >wrong.container")?.ok()?;

@@ -127,11 +127,11 @@ impl Testbed {
 
     /// Like [`Testbed::fresh_host`], of another kind. It has the name of its kind.
     pub fn fresh_host_of(&self, kind: HostKind) -> Result<Host, Error> {
-        self.fresh_host_like(kind.name(), kind)
+        self.fresh_host_as(kind.name(), kind)
     }
 
-    /// The same under another name.
-    pub fn fresh_host_like(&self, name: &str, kind: HostKind) -> Result<Host, Error> {
+    /// Like [`Testbed::fresh_host_of`], with a name of its own.
+    pub fn fresh_host_as(&self, name: &str, kind: HostKind) -> Result<Host, Error> {
         let host = self.boot(name, kind.base(), Plug::Own)?;
         if kind.user() != "root" {
             host.sh("loginctl enable-linger core && until [ -S /run/user/1000/bus ]; do sleep 0.05; done")?.ok()?;

@@ -20,6 +20,8 @@ mod note;
 mod rehearsal;
 pub(crate) mod reply;
 mod revert;
+#[cfg(all(test, unix))]
+mod round_trip_tests;
 #[cfg(test)]
 mod runtime_tests;
 pub(crate) mod script;

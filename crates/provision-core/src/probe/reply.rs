@@ -35,9 +35,9 @@ struct Reply<'a> {
     no_sums: bool,
     contents: BTreeMap<&'a str, &'a [u8]>,
     keys: BTreeMap<&'a str, &'a str>,
+    joined: BTreeMap<usize, Option<String>>,
     podman: Option<String>,
     generated: Vec<generator::Said>,
-    joined: BTreeMap<usize, Option<String>>,
     /// Of each manager, in the order asked.
     units: BTreeMap<String, Units>,
     images: BTreeMap<String, Result<Vec<ImageState>, String>>,
@@ -76,8 +76,8 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
     }
     let found = Reply::collect(&sections);
     let guards = guards(asks.iter().copied());
-    let rehearsals = rehearsals(asks.iter().copied());
     let joined = joined(asks.iter().copied());
+    let rehearsals = rehearsals(asks.iter().copied());
     let units = units(asks.iter().copied());
     let mut answers = Answers::default();
     for ask in asks {
@@ -85,6 +85,12 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
             Ask::Path(path) => found.path(path).map(Answer::Path),
             Ask::File { path, content } => found.file(path, content).map(Answer::File),
             Ask::PublicKey(path) => found.public_key(path).map(Answer::PublicKey),
+            Ask::Joined(paths) => joined
+                .iter()
+                .position(|known| known == paths)
+                .and_then(|index| found.joined.get(&index))
+                .map(|digest| Answer::Joined(digest.clone()))
+                .ok_or_else(|| format!("the host did not answer for {paths:?}")),
             Ask::Podman => {
                 let told = found.podman.as_deref().ok_or_else(|| "the host did not tell podman's version".to_owned());
                 told.and_then(podman::read).map(Answer::Podman)
@@ -96,12 +102,6 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
                 .ok_or_else(|| "the host did not say what podman's unit generator makes".to_owned())
                 .and_then(generator::Said::answer)
                 .map(Answer::Generated),
-            Ask::Joined(paths) => joined
-                .iter()
-                .position(|known| known == paths)
-                .and_then(|index| found.joined.get(&index))
-                .map(|digest| Answer::Joined(digest.clone()))
-                .ok_or_else(|| format!("the host did not answer for {paths:?}")),
             Ask::Unit(unit) => {
                 let asked = units.get(&unit.manager).map(Vec::as_slice).unwrap_or_default();
                 found.unit(unit, asked).map(Answer::Unit)

@@ -322,14 +322,14 @@ pub(crate) fn guards<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a Gua
     Batch::sort(asks).guards.into_iter().collect()
 }
 
-/// The questions of what a generator makes, in the order in which the program numbers them.
-pub(crate) fn rehearsals<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a Rehearsal> {
-    Batch::sort(asks).generated.into_iter().collect()
-}
-
 /// The files of some questions in the order in which the program numbers them.
 pub(crate) fn joined<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a [AbsPath]> {
     Batch::sort(asks).joined.into_iter().collect()
+}
+
+/// The questions of what a generator makes, in the order in which the program numbers them.
+pub(crate) fn rehearsals<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a Rehearsal> {
+    Batch::sort(asks).generated.into_iter().collect()
 }
 
 // `dd` above reads 4 blocks of 64 KiB; the two must stay the same number.
