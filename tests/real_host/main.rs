@@ -10,6 +10,7 @@ mod hosts;
 mod kinds;
 mod lockout;
 mod ownership;
+mod packages;
 mod quadlet;
 mod registry;
 mod sealed;

@@ -1,6 +1,6 @@
 //! What the README shows: its first command, as a person runs it in a fresh directory, and again; and its plan.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at its first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 use std::path::Path;
 use std::process::Command;

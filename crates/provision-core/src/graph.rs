@@ -244,9 +244,12 @@ impl Index {
                     Thing::Directory(path) | Thing::Path(path) => Some(path.to_string()),
                     // Several resources may shape one unit: its file, its drop-ins, its configuration.
                     Thing::Unit(_) | Thing::Install(_) | Thing::Edit(_) => None,
-                    Thing::Running(_) | Thing::Quadlet(_) | Thing::Image(_) | Thing::Knob(_) | Thing::Port { .. } => {
-                        Some(thing.to_string())
-                    }
+                    Thing::Mount(_)
+                    | Thing::Running(_)
+                    | Thing::Quadlet(_)
+                    | Thing::Image(_)
+                    | Thing::Knob(_)
+                    | Thing::Port { .. } => Some(thing.to_string()),
                 };
                 if let Some(label) = label {
                     match owners.get(&label).and_then(|other| vertices.get(*other)) {
@@ -292,6 +295,7 @@ impl Index {
                 for (thing, at) in &self.things {
                     match thing {
                         Thing::Directory(there) | Thing::Path(there) if there == path => found.extend(at),
+                        Thing::Mount(there) if there.is_within(path) => found.extend(at),
                         // What defines a unit is systemd's, not content of the tree that it happens to stand in: two
                         // containers that look at all of /etc do not wait for each other's definition.
                         Thing::Directory(there) | Thing::Path(there) if there.is_within(path) => {
@@ -341,7 +345,14 @@ impl Index {
     }
 
     fn nearest_directory(&self, path: &AbsPath) -> Vec<usize> {
-        path.ancestors().find_map(|parent| self.things.get(&Thing::Directory(parent)).cloned()).unwrap_or_default()
+        // What is mounted on a directory hides what was put there before.
+        let at = |parent: AbsPath| {
+            let things = [Thing::Directory(parent.clone()), Thing::Mount(parent)];
+            let found: Vec<usize> =
+                things.iter().filter_map(|thing| self.things.get(thing)).flatten().copied().collect();
+            (!found.is_empty()).then_some(found)
+        };
+        path.ancestors().find_map(at).unwrap_or_default()
     }
 }
 

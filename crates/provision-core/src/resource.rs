@@ -41,16 +41,21 @@ pub mod download;
 pub(crate) mod edit;
 pub mod file;
 pub mod firewall;
+pub mod group;
 pub mod haproxy;
+pub mod hostname;
 pub mod hosts_entry;
 pub mod image;
 pub mod image_unit;
 pub mod ini;
 pub mod json;
+pub mod kernel_module;
 pub mod kube;
 pub mod line;
 pub mod link;
+pub mod mount;
 pub mod network;
+pub mod package;
 pub mod pod;
 pub(crate) mod quadlet;
 pub mod quadlet_dropin;
@@ -59,6 +64,7 @@ pub mod sysctl;
 pub mod toml;
 pub mod trust_anchor;
 pub mod unit;
+pub mod user;
 pub mod volume;
 pub mod yaml;
 
@@ -76,6 +82,9 @@ pub static KINDS: &[&Kind] = &[
     &authorized_key::KIND,
     &download::KIND,
     &archive::KIND,
+    &package::KIND,
+    &group::KIND,
+    &user::KIND,
     &certificate_authority::KIND,
     &certificate::KIND,
     &image::KIND,
@@ -92,6 +101,9 @@ pub static KINDS: &[&Kind] = &[
     &firewall::KIND,
     &sysctl::KIND,
     &trust_anchor::KIND,
+    &kernel_module::KIND,
+    &mount::KIND,
+    &hostname::KIND,
     &haproxy::KIND,
     &command::KIND,
     &check::KIND,
@@ -170,7 +182,7 @@ pub trait Resource: fmt::Debug + Send + Sync {
             Thing::Image(name) => Some(Object::Image(name)),
             Thing::Edit(edit) => Some(Object::Edit(edit)),
             Thing::Knob(knob) => Some(Object::Knob(knob)),
-            Thing::Unit(_) | Thing::Install(_) | Thing::Quadlet(_) | Thing::Port { .. } => None,
+            Thing::Mount(_) | Thing::Unit(_) | Thing::Install(_) | Thing::Quadlet(_) | Thing::Port { .. } => None,
         };
         self.provides().into_iter().filter_map(object).collect()
     }
@@ -254,6 +266,8 @@ pub enum Thing {
     Directory(AbsPath),
     /// A file or link.
     Path(AbsPath),
+    /// A file system that is mounted there.
+    Mount(AbsPath),
     /// What defines a systemd unit or configures it.
     Unit(Managed),
     /// The `[Install]` of a unit: what it takes to enable it.
@@ -277,11 +291,19 @@ pub enum Thing {
     },
 }
 
+impl Thing {
+    /// Whether more comes with it than anybody knows before: the files and units of a package.
+    pub(crate) fn brings_more(&self) -> bool {
+        matches!(self, Self::Knob(knob) if knob.sort().word == package::WORD)
+    }
+}
+
 impl fmt::Display for Thing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(path) => write!(f, "the directory {path}"),
             Self::Path(path) => write!(f, "the file {path}"),
+            Self::Mount(path) => write!(f, "the file system on {path}"),
             Self::Unit(name) => write!(f, "the unit {name}"),
             Self::Install(name) => write!(f, "the [Install] of {name}"),
             Self::Running(name) => write!(f, "the running unit {name}"),
@@ -357,7 +379,7 @@ pub struct Context<'a> {
     pub(crate) upstream: &'a BTreeMap<Thing, &'a Change>,
     /// What resources upstream provide, changed or not.
     pub(crate) provided: &'a [&'a Thing],
-    /// Whether a command upstream is going to run.
+    /// Whether something upstream is going to happen of which nobody knows before what it brings: a command, a package.
     pub(crate) command: bool,
     /// The changes that reach this resource through what it uses.
     pub causes: Vec<Cause>,
@@ -396,7 +418,7 @@ impl Context<'_> {
         self.provided.contains(&thing)
     }
 
-    /// Whether a command upstream is going to run: what it brings cannot be known before.
+    /// Whether a command upstream is going to run, or a package to come: what it brings cannot be known before.
     #[must_use]
     pub fn command_pending(&self) -> bool {
         self.command
@@ -409,8 +431,11 @@ impl Context<'_> {
     pub fn require_parent(&self, path: &AbsPath, answers: &Answers) -> Result<(), Undecided> {
         use crate::probe::Sort;
         let Some(parent) = path.parent() else { return Ok(()) };
+        // What a command or a package brings cannot be known before.
         if self.pending(&Thing::Directory(parent.clone())).is_some()
             || self.pending(&Thing::Path(parent.clone())).is_some()
+            || self.pending(&Thing::Mount(parent.clone())).is_some()
+            || self.command
         {
             return Ok(());
         }

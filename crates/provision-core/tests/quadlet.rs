@@ -102,6 +102,16 @@ async fn what_a_command_may_bring_is_tried_in_its_turn() {
 }
 
 #[tokio::test]
+async fn what_a_package_brings_is_tried_in_its_turn() {
+    let host = FakeHost::new();
+    host.with(|state| state.podman = PodmanState::Absent);
+    let found = changes(&format!("[package.podman]\n{TWO}"), &host).await;
+    assert_eq!(undecided(&found), [""; 0]);
+    let _report = apply(found, &host, &ignore).await.unwrap();
+    assert!(host.with(|state| state.log.contains(&"try app.container with podman's unit generator".to_owned())));
+}
+
+#[tokio::test]
 async fn what_podman_generates_is_part_of_the_changes_when_asked() {
     let host = FakeHost::new();
     apply(changes(TWO, &host).await, &host, &ignore).await.unwrap();

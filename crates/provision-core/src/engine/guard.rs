@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::connection::{Again, Connection};
+use crate::knob::NEW;
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::step::{Batch, Revert, Step, UnitAction};
@@ -95,7 +96,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
             PROGRAMS.contains(&name)
         }),
         Step::Rewrite { edit, .. } => decides(&edit.path),
-        Step::Turn { knob, .. } => knob.sort().may_cut_off,
+        Step::Turn { knob, state, .. } => knob.sort().may_cut_off && !state.starts_with(NEW),
         Step::EnsureDirectory { .. }
         | Step::ReloadUnits(_)
         | Step::LoadImage { .. }

@@ -14,10 +14,15 @@ use crate::resource::{Relation, Thing};
 use crate::step::{Flaws, Rehearsal, Rehearsed, Revert, Step};
 use crate::systemd::Manager;
 
-/// Whether a command comes before a resource in the same apply: it may bring podman, or files of Quadlet's.
+/// Whether a command or a package comes before a resource in the same apply: it may bring podman, or files of Quadlet's.
 pub(super) fn waits_for_command(changes: &Changes, work: &[Work], at: usize) -> bool {
-    let runs = |at: usize| matches!(work.get(at), Some(Work::Steps(steps)) if steps.iter().any(|step| matches!(step, Step::Run(_))));
-    changes.observed.graph.closure(at, Relation::After).into_iter().any(runs)
+    let graph = &changes.observed.graph;
+    let brings = |at: usize| graph.vertex(at).is_some_and(|it| it.resource.provides().iter().any(Thing::brings_more));
+    let runs = |at: usize| match work.get(at) {
+        Some(Work::Steps(steps)) => brings(at) || steps.iter().any(|step| matches!(step, Step::Run(_))),
+        _ => false,
+    };
+    graph.closure(at, Relation::After).into_iter().any(runs)
 }
 
 /// Everything that is tried first, together for each whose generator it is: with one that is to come, each fits the others

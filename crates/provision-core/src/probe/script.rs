@@ -1,5 +1,6 @@
 //! The shell program of a batch of questions. It only reads: no redirection but to `/dev/null`, no here-document (bash
-//! keeps those in temporary files), no tool that writes.
+//! keeps those in temporary files), no tool that writes. What podman's generator is given (`generator.rs`) stands in a file
+//! system in memory that is the asking process's own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

@@ -125,8 +125,10 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         draft.uses(Want::uses(Target::Tree(path.clone())));
     }
     draft.options();
+    // All of it is read, whatever is missing.
+    let quadlet = draft.finish();
     source?;
-    draft.finish().map(|quadlet| Box::new(quadlet) as Box<dyn Resource>)
+    quadlet.map(|quadlet| Box::new(quadlet) as Box<dyn Resource>)
 }
 
 #[cfg(test)]

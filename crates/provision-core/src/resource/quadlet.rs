@@ -20,7 +20,7 @@ use crate::quadlet::{
 };
 use crate::resource::definition::{Definition, Home, Reader, changes_content, used_paths};
 use crate::resource::file::FileSpec;
-use crate::resource::{Context, Materials, Resource, Setup, Target, Thing, Want};
+use crate::resource::{Context, Materials, Resource, Setup, Target, Thing, Want, package};
 use crate::step::{Laid, Rehearsal, Rehearsed, Step};
 use crate::systemd::{Managed, Manager, UnitFile, UnitName, literal};
 
@@ -115,7 +115,9 @@ impl Resource for Quadlet {
     }
 
     fn wants(&self) -> Vec<Want> {
-        self.definition.wants(&self.wants)
+        let mut wants = self.definition.wants(&self.wants);
+        wants.push(package::want("podman"));
+        wants
     }
 
     fn wanted(&self) -> Vec<(&'static str, Shown)> {

@@ -17,7 +17,7 @@ use crate::resource::definition::{Definition, Home, changes_content, used_paths}
 use crate::resource::file::FileSpec;
 use crate::resource::quadlet::{DEFAULT_DIRECTORY, podman, reader, want, without_address};
 use crate::resource::unit::DropInName;
-use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Thing, Want};
+use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Thing, Want, package};
 use crate::step::{Laid, Rehearsal, Rehearsed, Step};
 use crate::systemd::{Managed, Manager, Section, UnitFile};
 
@@ -183,7 +183,7 @@ impl Resource for DropIn {
     }
 
     fn wants(&self) -> Vec<Want> {
-        self.definition.wants(&self.wants)
+        self.definition.wants(&self.wants).into_iter().chain([package::want("podman")]).collect()
     }
 
     fn wanted(&self) -> Vec<(&'static str, Shown)> {

@@ -10,10 +10,10 @@ use super::note::{self, NOTE};
 use super::rehearsal::{self, REHEARSAL};
 use super::revert::{self, REVERT};
 use super::undo::ARM;
-use super::{After, Await, Batch, Need, Ownership, Purpose, Rewrite, Run, Step, Task};
+use super::{After, Await, Batch, Need, Ownership, Purpose, Revert, Rewrite, Run, Step, Task};
 use crate::blob::Blob;
 use crate::fetch::Download;
-use crate::knob::SORTS;
+use crate::knob::{ABSENT, SORTS};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
@@ -149,7 +149,7 @@ unit() { # limit manager verb name
   systemd "$1" "$3" -- "$4" && return
   c=$?
   case $3 in
-    start|restart|reload)
+    start|restart|reload|stop)
       systemd - status --no-pager --lines=0 -- "$4" 2>&1
       if [ -z "$who" ]; then journalctl --no-pager --output=cat --lines=20 --unit="$4" </dev/null 2>&1
       # What the unit said, and what its manager said of it.
@@ -322,6 +322,7 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
             }
         }
         writeln!(script, "task_{index}() {{\n:")?;
+        write_leaving(script, task)?;
         for (at, step) in task.steps.iter().enumerate() {
             let (limit, bytes) = (limit(step, batch).as_secs(), step.blob().map_or(0, Blob::length));
             let command = match step {
@@ -335,7 +336,7 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
     let numbers = |wanted: fn(&Task) -> bool| -> String {
         join(&batch.tasks.iter().enumerate().filter(|(_, task)| wanted(task)).map(|(at, _)| at).collect::<Vec<_>>())
     };
-    writeln!(script, "work() {{\nbad= stale= span=0 limit={}", batch.step_limit.as_secs())?;
+    writeln!(script, "work() {{\nbad= stale= reverted= removed= span=0 limit={}", batch.step_limit.as_secs())?;
     writeln!(script, "late='{}'", if journaled { numbers(note::later) } else { String::new() })?;
     writeln!(script, "state {}; owed=$state/owed", quote(&batch.plan))?;
     journal::write_opening(script, batch)?;
@@ -356,6 +357,22 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
     )?;
     journal::write_closing(script, batch)?;
     writeln!(script, "}}\nmain() {{\nwork\nsay end\n}}\nmain\n{WHOLE}")
+}
+
+/// Tells a step of what else the same task takes away: some things, such as packages, only go together.
+fn write_leaving(script: &mut String, task: &Task) -> std::fmt::Result {
+    let (mut reverted, mut removed) = (Vec::new(), Vec::new());
+    for step in &task.steps {
+        match step {
+            Step::Revert(Revert { object: object @ Object::Knob(_), .. }) => reverted.push(object.key()),
+            Step::Turn { knob, state, .. } if state == ABSENT => removed.push(knob.name().to_owned()),
+            _ => {}
+        }
+    }
+    if reverted.is_empty() && removed.is_empty() {
+        return Ok(());
+    }
+    writeln!(script, "reverted={}; removed={}", quote(&reverted.join(" ")), quote(&removed.join(" ")))
 }
 
 /// The longest that a step may take, apart from what it is sent.

@@ -84,6 +84,8 @@ impl State {
             "/etc/containers",
             "/etc/containers/systemd",
             "/etc/haproxy",
+            "/etc/modprobe.d",
+            "/etc/modules-load.d",
             "/etc/ssh",
             "/etc/sysctl.d",
             "/etc/systemd",
@@ -92,6 +94,7 @@ impl State {
             "/var",
             "/var/lib",
             "/opt",
+            "/home",
             "/etc/sudoers.d",
         ] {
             state.put_directory(path, "0755");

@@ -4,8 +4,8 @@ use crate::probe::{Answers, PodmanState, Undecided};
 use crate::quadlet::{Need, PodmanVersion, QUADLET_SINCE};
 use crate::resource::Context;
 
-/// Says what of a file the host's podman does not know, before anything is touched. Where a command comes before that may
-/// bring another podman nobody can know: then its generator is tried at the file's turn.
+/// Says what of a file the host's podman does not know, before anything is touched. Where a command or a package comes
+/// before that may bring another podman nobody can know: then its generator is tried at the file's turn.
 pub(crate) fn check(needs: &[Need], answers: &Answers, context: &Context<'_>) -> Result<(), Undecided> {
     match lack(needs, *answers.podman()?) {
         Some(lack) if !context.command_pending() => Err(lack),
@@ -46,7 +46,10 @@ fn lack(needs: &[Need], found: PodmanState) -> Option<Undecided> {
         }
         PodmanState::Absent => (
             format!("there is no podman on this host{}", first()),
-            format!("install podman {} or newer there; or name in `after` what brings it", newest.release()),
+            format!(
+                "install podman {} or newer there; or let the plan have the package, or what else brings it in `after`",
+                newest.release()
+            ),
         ),
     };
     Some(Undecided::with_help(message, help))
@@ -100,7 +103,7 @@ mod tests {
             (
                 PodmanState::Absent,
                 "there is no podman on this host: a .container needs podman 4.4",
-                "install podman 5.5 or newer there; or name in `after` what brings it",
+                "install podman 5.5 or newer there; or let the plan have the package, or what else brings it in `after`",
             ),
         ] {
             let lack = lack(&needs(), found).unwrap();
