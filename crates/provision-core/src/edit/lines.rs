@@ -134,8 +134,8 @@ impl Lines {
         for (at, text) in places.iter().zip(texts) {
             self.replace(*at, text);
         }
-        for (next, text) in (next..).zip(texts.iter().skip(places.len())) {
-            self.insert(next, text);
+        for (at, text) in (next..).zip(texts.iter().skip(places.len())) {
+            self.insert(at, text);
         }
         for at in places.iter().skip(texts.len()).rev() {
             self.remove(*at);
