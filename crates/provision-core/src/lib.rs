@@ -22,6 +22,7 @@ pub mod facts;
 pub mod graph;
 pub mod image_archive;
 pub mod image_reference;
+pub mod knob;
 pub mod ledger;
 pub mod object;
 pub mod path;

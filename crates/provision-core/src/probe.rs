@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::attribute::{Account, Mode};
+use crate::knob::Knob;
 use crate::ledger::{Applied, Memory, Records, Scope};
 use crate::object::Object;
 use crate::path::AbsPath;
@@ -14,7 +15,7 @@ use crate::systemd::{Managed, Manager};
 mod memory;
 pub(crate) mod reply;
 #[cfg(test)]
-mod runtime_tests;
+pub(crate) mod runtime_tests;
 pub(crate) mod script;
 mod store;
 #[cfg(test)]
@@ -69,6 +70,8 @@ pub enum Ask {
         /// Its name.
         name: Managed,
     },
+    /// The state of a knob.
+    Knob(Knob),
 }
 
 impl Ask {
@@ -82,6 +85,7 @@ impl Ask {
             Object::Port { zone, .. } => Self::Zone(zone.clone()),
             Object::Volume { name, unit } => Self::Stored { sort: Store::Volume, name: unit.beside(name) },
             Object::Network { name, unit } => Self::Stored { sort: Store::Network, name: unit.beside(name) },
+            Object::Knob(knob) => Self::Knob(knob.clone()),
         }
     }
 }
@@ -150,6 +154,8 @@ pub enum Answer {
     Listing(Vec<String>),
     /// To [`Ask::Stored`].
     Stored(bool),
+    /// To [`Ask::Knob`].
+    Knob(String),
     /// It could not be found out.
     Unknown(String),
 }
@@ -428,6 +434,8 @@ impl Answers {
         history(plan: &str) Ask::History(plan.to_owned()) => History(Vec<Applied>);
         /// The names in a directory.
         listing(path: &AbsPath) Ask::Listing(path.clone()) => Listing(Vec<String>);
+        /// The state of a knob.
+        knob(knob: &Knob) Ask::Knob(knob.clone()) => Knob(String);
         /// Whether podman has it.
         stored(sort: Store, name: &Managed) Ask::Stored { sort, name: name.clone() } => Stored(bool);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::attribute::{Account, Mode};
 use crate::blob::Blob;
+use crate::knob::{ABSENT, Knob};
 use crate::ledger::{Ended, Scope};
 use crate::object::Object;
 use crate::path::AbsPath;
@@ -22,7 +23,7 @@ pub(crate) mod script;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod trial;
+pub(crate) mod trial;
 pub(crate) mod undo;
 
 pub use reply::{BatchReply, Heard, Refusal};
@@ -121,6 +122,15 @@ pub enum Step {
     /// Claims an object that a later step brings about by itself, such as the volume that a unit makes: it is noted what
     /// was there before, and nothing else is done.
     Claim(Object),
+    /// Sets a knob.
+    Turn {
+        /// Which.
+        knob: Knob,
+        /// To what; [`crate::knob::ABSENT`] removes it.
+        state: String,
+        /// What it is made of besides, such as the bytes of an archive or a secret.
+        input: Option<Blob>,
+    },
     /// Runs a command.
     Run(Run),
     /// Asks until something answers as it should; from the host, with curl.
@@ -256,6 +266,8 @@ impl Step {
             },
             Self::Revert(revert) => revert.describe(),
             Self::Claim(object) => format!("claim {object}"),
+            Self::Turn { knob, state, .. } if state == ABSENT => format!("remove {}", knob.title()),
+            Self::Turn { knob, .. } => format!("set {}", knob.title()),
             Self::Run(run) => format!("run {}", run.argv.first().map_or("", String::as_str)),
             Self::Await(_) => "wait for an answer".to_owned(),
         }
@@ -267,6 +279,7 @@ impl Step {
         match self {
             Self::PutFile { content, .. } => Some(content),
             Self::LoadImage { archive, .. } => Some(archive),
+            Self::Turn { input, .. } => input.as_ref(),
             Self::Run(run) => run.input.as_ref(),
             _ => None,
         }
@@ -289,6 +302,7 @@ impl Step {
             }
             Self::Revert(revert) => vec![revert.object.clone()],
             Self::Claim(object) => vec![object.clone()],
+            Self::Turn { knob, .. } => vec![Object::Knob(knob.clone())],
             Self::ReloadUnits(_) | Self::Run(_) | Self::Await(_) => Vec::new(),
         }
     }
@@ -302,6 +316,7 @@ impl Step {
             | Self::PutFile { .. }
             | Self::PutLink { .. }
             | Self::TagImage { .. }
+            | Self::Turn { .. }
             | Self::OpenPort { .. } => Undo::Restore,
             Self::LoadImage { .. } | Self::PullImage { .. } => Undo::Remove,
             Self::Unit { action, .. } => match action {
@@ -367,6 +382,7 @@ impl Revert {
             },
             Object::Volume { name, unit } => format!("remove the volume {}", unit.beside(name).spelled()),
             Object::Network { name, unit } => format!("remove the network {}", unit.beside(name).spelled()),
+            Object::Knob(knob) => format!("take {} back to how it was", knob.title()),
         }
     }
 }

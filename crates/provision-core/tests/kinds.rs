@@ -11,7 +11,7 @@ fn every_kind_is_documented_and_tried_on_a_real_host() {
     let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
     let (readme, changelog) = (read("README.md"), read("CHANGELOG.md"));
     let mut plans = read("playbooks/registry/plan.toml");
-    let mut folders = vec![root.join("tests/real_host/plans")];
+    let mut folders = vec![root.join("tests/real_host/plans"), root.join("tests/real_host/cases")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

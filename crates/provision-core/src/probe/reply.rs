@@ -46,6 +46,7 @@ struct Reply<'a> {
     memory: memory::Found,
     listings: BTreeMap<&'a str, Result<Vec<String>, String>>,
     stored: BTreeMap<&'a str, Result<bool, String>>,
+    knobs: BTreeMap<&'a str, Result<String, String>>,
 }
 
 /// What one manager said of its units.
@@ -123,6 +124,13 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
                     Err(format!("the host did not say whether podman has the {} {}", sort.word(), name.spelled()))
                 })
                 .map(Answer::Stored),
+            Ask::Knob(knob) => found
+                .knobs
+                .get(knob.to_string().as_str())
+                .cloned()
+                .unwrap_or_else(|| Err("the host did not say".to_owned()))
+                .map(Answer::Knob)
+                .map_err(|reason| format!("cannot find out how {} is: {reason}", knob.title())),
         };
         answers.insert((*ask).clone(), answer.unwrap_or_else(Answer::Unknown));
     }
@@ -202,6 +210,8 @@ impl<'a> Reply<'a> {
                         found.stored.insert(thing, Err(why.trim_start().to_owned()));
                     }
                 }
+                "knob" => _ = found.knobs.insert(rest, Ok(body().into_owned())),
+                "knob-unknown" => _ = found.knobs.insert(rest, Err(body().trim().to_owned())),
                 "missing" | "failed" => found.failure(zone.as_ref(), word, rest),
                 _ => found.memory.take(word, rest, section),
             }

@@ -227,6 +227,7 @@ fn short(thing: &Thing) -> String {
         Thing::Directory(path) | Thing::Path(path) => path.to_string(),
         Thing::Unit(name) | Thing::Install(name) | Thing::Running(name) | Thing::Quadlet(name) => name.to_string(),
         Thing::Image(name) => name.spelled(),
+        Thing::Knob(knob) => knob.name().to_owned(),
         Thing::Port { .. } => thing.to_string(),
     }
 }
