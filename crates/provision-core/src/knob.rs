@@ -8,12 +8,14 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+pub mod linger;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
 
 /// Every sort, by word.
 pub static SORTS: &[&KnobSort] = &[
+    &linger::LINGER,
     &sysctl::SYSCTL,
     #[cfg(test)]
     &trial::TRIAL,

@@ -22,10 +22,12 @@ mod template;
 mod tests;
 
 use crate::address::{Address, check_name};
-use crate::facts::Facts;
+use crate::attribute::UserName;
+use crate::facts::{Facts, Homes};
 use crate::graph::Graph;
 use crate::resource::{KINDS, Kind, kind};
 use crate::secret::Secrets;
+use crate::systemd::Manager;
 use asset::Assets;
 use fields::Fields;
 use host::Host;
@@ -50,6 +52,10 @@ pub struct Plan {
     secrets: Secrets,
     ownership: Ownership,
     digest: String,
+    /// The users whose home directories paths depend on.
+    homes: BTreeSet<UserName>,
+    /// Whether paths depend on that of the user as whom the steps run.
+    own_home: bool,
 }
 
 impl std::fmt::Debug for Plan {
@@ -130,6 +136,8 @@ impl Plan {
             secrets: Secrets::default(),
             ownership: Ownership::default(),
             digest: String::new(),
+            homes: BTreeSet::new(),
+            own_home: false,
         };
         for value in plan.values.values() {
             remember(value, &mut plan.secrets);
@@ -144,9 +152,17 @@ impl Plan {
         let hosts: Vec<Host> = plan.hosts.clone();
         let mut files = BTreeSet::new();
         for host in hosts.iter().filter(|_| ordered) {
-            match plan.resolve_for(host, &Facts::example()) {
+            let example = Facts::example();
+            let homes = Homes::new(&example);
+            match plan.resolve_for(host, &homes) {
                 Ok(graph) => files.extend(graph.assets().cloned()),
                 Err(found) => problems.borrow_mut().extend(found),
+            }
+            for manager in homes.into_asked() {
+                match manager {
+                    Manager::User(name) => _ = plan.homes.insert(name),
+                    Manager::System | Manager::Own => plan.own_home = true,
+                }
             }
         }
         plan.digest = plan.digest_of(&root, &files);
@@ -196,7 +212,12 @@ impl Plan {
     /// Whether its resources depend on facts of the host, so that those must be asked first.
     #[must_use]
     pub fn needs_facts(&self) -> bool {
-        self.resources.iter().any(|resource| resource.references.iter().any(|(reference, _)| reference.is("fact")))
+        self.own_home
+            || !self.homes.is_empty()
+            || self
+                .resources
+                .iter()
+                .any(|resource| resource.references.iter().any(|(reference, _)| reference.is("fact")))
             || self.outputs.iter().any(|(_, node)| {
                 texts(node).iter().any(|(text, _)| {
                     self.templates
@@ -206,12 +227,18 @@ impl Plan {
             })
     }
 
+    /// The users whose home directories its paths depend on.
+    #[must_use]
+    pub fn homes(&self) -> &BTreeSet<UserName> {
+        &self.homes
+    }
+
     /// The resources on one host, with their order.
     ///
     /// # Errors
     /// What is wrong once the host's facts are known.
     pub fn resolve(&self, host: &Host, facts: &Facts) -> Result<Graph, PlanError> {
-        self.resolve_for(host, facts).map_err(|problems| problems.into_error(&self.source))
+        self.resolve_for(host, &Homes::new(facts)).map_err(|problems| problems.into_error(&self.source))
     }
 
     fn read_hosts(&mut self, root: &Table, problems: &RefCell<Problems>) {

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::address::Address;
 use crate::change::{Action, Cause, Change, Shown};
 use crate::check::Check;
+use crate::facts::Homes;
 use crate::knob::Knob;
 use crate::object::Object;
 use crate::path::AbsPath;
@@ -33,10 +34,12 @@ pub mod file;
 pub mod firewall;
 pub mod haproxy;
 pub mod image;
+pub mod linger;
 pub mod link;
 pub mod network;
 pub mod pod;
 pub(crate) mod quadlet;
+pub(crate) mod scope;
 pub mod service;
 pub mod sysctl;
 pub mod unit;
@@ -56,6 +59,7 @@ pub static KINDS: &[&Kind] = &[
     &network::KIND,
     &unit::KIND,
     &service::KIND,
+    &linger::KIND,
     &firewall::KIND,
     &sysctl::KIND,
     &haproxy::KIND,
@@ -114,6 +118,8 @@ pub struct Setup<'a> {
     pub plan: &'a str,
     /// The files beside the plan.
     pub assets: &'a dyn Assets,
+    /// Home directories on the host.
+    pub homes: &'a Homes<'a>,
 }
 
 /// One resource: what is wanted of one thing on one host.

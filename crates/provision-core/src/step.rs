@@ -45,6 +45,14 @@ pub enum Step {
         /// Where; its parent must be there.
         path: AbsPath,
     },
+    /// The same in a user's home, of mode 0700, with that user's rights alone: what root did there, a link could lead
+    /// elsewhere.
+    EnsureUserDirectory {
+        /// Whose.
+        manager: Manager,
+        /// Where; its parent must be there.
+        path: AbsPath,
+    },
     /// Sets the permission bits and owners of what is there.
     SetAttributes {
         /// Where; not a link.
@@ -66,6 +74,17 @@ pub enum Step {
         ownership: Ownership,
         /// A command that must succeed before the file replaces the old one; `%s` in an argument is the staged file.
         validate: Vec<String>,
+    },
+    /// The same in a user's home, with that user's rights alone; then the file is the user's.
+    PutUserFile {
+        /// Whose.
+        manager: Manager,
+        /// Where.
+        path: AbsPath,
+        /// What is in it.
+        content: Blob,
+        /// Its permission bits.
+        mode: Mode,
     },
     /// Puts a symbolic link in place of nothing or of another link.
     PutLink {
@@ -249,9 +268,11 @@ impl Step {
     pub fn describe(&self) -> String {
         match self {
             Self::MakeDirectory { path, .. } => format!("make the directory {path}"),
-            Self::EnsureDirectory { path } => format!("make the directory {path} unless it is there"),
+            Self::EnsureDirectory { path } | Self::EnsureUserDirectory { path, .. } => {
+                format!("make the directory {path} unless it is there")
+            }
             Self::SetAttributes { path, .. } => format!("set mode and owner of {path}"),
-            Self::PutFile { path, .. } => format!("put the file {path} in place"),
+            Self::PutFile { path, .. } | Self::PutUserFile { path, .. } => format!("put the file {path} in place"),
             Self::PutLink { path, .. } => format!("put the link {path} in place"),
             Self::ReloadUnits(Manager::System) => "let systemd read its units".to_owned(),
             Self::ReloadUnits(Manager::Own) => "let systemd read the login user's units".to_owned(),
@@ -277,7 +298,7 @@ impl Step {
     #[must_use]
     pub fn blob(&self) -> Option<&Blob> {
         match self {
-            Self::PutFile { content, .. } => Some(content),
+            Self::PutFile { content, .. } | Self::PutUserFile { content, .. } => Some(content),
             Self::LoadImage { archive, .. } => Some(archive),
             Self::Turn { input, .. } => input.as_ref(),
             Self::Run(run) => run.input.as_ref(),
@@ -292,7 +313,9 @@ impl Step {
             Self::MakeDirectory { path, .. }
             | Self::EnsureDirectory { path }
             | Self::SetAttributes { path, .. }
+            | Self::EnsureUserDirectory { path, .. }
             | Self::PutFile { path, .. }
+            | Self::PutUserFile { path, .. }
             | Self::PutLink { path, .. } => vec![Object::Path(path.clone())],
             Self::Unit { unit, .. } => vec![Object::Unit(unit.clone())],
             Self::LoadImage { name, .. } | Self::TagImage { name, .. } => vec![Object::Image(name.clone())],
@@ -311,9 +334,12 @@ impl Step {
     #[must_use]
     pub fn undo(&self) -> Undo {
         match self {
-            Self::MakeDirectory { .. } | Self::EnsureDirectory { .. } => Undo::Remove,
+            Self::MakeDirectory { .. } | Self::EnsureDirectory { .. } | Self::EnsureUserDirectory { .. } => {
+                Undo::Remove
+            }
             Self::SetAttributes { .. }
             | Self::PutFile { .. }
+            | Self::PutUserFile { .. }
             | Self::PutLink { .. }
             | Self::TagImage { .. }
             | Self::Turn { .. }

@@ -79,6 +79,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         Step::MakeDirectory { path, .. }
         | Step::SetAttributes { path, .. }
         | Step::PutFile { path, .. }
+        | Step::PutUserFile { path, .. }
         | Step::PutLink { path, .. } => decides(path),
         Step::Unit { unit, action } => *action != UnitAction::Enable && is_gate(unit),
         Step::Revert(Revert { object, .. }) => match object {
@@ -94,6 +95,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         }),
         Step::Turn { knob, .. } => knob.sort().may_cut_off,
         Step::EnsureDirectory { .. }
+        | Step::EnsureUserDirectory { .. }
         | Step::ReloadUnits(_)
         | Step::LoadImage { .. }
         | Step::TagImage { .. }

@@ -10,6 +10,7 @@ use super::observe::Verb;
 use super::prepare::{Debt, Member, Work, debts, settled};
 use crate::blob::Blob;
 use crate::change::Signal;
+use crate::knob::linger::LINGER;
 use crate::ledger::{Head, Ledger};
 use crate::object::Object;
 use crate::resource::{Relation, Watch};
@@ -136,8 +137,13 @@ impl Run<'_> {
     }
 }
 
+/// What may change the objects of a later resource, or lets them be looked at at all: a user's podman runs with the user.
 fn runs(step: &Step) -> bool {
-    matches!(step, Step::Run(_))
+    match step {
+        Step::Run(_) => true,
+        Step::Turn { knob, .. } => *knob.sort().word == *LINGER.word,
+        _ => false,
+    }
 }
 
 pub(super) fn blob(ledger: &Ledger) -> Blob {

@@ -13,7 +13,7 @@ use super::problem::{Place, Problems, suggest};
 use super::template::{Reference, from_rendered, is_template, map, table_to_rendered, to_rendered};
 use super::{Declared, Plan};
 use crate::address::Address;
-use crate::facts::{self, Facts};
+use crate::facts::{self, Facts, Homes};
 use crate::graph::{Graph, Vertex};
 use crate::resource::Setup;
 use crate::secret::Text;
@@ -26,16 +26,16 @@ pub(super) const HOST_ATTRIBUTES: &[&str] = &["address", "name", "port", "user"]
 type Known = BTreeMap<String, BTreeMap<String, Option<Table>>>;
 
 impl Plan {
-    pub(super) fn resolve_for(&self, host: &Host, facts: &Facts) -> Result<Graph, Problems> {
+    pub(super) fn resolve_for(&self, host: &Host, homes: &Homes<'_>) -> Result<Graph, Problems> {
         let problems = RefCell::new(Problems::default());
-        let base = self.base(host, facts);
+        let base = self.base(host, homes.facts());
         let mut known = Known::new();
         let mut vertices = Vec::new();
         for declared in &self.resources {
             if !declared.hosts.is_empty() && !declared.hosts.contains(&host.name) {
                 continue;
             }
-            let vertex = self.read(declared, &base, &mut known, &problems);
+            let vertex = self.read(declared, homes, &base, &mut known, &problems);
             vertices.extend(vertex);
         }
         let outputs = self
@@ -81,6 +81,7 @@ impl Plan {
     fn read(
         &self,
         declared: &Declared,
+        homes: &Homes<'_>,
         base: &[(String, Rendered)],
         known: &mut Known,
         problems: &RefCell<Problems>,
@@ -107,7 +108,7 @@ impl Plan {
             }
         }
         let witness = Witness::new(self.assets.as_ref());
-        let setup = Setup { address, plan: &self.name, assets: &witness };
+        let setup = Setup { address, plan: &self.name, assets: &witness, homes };
         let resource = (kind.read)(&fields, &setup);
         fields.finish();
         let resource = resource?;

@@ -329,7 +329,7 @@ impl<'a> Reply<'a> {
     fn unit(&self, unit: &Managed, asked: &[&str]) -> Result<UnitState, String> {
         let units: &[UnitState] = match self.units.get(unit.manager.word()) {
             Some(Units::Told(units)) => units,
-            Some(Units::Asleep) => return Ok(UnitState::unknown()),
+            Some(Units::Asleep) => return Ok(UnitState::asleep()),
             Some(Units::Failed(reason)) => return Err(format!("systemctl cannot be asked: {reason}")),
             None => &[],
         };

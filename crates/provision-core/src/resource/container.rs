@@ -10,6 +10,7 @@ use crate::quadlet::{QuadletName, QuadletType};
 use crate::resource::quadlet::{
     DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, NETWORKS, OPTIONS, PODMAN_NAME, PUBLISH, QUADLET, UNIT, VOLUMES,
 };
+use crate::resource::scope::SCOPE;
 use crate::resource::{Field, Kind, Resource, Setup};
 use crate::systemd::{literal_exec, quote_word, quote_words, split_words};
 
@@ -55,6 +56,7 @@ pub static KIND: Kind = Kind {
         PODMAN_NAME,
         FILE_NAME,
         DIRECTORY,
+        SCOPE,
         OPTIONS,
         UNIT,
         Field {

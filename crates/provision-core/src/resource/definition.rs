@@ -6,6 +6,7 @@ use crate::path::AbsPath;
 use crate::probe::{Answers, Ask, PathState, Sort, Undecided};
 use crate::resource::directory::{in_the_way, with_parent};
 use crate::resource::file::FileSpec;
+use crate::resource::scope::is_read;
 use crate::resource::{Context, Target, Thing, Want};
 use crate::step::Step;
 use crate::systemd::{Manager, Section, split_words};
@@ -16,6 +17,8 @@ pub(crate) struct Definition {
     pub(crate) file: FileSpec,
     pub(crate) reader: Reader,
     pub(crate) home: Home,
+    /// As whom it is written: below a home as whose that is, so that root follows no link there.
+    pub(crate) writer: Manager,
 }
 
 /// Who reads a definition where it stands.
@@ -34,6 +37,11 @@ impl Reader {
         if read.iter().any(within) { Self::Manager(Manager::System) } else { Self::Nobody }
     }
 
+    /// The managers of users read what stands below the home of each, or at one of these places.
+    pub(crate) fn of_user(manager: &Manager, directory: &AbsPath, below: &str, places: &[&str]) -> Self {
+        if is_read(directory, below, places) { Self::Manager(manager.clone()) } else { Self::Nobody }
+    }
+
     /// Whose unit it makes, where anybody reads it.
     pub(crate) fn manager(&self) -> Option<&Manager> {
         if let Self::Manager(manager) = self { Some(manager) } else { None }
@@ -41,12 +49,13 @@ impl Reader {
 }
 
 /// Where the directory of a definition comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Home {
     /// It is there, or another resource makes it.
     Expected,
-    /// It is made with the file when it is not there: nobody would think of it as something of its own.
-    Made,
+    /// These are made with the file when they are not there, the outermost first: nobody would think of them as something
+    /// of their own.
+    Made(Vec<AbsPath>),
 }
 
 impl Definition {
@@ -59,24 +68,25 @@ impl Definition {
 
     pub(crate) fn asks(&self) -> Vec<Ask> {
         let mut asks = self.file.asks();
-        if let Some(directory) = self.made() {
-            asks.extend(with_parent(&directory));
-        }
+        asks.extend(self.made().iter().flat_map(with_parent));
         asks
     }
 
     /// The difference. What runs by the definition starts anew with another content, and takes no notice of a mode.
     pub(crate) fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        let Self { file, reader, home: _ } = self;
+        let Self { file, reader, home: _, writer: _ } = self;
         let change = match self.made() {
-            None => file.diff(answers, context)?,
-            Some(directory) => {
-                match answers.path(&directory)? {
-                    PathState::Absent => context.require_parent(&directory, answers)?,
-                    PathState::Present(entry) => match &entry.sort {
-                        Sort::Directory | Sort::Link(_) => {}
-                        other => return Err(in_the_way(&directory, other, "directory")),
-                    },
+            [] => file.diff(answers, context)?,
+            made => {
+                for (at, directory) in made.iter().enumerate() {
+                    match answers.path(directory)? {
+                        PathState::Absent if at == 0 => context.require_parent(directory, answers)?,
+                        PathState::Absent => {}
+                        PathState::Present(entry) => match &entry.sort {
+                            Sort::Directory | Sort::Link(_) => {}
+                            other => return Err(in_the_way(directory, other, "directory")),
+                        },
+                    }
                 }
                 file.difference(answers)?
             }
@@ -91,20 +101,32 @@ impl Definition {
 
     pub(crate) fn steps(&self, change: &Change, answers: &Answers) -> Result<Vec<Step>, Undecided> {
         let mut steps = Vec::new();
-        if let Some(path) = self.made()
-            && answers.path(&path)?.entry().is_none()
-        {
-            steps.push(Step::EnsureDirectory { path });
+        for path in self.made() {
+            if answers.path(path)?.entry().is_none() {
+                steps.push(match &self.writer {
+                    Manager::System => Step::EnsureDirectory { path: path.clone() },
+                    user => Step::EnsureUserDirectory { manager: user.clone(), path: path.clone() },
+                });
+            }
         }
-        steps.push(self.file.step(change, answers)?);
+        steps.push(match &self.writer {
+            Manager::System => self.file.step(change, answers)?,
+            // Nobody but root gives a file away: it is put there anew as whose it is, whatever differs.
+            user => Step::PutUserFile {
+                manager: user.clone(),
+                path: self.file.path.clone(),
+                content: self.file.content.clone(),
+                mode: self.file.mode,
+            },
+        });
         if let Some(manager) = self.reader.manager().filter(|_| changes_content(change)) {
             steps.push(Step::ReloadUnits(manager.clone()));
         }
         Ok(steps)
     }
 
-    fn made(&self) -> Option<AbsPath> {
-        self.file.path.parent().filter(|_| self.home == Home::Made)
+    fn made(&self) -> &[AbsPath] {
+        if let Home::Made(directories) = &self.home { directories } else { &[] }
     }
 }
 

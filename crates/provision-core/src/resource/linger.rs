@@ -110,7 +110,9 @@ mod tests {
             .given(|state| state.turn(&core, NOT))
             .updates("linger: no -> yes")
             .mended();
-        case("linger", "user = 'core'\nenabled = false").given(|state| state.turn(&core, LINGERS)).updates("linger: yes -> no");
+        case("linger", "user = 'core'\nenabled = false")
+            .given(|state| state.turn(&core, LINGERS))
+            .updates("linger: yes -> no");
         case("linger", "").steps("set the lingering of ~");
     }
 
@@ -119,6 +121,7 @@ mod tests {
         case("linger", "user = 'core'")
             .given(|state| state.turn(&Knob::new(&LINGER, "core"), ABSENT))
             .undecided("the host has no user core");
-        case("linger", "user = 'a b'").refused("3:8: \"a b\" does not fit `user` of linger.x (a user has a name such as \"core\")");
+        case("linger", "user = 'a b'")
+            .refused("3:8: \"a b\" does not fit `user` of linger.x (a user has a name such as \"core\")");
     }
 }

@@ -9,6 +9,7 @@ use crate::quadlet::QuadletType;
 use crate::resource::quadlet::{
     DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, OPTIONS, PODMAN_NAME, QUADLET, SERVICE, UNIT,
 };
+use crate::resource::scope::SCOPE;
 use crate::resource::{Field, Kind, Resource, Setup};
 
 /// The kind.
@@ -33,6 +34,7 @@ pub static KIND: Kind = Kind {
         PODMAN_NAME,
         FILE_NAME,
         DIRECTORY,
+        SCOPE,
         OPTIONS,
         UNIT,
         SERVICE,

@@ -20,6 +20,7 @@ use crate::quadlet::{
 };
 use crate::resource::definition::{Definition, Home, Reader, used_paths};
 use crate::resource::file::FileSpec;
+use crate::resource::scope;
 use crate::resource::{Context, Materials, Resource, Setup, Thing, Want};
 use crate::step::Step;
 use crate::systemd::{Managed, Manager, UnitFile, UnitName, literal};
@@ -39,6 +40,11 @@ const DEFAULT_DIRECTORY: &str = "/etc/containers/systemd";
 const READ: [&str; 3] = [DEFAULT_DIRECTORY, "/run/containers/systemd", "/usr/share/containers/systemd"];
 /// Below the first: for the managers of users.
 const USERS: &str = "/etc/containers/systemd/users";
+
+/// Where a user's own Quadlet files stand, below the home, and the other places where users' managers look; the same page.
+const USER_DIRECTORY: &str = ".config/containers/systemd";
+const USER_READ: [&str; 4] =
+    [USERS, "/run/user", "/run/containers/systemd/users", "/usr/share/containers/systemd/users"];
 
 /// Waited for by what runs. podman does so itself only since 5.3, and a port cannot be bound on an address that is not
 /// there yet.
@@ -89,7 +95,11 @@ impl Resource for Quadlet {
     }
 
     fn wants(&self) -> Vec<Want> {
-        self.definition.wants(&self.wants)
+        let mut wants = self.definition.wants(&self.wants);
+        // What the plan makes of it podman must tell of before, as whose it is.
+        wants.extend(scope::wants(&self.manager));
+        wants.extend(scope::port_wants(&self.manager, &self.bound()));
+        wants
     }
 
     fn wanted(&self) -> Vec<(&'static str, Shown)> {
@@ -97,11 +107,20 @@ impl Resource for Quadlet {
     }
 
     fn asks(&self) -> Vec<Ask> {
-        self.definition.asks()
+        let mut asks = self.definition.asks();
+        if self.store().is_some() {
+            asks.extend(scope::asks(&self.manager));
+        }
+        asks.extend(scope::port_asks(&self.manager, &self.bound()));
+        asks
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
         let mut change = self.definition.diff(answers, context)?;
+        if !change.is_none() && self.store().is_some() {
+            scope::require(&self.manager, answers, context)?;
+        }
+        scope::require_ports(&self.manager, &self.bound(), answers, context)?;
         if change.action == Action::Update
             && let QuadletType::Volume | QuadletType::Network = self.name.quadlet_type()
         {
@@ -112,7 +131,7 @@ impl Resource for Quadlet {
 
     fn steps(&self, change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
         let steps = self.definition.steps(change, answers)?;
-        let brings = |step: &Step| matches!(step, Step::PutFile { .. });
+        let brings = |step: &Step| matches!(step, Step::PutFile { .. } | Step::PutUserFile { .. });
         // Before the file: from then on anything may start the unit that makes it.
         let claim = self.store().filter(|_| steps.iter().any(brings)).map(Step::Claim);
         Ok(claim.into_iter().chain(steps).collect())
@@ -130,6 +149,15 @@ impl Resource for Quadlet {
 }
 
 impl Quadlet {
+    /// The host's ports that it binds.
+    fn bound(&self) -> Vec<u16> {
+        let number = |thing: &Thing| match thing {
+            Thing::Port { port, .. } => port.split('/').next()?.parse().ok(),
+            _ => None,
+        };
+        self.ports.iter().filter_map(number).collect()
+    }
+
     /// The volume or network that podman makes of it. One of a template has a name that systemd alone knows.
     fn store(&self) -> Option<Object> {
         let Self { manager, name, service, podman_name, definition, .. } = self;
@@ -150,6 +178,9 @@ impl Quadlet {
 /// A Quadlet file on its way. Sections come in the order in which a person would look for them.
 pub(crate) struct Draft<'a, 'f> {
     fields: &'a Fields<'f>,
+    manager: Manager,
+    /// For what is a user's: the directories from the home down to the one of the file.
+    below_home: Vec<AbsPath>,
     stem: String,
     quadlet_type: QuadletType,
     file: UnitFile,
@@ -164,7 +195,17 @@ impl<'a, 'f> Draft<'a, 'f> {
     pub(crate) fn new(quadlet_type: QuadletType, fields: &'a Fields<'f>, setup: &Setup<'_>) -> Self {
         let (stem, quadlet) = (setup.address.name().to_owned(), fields.settings(QUADLET.name));
         let (file, given) = (UnitFile::new(), BTreeMap::new());
-        let mut draft = Self { fields, stem, quadlet_type, file, quadlet, given, sound: true };
+        let manager = scope::manager(fields);
+        let is_below_home = !matches!(manager, None | Some(Manager::System)) && !fields.has(DIRECTORY.name);
+        let below_home = match &manager {
+            Some(user) if is_below_home => {
+                scope::below_home(&[".config", "containers", "systemd"], user, fields, setup)
+            }
+            _ => Some(Vec::new()),
+        };
+        let sound = manager.is_some() && below_home.is_some();
+        let (manager, below_home) = (manager.unwrap_or(Manager::System), below_home.unwrap_or_default());
+        let mut draft = Self { fields, manager, below_home, stem, quadlet_type, file, quadlet, given, sound };
         let settings = fields.settings(UNIT.name);
         if let Some(text) = fields.optional::<String>(DESCRIPTION.name) {
             draft.push("Unit", "Description", &literal(&text), |fields, message| {
@@ -178,7 +219,8 @@ impl<'a, 'f> Draft<'a, 'f> {
             setting.key == "DefaultDependencies"
                 && matches!(setting.values.last().map(String::as_str), Some("false" | "no" | "off" | "0"))
         };
-        if draft.runs() && !draft.quadlet.iter().any(off) {
+        // A user's manager has no such unit; since 5.3 podman waits there by a unit of its own.
+        if draft.runs() && draft.manager == Manager::System && !draft.quadlet.iter().any(off) {
             for key in ["Wants", "After"] {
                 draft.push("Unit", key, NETWORK_ONLINE, |_, _| {});
             }
@@ -281,17 +323,29 @@ impl<'a, 'f> Draft<'a, 'f> {
         if !self.sound {
             return None;
         }
-        let default: AbsPath = DEFAULT_DIRECTORY.parse().ok()?;
+        let manager = self.manager.clone();
+        let default: AbsPath = match self.below_home.last() {
+            Some(directory) => directory.clone(),
+            None => DEFAULT_DIRECTORY.parse().ok()?,
+        };
         let directory = directory.unwrap_or_else(|| default.clone());
         let path = directory.join(&name.to_string()).ok()?;
         let for_users = USERS.parse().is_ok_and(|users| directory.is_within(&users));
-        let definition = Definition {
-            file: FileSpec::new(path, self.file.to_string()),
-            reader: if for_users { Reader::Nobody } else { Reader::of(&directory, &READ) },
-            home: if directory == default { Home::Made } else { Home::Expected },
+        let reader = match &manager {
+            Manager::System if for_users => Reader::Nobody,
+            Manager::System => Reader::of(&directory, &READ),
+            user => Reader::of_user(user, &directory, USER_DIRECTORY, &USER_READ),
         };
+        let writer = if self.below_home.is_empty() { Manager::System } else { manager.clone() };
+        let home = match (&writer, directory == default) {
+            (Manager::System, true) if manager == Manager::System => Home::Made(vec![default]),
+            (Manager::System, _) => Home::Expected,
+            _ => Home::Made(std::mem::take(&mut self.below_home)),
+        };
+        let mut file = FileSpec::new(path, self.file.to_string());
+        file.ownership = scope::ownership(&writer);
+        let definition = Definition { file, reader, home, writer };
         let podman_name = self.value(podman_name_key(self.quadlet_type)).map(str::to_owned).or_else(|| name.resource());
-        let manager = Manager::System;
         let (ports, wants) = (self.ports(), self.wants(&directory, &manager));
         Some(Quadlet { manager, name, service, pod, podman_name, ports, definition, wants })
     }

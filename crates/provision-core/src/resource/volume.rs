@@ -6,13 +6,14 @@ use crate::quadlet::QuadletType;
 use crate::resource::quadlet::{
     DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, OPTIONS, PODMAN_NAME, QUADLET, SERVICE, UNIT,
 };
+use crate::resource::scope::SCOPE;
 use crate::resource::{Kind, Resource, Setup};
 
 /// The kind.
 pub static KIND: Kind = Kind {
     name: "volume",
     summary: "A volume of podman's, by a Quadlet file.",
-    fields: &[DESCRIPTION, PODMAN_NAME, FILE_NAME, DIRECTORY, OPTIONS, UNIT, SERVICE, INSTALL, QUADLET],
+    fields: &[DESCRIPTION, PODMAN_NAME, FILE_NAME, DIRECTORY, SCOPE, OPTIONS, UNIT, SERVICE, INSTALL, QUADLET],
     example: r#"
 [volume.data]
 

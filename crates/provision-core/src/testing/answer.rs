@@ -27,6 +27,7 @@ impl State {
                 }
                 _ => PublicKeyState::Absent,
             }),
+            Ask::Unit(unit) if self.asleep.contains(&unit.manager) => Answer::Unit(UnitState::asleep()),
             Ask::Unit(unit) => {
                 Answer::Unit(self.units.get(&unit.to_string()).cloned().unwrap_or_else(UnitState::unknown))
             }

@@ -7,6 +7,7 @@ use crate::address::Address;
 use crate::attribute::{Account, Mode};
 use crate::blob::{Blob, BlobSource};
 use crate::knob::Knob;
+use crate::knob::linger::{LINGER, LINGERS};
 use crate::path::AbsPath;
 use crate::probe::{Entry, ImageState, Owner, Sort, UnitState, ZonePorts};
 use crate::step::{Ownership, Step};
@@ -27,6 +28,8 @@ pub struct State {
     pub(super) reload: bool,
     /// podman's images.
     pub images: Vec<ImageState>,
+    /// Managers that do not run: their users neither linger nor are logged in.
+    pub asleep: BTreeSet<Manager>,
     /// The images of users.
     pub user_images: BTreeMap<Manager, Vec<ImageState>>,
     /// podman's volumes, each by the text of its name.
@@ -83,6 +86,9 @@ impl State {
             "/var/lib",
             "/opt",
             "/etc/sudoers.d",
+            "/home",
+            "/home/core",
+            "/root",
         ] {
             state.put_directory(path, "0755");
         }
@@ -152,6 +158,9 @@ impl State {
     /// Sets a knob.
     pub fn turn(&mut self, knob: &Knob, state: &str) {
         self.knobs.insert(knob.to_string(), state.to_owned());
+        if knob.sort().word == LINGER.word && state == LINGERS {
+            self.asleep.retain(|manager| manager.word() != knob.name());
+        }
     }
 
     pub(super) fn status(&self, argv: &[String]) -> i32 {
