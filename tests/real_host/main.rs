@@ -10,5 +10,6 @@ mod kinds;
 mod lockout;
 mod ownership;
 mod registry;
+mod rootless;
 mod sealed;
 mod support;
