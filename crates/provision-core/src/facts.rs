@@ -99,14 +99,9 @@ impl<'a> Homes<'a> {
         self.facts.home(manager)
     }
 
-    /// The facts themselves.
-    pub(crate) fn facts(&self) -> &'a Facts {
-        self.facts
-    }
-
     /// Whose were asked for.
-    pub(crate) fn into_asked(self) -> BTreeSet<Manager> {
-        self.asked.into_inner()
+    pub(crate) fn asked(&self) -> BTreeSet<Manager> {
+        self.asked.borrow().clone()
     }
 }
 

@@ -27,6 +27,19 @@ pub(crate) struct Vertex {
     pub(crate) assets: BTreeSet<String>,
     /// Whether what is on the host may be taken over although the plan has never been applied to it.
     pub(crate) adopt: bool,
+    /// What only a host's facts decide of whether it is there, where those are made up: two of which this is not the same
+    /// may never be there together.
+    pub(crate) condition: Option<String>,
+}
+
+impl Vertex {
+    /// Whether two are together on some host, for all that is known.
+    fn meets(&self, other: &Self) -> bool {
+        match (&self.condition, &other.condition) {
+            (None, None) => true,
+            (one, other) => one == other,
+        }
+    }
 }
 
 /// The resources of one host in the order in which they are applied.
@@ -80,6 +93,11 @@ impl Graph {
         match order(&vertices, &edges) {
             Ok(order) => reorder(plan, vertices, edges, outputs, &order),
             Err(cycle) => {
+                let conditions: BTreeSet<&String> =
+                    cycle.iter().filter_map(|at| vertices.get(*at)?.condition.as_ref()).collect();
+                if conditions.len() > 1 {
+                    return Self { plan, vertices, edges, outputs, ownership: Ownership::default() };
+                }
                 let place = cycle.first().and_then(|at| vertices.get(*at)).and_then(|vertex| vertex.place);
                 let names: Vec<String> =
                     cycle.iter().filter_map(|at| vertices.get(*at)).map(|vertex| vertex.address.to_string()).collect();
@@ -165,11 +183,6 @@ impl Graph {
         self.vertices.get(index).map(|vertex| vertex.digest.as_str())
     }
 
-    /// Digests of the files beside the plan that its resources are made of.
-    pub(crate) fn assets(&self) -> impl Iterator<Item = &String> {
-        self.vertices.iter().flat_map(|vertex| &vertex.assets)
-    }
-
     /// The resources in their order.
     pub fn resources(&self) -> impl Iterator<Item = (&Address, &dyn Resource)> {
         self.vertices.iter().map(|vertex| (&vertex.address, vertex.resource.as_ref()))
@@ -224,6 +237,7 @@ impl Index {
                 };
                 if let Some(label) = label {
                     match owners.get(&label).and_then(|other| vertices.get(*other)) {
+                        Some(other) if !vertex.meets(other) => {}
                         Some(other) => problems.add_help(
                             vertex.place,
                             format!("{} and {} both manage {label}", other.address, vertex.address),

@@ -8,6 +8,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+pub mod archive;
 pub mod linger;
 pub mod sysctl;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod trial;
 
 /// Every sort, by word.
 pub static SORTS: &[&KnobSort] = &[
+    &archive::ARCHIVE,
     &linger::LINGER,
     &sysctl::SYSCTL,
     #[cfg(test)]
@@ -45,6 +47,8 @@ pub struct KnobSort {
     pub functions: &'static str,
     /// A state as people read it; none for `absent`.
     pub show: fn(&str) -> String,
+    /// What `get_w` says after a state has been set, where that is not the same.
+    pub settled: fn(&str) -> String,
     /// Whether it is a thing, which is there or not and may be somebody else's, rather than a setting, which always has
     /// some value.
     pub thing: bool,

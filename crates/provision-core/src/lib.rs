@@ -19,6 +19,7 @@ pub mod connection;
 pub mod engine;
 pub mod event;
 pub mod facts;
+pub mod fetch;
 pub mod graph;
 pub mod image_archive;
 pub mod image_reference;

@@ -97,13 +97,13 @@ impl FromStr for Object {
         let words: Vec<&str> = rest.split(' ').collect();
         let object = match (sort, words.as_slice()) {
             ("path", _) => Self::Path(rest.parse().map_err(|_| wrong())?),
-            ("knob", _) => Self::Knob(rest.parse().map_err(|_| wrong())?),
             ("unit", [name]) => Self::Unit(name.parse().map_err(|_| wrong())?),
             ("image", [name]) => Self::Image(Managed::system(*name)),
             ("image", [word, name]) => {
                 let manager = Manager::from_word(word).filter(|manager| *manager != Manager::System);
                 Self::Image(Managed::new(&manager.ok_or_else(wrong)?, *name))
             }
+            ("knob", _) => Self::Knob(rest.parse().map_err(|_| wrong())?),
             ("port", [layer, zone, port]) => Self::Port {
                 layer: match *layer {
                     "running" => Layer::Running,

@@ -11,9 +11,11 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::address::Address;
+use crate::blob::Blob;
 use crate::change::{Action, Cause, Change, Shown};
 use crate::check::Check;
 use crate::facts::Homes;
+use crate::fetch::Download;
 use crate::knob::Knob;
 use crate::object::Object;
 use crate::path::AbsPath;
@@ -23,6 +25,7 @@ use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
 use crate::systemd::Managed;
 
+pub mod archive;
 pub mod certificate;
 pub mod certificate_authority;
 pub mod check;
@@ -30,6 +33,7 @@ pub mod command;
 pub mod container;
 pub(crate) mod definition;
 pub mod directory;
+pub mod download;
 pub mod file;
 pub mod firewall;
 pub mod haproxy;
@@ -50,6 +54,8 @@ pub static KINDS: &[&Kind] = &[
     &directory::KIND,
     &file::KIND,
     &link::KIND,
+    &download::KIND,
+    &archive::KIND,
     &certificate_authority::KIND,
     &certificate::KIND,
     &image::KIND,
@@ -170,6 +176,11 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// authority's key. The change is none where only that check is to come: a key must not travel for anything else.
     fn reads(&self, _change: &Change) -> Vec<AbsPath> {
         Vec::new()
+    }
+
+    /// What [`Resource::steps`] needs for a change that this side has to download first.
+    fn downloads(&self, _change: &Change) -> Option<Download> {
+        None
     }
 
     /// Resources whose change makes the steps of this one necessary. From the moment one of them changes the steps are owed
@@ -370,6 +381,7 @@ impl Context<'_> {
 #[derive(Default)]
 pub struct Materials {
     files: BTreeMap<AbsPath, Zeroizing<Vec<u8>>>,
+    downloads: BTreeMap<Download, Blob>,
     /// The time, as for [`Context::now`].
     pub(crate) now: Option<OffsetDateTime>,
 }
@@ -378,12 +390,25 @@ impl Materials {
     /// With the time at which things are made.
     #[must_use]
     pub fn new(now: OffsetDateTime) -> Self {
-        Self { files: BTreeMap::new(), now: Some(now) }
+        Self { now: Some(now), ..Self::default() }
     }
 
     /// Keeps the content of a file.
     pub fn insert(&mut self, path: AbsPath, content: Zeroizing<Vec<u8>>) {
         self.files.insert(path, content);
+    }
+
+    /// Keeps what was downloaded.
+    pub fn insert_download(&mut self, download: Download, content: Blob) {
+        self.downloads.insert(download, content);
+    }
+
+    /// What was downloaded.
+    ///
+    /// # Errors
+    /// When it was not asked for by [`Resource::downloads`].
+    pub fn download(&self, download: &Download) -> Result<&Blob, Undecided> {
+        self.downloads.get(download).ok_or_else(|| Undecided::new(format!("{} was not downloaded", download.url)))
     }
 
     /// Whether a file's content is known.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::attribute::{Account, Mode};
 use crate::blob::Blob;
+use crate::fetch::Download;
 use crate::knob::{ABSENT, Knob};
 use crate::ledger::{Ended, Scope};
 use crate::object::Object;
@@ -12,6 +13,7 @@ use crate::path::AbsPath;
 use crate::probe::Guard;
 use crate::systemd::{Managed, Manager};
 
+mod fetch;
 mod journal;
 pub(crate) mod lock;
 mod note;
@@ -85,6 +87,19 @@ pub enum Step {
         content: Blob,
         /// Its permission bits.
         mode: Mode,
+    },
+    /// Downloads a file on the host, with curl or wget, and puts it in place once its digest is right.
+    Fetch {
+        /// Where it goes.
+        path: AbsPath,
+        /// Where it comes from, and its digest.
+        download: Download,
+        /// Permission bits.
+        mode: Mode,
+        /// Its owner and group.
+        ownership: Ownership,
+        /// Longest time that it may take.
+        limit: Duration,
     },
     /// Puts a symbolic link in place of nothing or of another link.
     PutLink {
@@ -273,6 +288,7 @@ impl Step {
             }
             Self::SetAttributes { path, .. } => format!("set mode and owner of {path}"),
             Self::PutFile { path, .. } | Self::PutUserFile { path, .. } => format!("put the file {path} in place"),
+            Self::Fetch { path, .. } => format!("download {path}"),
             Self::PutLink { path, .. } => format!("put the link {path} in place"),
             Self::ReloadUnits(Manager::System) => "let systemd read its units".to_owned(),
             Self::ReloadUnits(Manager::Own) => "let systemd read the login user's units".to_owned(),
@@ -316,6 +332,7 @@ impl Step {
             | Self::EnsureUserDirectory { path, .. }
             | Self::PutFile { path, .. }
             | Self::PutUserFile { path, .. }
+            | Self::Fetch { path, .. }
             | Self::PutLink { path, .. } => vec![Object::Path(path.clone())],
             Self::Unit { unit, .. } => vec![Object::Unit(unit.clone())],
             Self::LoadImage { name, .. } | Self::TagImage { name, .. } => vec![Object::Image(name.clone())],
@@ -340,6 +357,7 @@ impl Step {
             Self::SetAttributes { .. }
             | Self::PutFile { .. }
             | Self::PutUserFile { .. }
+            | Self::Fetch { .. }
             | Self::PutLink { .. }
             | Self::TagImage { .. }
             | Self::Turn { .. }
@@ -428,6 +446,9 @@ pub struct Task {
     pub pays: Vec<String>,
     /// Whether what its objects are is noted only when its turn comes: a command that runs before may change them.
     pub late: bool,
+    /// Whether the host has moved its objects since the plan came to hold them: what they are now is not what they were before
+    /// the plan, and only the apply's own history has it.
+    pub drifted: bool,
 }
 
 /// What one exchange does.

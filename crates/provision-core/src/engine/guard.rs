@@ -80,6 +80,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         | Step::SetAttributes { path, .. }
         | Step::PutFile { path, .. }
         | Step::PutUserFile { path, .. }
+        | Step::Fetch { path, .. }
         | Step::PutLink { path, .. } => decides(path),
         Step::Unit { unit, action } => *action != UnitAction::Enable && is_gate(unit),
         Step::Revert(Revert { object, .. }) => match object {

@@ -13,6 +13,7 @@ pub static LINGER: KnobSort = KnobSort {
     may_cut_off: false,
     stays: None,
     unset: NOT,
+    settled: KnobSort::as_it_is,
 };
 
 /// The state of a user who lingers.

@@ -16,7 +16,7 @@ pub struct Source {
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// Bytes of the source that are wrong; absent for a plan that was built in Rust or a finding about an input from outside.
+    /// Bytes of a source that are wrong; absent for a plan that was built in Rust or a finding about an input from outside.
     pub span: Option<Place>,
     /// What is wrong.
     pub message: String,
@@ -24,18 +24,22 @@ pub struct Problem {
     pub help: Option<String>,
 }
 
-/// A byte range of the source that can be ordered and copied, unlike [`Range`].
+/// A byte range of a source that can be ordered and copied, unlike [`Range`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
+    /// Which of the sources, in the order in which they were read: 0 is the plan itself, the others are modules.
+    pub source: usize,
     /// First byte.
     pub start: usize,
     /// One after the last byte.
     pub end: usize,
 }
 
-impl From<Range<usize>> for Place {
-    fn from(range: Range<usize>) -> Self {
-        Self { start: range.start, end: range.end }
+impl Place {
+    /// A range of a source.
+    #[must_use]
+    pub const fn new(source: usize, range: Range<usize>) -> Self {
+        Self { source, start: range.start, end: range.end }
     }
 }
 
@@ -51,10 +55,27 @@ pub fn position(text: &str, byte: usize) -> (usize, usize) {
 /// All findings of a plan, sorted by place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanError {
-    /// The text they are about.
-    pub source_text: Arc<Source>,
+    /// The texts they are about: the plan, then the modules that it uses.
+    pub sources: Vec<Arc<Source>>,
     /// Never empty.
     pub problems: Vec<Problem>,
+}
+
+impl PlanError {
+    /// The text that a finding is about: the plan's where it has no place of its own.
+    #[must_use]
+    pub fn source_of(&self, problem: &Problem) -> Option<&Source> {
+        self.sources.get(problem.span.map_or(0, |place| place.source)).map(Arc::as_ref)
+    }
+
+    /// The names of the files that have findings, in their order.
+    #[must_use]
+    pub fn files(&self) -> Vec<&str> {
+        let mut files: Vec<&str> =
+            self.problems.iter().filter_map(|problem| Some(self.source_of(problem)?.name.as_str())).collect();
+        files.dedup();
+        files
+    }
 }
 
 impl fmt::Display for PlanError {
@@ -64,10 +85,12 @@ impl fmt::Display for PlanError {
             if index > 0 {
                 writeln!(f)?;
             }
-            write!(f, "{}", self.source_text.name)?;
-            if let Some(span) = problem.span {
-                let (line, column) = position(&self.source_text.text, span.start);
-                write!(f, ":{line}:{column}")?;
+            if let Some(source) = self.source_of(problem) {
+                write!(f, "{}", source.name)?;
+                if let Some(span) = problem.span {
+                    let (line, column) = position(&source.text, span.start);
+                    write!(f, ":{line}:{column}")?;
+                }
             }
             write!(f, ": {}", problem.message)?;
             if let Some(help) = &problem.help {
@@ -112,13 +135,13 @@ impl Problems {
     }
 
     /// Gives the collected findings, by place, each once.
-    pub(crate) fn into_error(mut self, source: &Arc<Source>) -> PlanError {
+    pub(crate) fn into_error(mut self, sources: &[Arc<Source>]) -> PlanError {
         if self.found.is_empty() {
             self.add(None, "something in the plan cannot be told on this host");
         }
         self.found.sort();
         self.found.dedup();
-        PlanError { source_text: Arc::clone(source), problems: self.found }
+        PlanError { sources: sources.to_vec(), problems: self.found }
     }
 
     /// Leaves out what follows from syntax errors: what they have swallowed is not missing, and what stands where they
@@ -128,11 +151,21 @@ impl Problems {
             return;
         }
         let broken: Vec<Place> = syntax.found.iter().filter_map(|problem| problem.span).collect();
-        let overlaps = |place: Place| broken.iter().any(|error| error.start <= place.end && place.start <= error.end);
+        let sources: Vec<usize> = broken.iter().map(|place| place.source).collect();
+        let overlaps = |place: Place| {
+            let within = |error: &Place| error.start <= place.end && place.start <= error.end;
+            broken.iter().any(|error| error.source == place.source && within(error))
+        };
         self.found.retain(|problem| {
             let missing = problem.message.contains(" lacks ") || problem.message.contains("is not there");
-            !missing && !problem.span.is_some_and(overlaps)
+            let swallowed = missing && problem.span.is_none_or(|place| sources.contains(&place.source));
+            !swallowed && !problem.span.is_some_and(overlaps)
         });
+    }
+
+    /// The findings.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.found.iter()
     }
 
     pub(crate) fn extend(&mut self, other: Self) {

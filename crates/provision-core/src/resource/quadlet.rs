@@ -193,7 +193,7 @@ pub(crate) struct Draft<'a, 'f> {
 impl<'a, 'f> Draft<'a, 'f> {
     /// Starts with `[Unit]`.
     pub(crate) fn new(quadlet_type: QuadletType, fields: &'a Fields<'f>, setup: &Setup<'_>) -> Self {
-        let (stem, quadlet) = (setup.address.name().to_owned(), fields.settings(QUADLET.name));
+        let (stem, quadlet) = (setup.address.stem(), fields.settings(QUADLET.name));
         let (file, given) = (UnitFile::new(), BTreeMap::new());
         let manager = scope::manager(fields);
         let is_below_home = !matches!(manager, None | Some(Manager::System)) && !fields.has(DIRECTORY.name);

@@ -244,7 +244,7 @@ fn notes<'a>(tasks: impl Iterator<Item = (usize, &'a Task)>) -> Vec<Note> {
                 if !note.tasks.contains(&index) {
                     note.tasks.push(index);
                 }
-                if !reverts {
+                if !reverts && !task.drifted {
                     note.depth = ORIGIN;
                 }
                 if !replaces {

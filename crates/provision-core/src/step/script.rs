@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::fetch::FETCH;
 use super::journal::{self, JOURNAL};
 use super::lock::{LOCK, LOOK};
 use super::note::{self, NOTE};
@@ -10,6 +11,7 @@ use super::revert::{self, REVERT};
 use super::undo::ARM;
 use super::{Await, Batch, Need, Ownership, Purpose, Run, Step, Task};
 use crate::blob::Blob;
+use crate::fetch::Download;
 use crate::knob::SORTS;
 use crate::object::Object;
 use crate::path::AbsPath;
@@ -273,6 +275,10 @@ pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, ARM] {
         script.push_str(functions);
     }
+    let fetches = |task: &Task| task.steps.iter().any(|step| matches!(step, Step::Fetch { .. }));
+    if batch.tasks.iter().any(fetches) {
+        script.push_str(FETCH);
+    }
     let objects: Vec<Object> = batch.tasks.iter().flat_map(|task| &task.steps).flat_map(Step::objects).collect();
     let sorts = SORTS.iter().filter(|sort| {
         objects.iter().any(|object| matches!(object, Object::Knob(knob) if knob.sort().word == sort.word))
@@ -332,6 +338,7 @@ fn limit(step: &Step, batch: &Batch) -> Duration {
         }),
         // Its last request may end a little after the time is up.
         Step::Await(wait) => wait.limit.saturating_add(wait.pause).saturating_add(Duration::from_secs(10)),
+        Step::Fetch { limit, .. } => *limit,
         Step::Revert(_) => revert::limit(batch.step_limit),
         _ => batch.step_limit,
     }
@@ -376,6 +383,12 @@ fn command(step: &Step, batch: &Batch) -> String {
             let staged = staged(path);
             let validate = validate.iter().map(|argument| argument.replace("%s", &staged));
             words(fixed.into_iter().map(str::to_owned).chain(validate))
+        }
+        Step::Fetch { path, download, mode, ownership, limit } => {
+            let (user, group) = names(ownership);
+            let limit = limit.as_secs().max(1).to_string();
+            let Download { url, sha256 } = download;
+            words(["fetch", path.as_str(), url, sha256, &digits(*mode), &user, &group, &limit])
         }
         Step::PutLink { path, target } => words(["link", path.as_str(), target]),
         // Done before the next unit of that manager is acted upon.

@@ -252,7 +252,9 @@ impl State {
             let record = Record { apply: number, address: task.address.clone(), was, object };
             let noted = Noted { record, copy };
             past.noted.push(noted.clone());
-            known.origin.entry(noted.record.object.key()).or_insert(noted);
+            if !task.drifted {
+                known.origin.entry(noted.record.object.key()).or_insert(noted);
+            }
         }
     }
 

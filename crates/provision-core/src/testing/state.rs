@@ -26,6 +26,8 @@ pub struct State {
     pub(super) gone: BTreeSet<String>,
     /// Whether systemd is to read its units before the next one is acted upon.
     pub(super) reload: bool,
+    /// What it says of itself, where that is another than of [`crate::facts::Facts::example`].
+    pub facts: BTreeMap<String, String>,
     /// podman's images.
     pub images: Vec<ImageState>,
     /// Managers that do not run: their users neither linger nor are logged in.
@@ -46,6 +48,8 @@ pub struct State {
     pub makes: BTreeMap<Vec<String>, AbsPath>,
     /// Ports that something listens on, of any address, and what it says to whoever sent an HTTP request.
     pub listening: BTreeMap<u16, Vec<u8>>,
+    /// What the web gives for an address.
+    pub web: BTreeMap<String, Vec<u8>>,
     /// Whether there is no openssl, so that nobody can look at a key.
     pub lacks_openssl: bool,
     /// Units that are owed a restart.
@@ -95,6 +99,7 @@ impl State {
         let public = ZonePorts { name: "public".to_owned(), ..ZonePorts::default() };
         state.zones = Some(BTreeMap::from([("public".to_owned(), public)]));
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"ok\"}";
+        state.web.insert("https://example.com/tool".to_owned(), b"#!/bin/sh\n".to_vec());
         state.listening.insert(8080, answer.to_vec());
         state
     }

@@ -78,6 +78,14 @@ impl State {
                 self.note_unit(path, &content);
                 self.set(path, Sort::File, content, *mode, ownership);
             }
+            Step::Fetch { path, download, mode, ownership, limit: _ } => {
+                self.require_directory(path)?;
+                let content = self.web.get(&download.url).cloned().ok_or("the web has no such thing")?;
+                if sha256_hex(&content) != download.sha256 {
+                    return Err("its digest is another".to_owned());
+                }
+                self.set(path, Sort::File, content, *mode, ownership);
+            }
             Step::PutLink { path, target } => {
                 self.require_directory(path)?;
                 self.set(path, Sort::Link(target.clone()), Vec::new(), Mode::new(0o777), &Ownership::default());
@@ -99,7 +107,7 @@ impl State {
             }
             Step::Revert(revert) => return self.revert(plan, apply, revert).map(Done::Said),
             Step::Run(run) => return self.run(run),
-            Step::Turn { knob, state, .. } => self.turn(knob, state),
+            Step::Turn { knob, state, .. } => self.turn(knob, &(knob.sort().settled)(state)),
             // It is noted already what was there.
             Step::Claim(_) | Step::Await(_) => {}
         }

@@ -313,7 +313,7 @@ fn wrong_fields_are_found() {
         ),
         (
             "unit = 'x'\nrestart_on = ['file.a']",
-            "2:10: service.x wants file.a, which the plan does not have (add it, or take the name out)",
+            "4:15: `restart_on` of service.x: the plan has no file.a (known: `service.x`)",
         ),
     ] {
         case("service", fields).refused(finding);
