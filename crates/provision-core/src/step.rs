@@ -27,6 +27,8 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod trial;
 pub(crate) mod undo;
+#[cfg(test)]
+mod user_tests;
 
 pub use reply::{BatchReply, Heard, Refusal};
 
