@@ -12,4 +12,5 @@ mod ownership;
 mod registry;
 mod rootless;
 mod sealed;
+mod shells;
 mod support;

@@ -13,12 +13,14 @@ pub mod linger;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
+pub mod trust_anchor;
 
 /// Every sort, by word.
 pub static SORTS: &[&KnobSort] = &[
     &archive::ARCHIVE,
     &linger::LINGER,
     &sysctl::SYSCTL,
+    &trust_anchor::TRUST_ANCHOR,
     #[cfg(test)]
     &trial::TRIAL,
 ];
