@@ -7,6 +7,8 @@ use crate::address::{Address, check_name};
 use crate::path::AbsPath;
 use crate::plan::ownership::{Move, OnFailure, Ownership};
 use crate::plan::problem::{Place, Problems};
+use crate::quadlet::QuadletType;
+use crate::resource::quadlet::kind_of;
 use crate::resource::{Relation, Resource, Target, Thing};
 use crate::secret::Text;
 use crate::step::{Data, Keep};
@@ -231,9 +233,12 @@ impl Index {
                     Thing::Directory(path) | Thing::Path(path) => Some(path.to_string()),
                     // Several resources may shape one unit: its file, its drop-ins, its configuration.
                     Thing::Unit(_) | Thing::Install(_) => None,
-                    Thing::Running(_) | Thing::Quadlet(_) | Thing::Image(_) | Thing::Knob(_) | Thing::Port { .. } => {
-                        Some(thing.to_string())
-                    }
+                    Thing::Mount(_)
+                    | Thing::Running(_)
+                    | Thing::Quadlet(_)
+                    | Thing::Image(_)
+                    | Thing::Knob(_)
+                    | Thing::Port { .. } => Some(thing.to_string()),
                 };
                 if let Some(label) = label {
                     match owners.get(&label).and_then(|other| vertices.get(*other)) {
@@ -266,6 +271,7 @@ impl Index {
                 for (thing, at) in &self.things {
                     match thing {
                         Thing::Directory(there) | Thing::Path(there) if there == path => found.extend(at),
+                        Thing::Mount(there) if there.is_within(path) => found.extend(at),
                         // What defines a unit is systemd's, not content of the tree that it happens to stand in: two
                         // containers that look at all of /etc do not wait for each other's definition.
                         Thing::Directory(there) | Thing::Path(there) if there.is_within(path) => {
@@ -295,14 +301,22 @@ impl Index {
     }
 
     fn nearest_directory(&self, path: &AbsPath) -> Vec<usize> {
-        path.ancestors().find_map(|parent| self.things.get(&Thing::Directory(parent)).cloned()).unwrap_or_default()
+        // What is mounted on a directory hides what was put there before.
+        let at = |parent: AbsPath| {
+            let things = [Thing::Directory(parent.clone()), Thing::Mount(parent)];
+            let found: Vec<usize> =
+                things.iter().filter_map(|thing| self.things.get(thing)).flatten().copied().collect();
+            (!found.is_empty()).then_some(found)
+        };
+        path.ancestors().find_map(at).unwrap_or_default()
     }
 }
 
 fn missing(vertex: &Vertex, target: &Target, problems: &mut Problems) {
     let (what, help) = match target {
         Target::Thing(Thing::Quadlet(Managed { name, .. })) => {
-            let (stem, kind) = name.rsplit_once('.').unwrap_or((name, "container"));
+            let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "container"));
+            let kind = QuadletType::from_extension(extension).map_or("container", kind_of);
             let help = match check_name(stem) {
                 Ok(()) => format!("add [{kind}.{stem}]"),
                 Err(_) => format!("add a resource [{kind}.NAME] with file_name = \"{stem}\""),

@@ -22,10 +22,12 @@ use crate::path::AbsPath;
 use crate::plan::asset::Assets;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
+use crate::quadlet::QuadletType;
 use crate::step::{Await, Step};
 use crate::systemd::Managed;
 
 pub mod archive;
+pub mod build;
 pub mod certificate;
 pub mod certificate_authority;
 pub mod check;
@@ -36,18 +38,27 @@ pub mod directory;
 pub mod download;
 pub mod file;
 pub mod firewall;
+pub mod group;
 pub mod haproxy;
+pub mod hostname;
 pub mod image;
+pub mod image_unit;
+pub mod kernel_module;
+pub mod kube;
 pub mod linger;
 pub mod link;
+pub mod mount;
 pub mod network;
+pub mod package;
 pub mod pod;
 pub(crate) mod quadlet;
+pub mod quadlet_dropin;
 pub(crate) mod scope;
 pub mod service;
 pub mod sysctl;
 pub mod trust_anchor;
 pub mod unit;
+pub mod user;
 pub mod volume;
 
 /// Every kind, in the order of the reference.
@@ -57,6 +68,9 @@ pub static KINDS: &[&Kind] = &[
     &link::KIND,
     &download::KIND,
     &archive::KIND,
+    &package::KIND,
+    &group::KIND,
+    &user::KIND,
     &certificate_authority::KIND,
     &certificate::KIND,
     &image::KIND,
@@ -64,12 +78,19 @@ pub static KINDS: &[&Kind] = &[
     &pod::KIND,
     &volume::KIND,
     &network::KIND,
+    &image_unit::KIND,
+    &build::KIND,
+    &kube::KIND,
+    &quadlet_dropin::KIND,
     &unit::KIND,
     &service::KIND,
     &linger::KIND,
     &firewall::KIND,
     &sysctl::KIND,
     &trust_anchor::KIND,
+    &kernel_module::KIND,
+    &mount::KIND,
+    &hostname::KIND,
     &haproxy::KIND,
     &command::KIND,
     &check::KIND,
@@ -118,6 +139,12 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().copied().find(|kind| kind.name == name)
 }
 
+/// The type of Quadlet files that a kind makes; none for another kind.
+#[must_use]
+pub fn quadlet_type(kind: &Kind) -> Option<QuadletType> {
+    QuadletType::ALL.into_iter().find(|quadlet_type| quadlet::kind_of(*quadlet_type) == kind.name)
+}
+
 /// What reading a resource may need besides its fields.
 pub struct Setup<'a> {
     /// The resource's own address.
@@ -143,7 +170,7 @@ pub trait Resource: fmt::Debug + Send + Sync {
             Thing::Running(unit) => Some(Object::Unit(unit)),
             Thing::Image(name) => Some(Object::Image(name)),
             Thing::Knob(knob) => Some(Object::Knob(knob)),
-            Thing::Unit(_) | Thing::Install(_) | Thing::Quadlet(_) | Thing::Port { .. } => None,
+            Thing::Mount(_) | Thing::Unit(_) | Thing::Install(_) | Thing::Quadlet(_) | Thing::Port { .. } => None,
         };
         self.provides().into_iter().filter_map(object).collect()
     }
@@ -221,6 +248,8 @@ pub enum Thing {
     Directory(AbsPath),
     /// A file or link.
     Path(AbsPath),
+    /// A file system that is mounted there.
+    Mount(AbsPath),
     /// What defines a systemd unit or configures it.
     Unit(Managed),
     /// The `[Install]` of a unit: what it takes to enable it.
@@ -242,11 +271,19 @@ pub enum Thing {
     },
 }
 
+impl Thing {
+    /// Whether more comes with it than anybody knows before: the files and units of a package.
+    pub(crate) fn brings_more(&self) -> bool {
+        matches!(self, Self::Knob(knob) if knob.sort().word == package::WORD)
+    }
+}
+
 impl fmt::Display for Thing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(path) => write!(f, "the directory {path}"),
             Self::Path(path) => write!(f, "the file {path}"),
+            Self::Mount(path) => write!(f, "the file system on {path}"),
             Self::Unit(name) => write!(f, "the unit {name}"),
             Self::Install(name) => write!(f, "the [Install] of {name}"),
             Self::Running(name) => write!(f, "the running unit {name}"),
@@ -321,7 +358,7 @@ pub struct Context<'a> {
     pub(crate) upstream: &'a BTreeMap<Thing, &'a Change>,
     /// What resources upstream provide, changed or not.
     pub(crate) provided: &'a [&'a Thing],
-    /// Whether a command upstream is going to run.
+    /// Whether something upstream is going to happen of which nobody knows before what it brings: a command, a package.
     pub(crate) command: bool,
     /// The changes that reach this resource through what it uses.
     pub causes: Vec<Cause>,
@@ -358,7 +395,7 @@ impl Context<'_> {
         self.provided.contains(&thing)
     }
 
-    /// Whether a command upstream is going to run: what it brings cannot be known before.
+    /// Whether a command upstream is going to run, or a package to come: what it brings cannot be known before.
     #[must_use]
     pub fn command_pending(&self) -> bool {
         self.command
@@ -371,8 +408,11 @@ impl Context<'_> {
     pub fn require_parent(&self, path: &AbsPath, answers: &Answers) -> Result<(), Undecided> {
         use crate::probe::Sort;
         let Some(parent) = path.parent() else { return Ok(()) };
+        // What a command or a package brings cannot be known before.
         if self.pending(&Thing::Directory(parent.clone())).is_some()
             || self.pending(&Thing::Path(parent.clone())).is_some()
+            || self.pending(&Thing::Mount(parent.clone())).is_some()
+            || self.command
         {
             return Ok(());
         }

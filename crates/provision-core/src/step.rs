@@ -17,8 +17,11 @@ mod fetch;
 mod journal;
 pub(crate) mod lock;
 mod note;
+mod rehearsal;
 pub(crate) mod reply;
 mod revert;
+#[cfg(all(test, unix))]
+mod round_trip_tests;
 #[cfg(test)]
 mod runtime_tests;
 pub(crate) mod script;
@@ -30,6 +33,8 @@ pub(crate) mod undo;
 #[cfg(test)]
 mod user_tests;
 
+pub(crate) use rehearsal::told;
+pub use rehearsal::{Flaws, Laid, Rehearsal, Rehearsed};
 pub use reply::{BatchReply, Heard, Refusal};
 
 /// One change of a host. Each either happens whole or leaves what was there.
@@ -110,6 +115,10 @@ pub enum Step {
         /// What it says.
         target: String,
     },
+    /// Asks podman's own generator what it makes of Quadlet files that are not in place yet, and fails when it makes less
+    /// than it should. It leaves no trace. The engine does it before an apply begins, with the files of all resources
+    /// together, unless a command comes before that may bring podman or files.
+    Rehearse(Rehearsal),
     /// Lets a manager of systemd's read its unit files anew, once, before its next unit is acted upon or at the end.
     ReloadUnits(Manager),
     /// Acts upon a systemd unit.
@@ -292,6 +301,7 @@ impl Step {
             Self::PutFile { path, .. } | Self::PutUserFile { path, .. } => format!("put the file {path} in place"),
             Self::Fetch { path, .. } => format!("download {path}"),
             Self::PutLink { path, .. } => format!("put the link {path} in place"),
+            Self::Rehearse(rehearsal) => rehearsal.describe(),
             Self::ReloadUnits(Manager::System) => "let systemd read its units".to_owned(),
             Self::ReloadUnits(Manager::Own) => "let systemd read the login user's units".to_owned(),
             Self::ReloadUnits(Manager::User(user)) => format!("let systemd read the units of {user}"),
@@ -345,7 +355,7 @@ impl Step {
             Self::Revert(revert) => vec![revert.object.clone()],
             Self::Claim(object) => vec![object.clone()],
             Self::Turn { knob, .. } => vec![Object::Knob(knob.clone())],
-            Self::ReloadUnits(_) | Self::Run(_) | Self::Await(_) => Vec::new(),
+            Self::Rehearse(_) | Self::ReloadUnits(_) | Self::Run(_) | Self::Await(_) => Vec::new(),
         }
     }
 
@@ -374,7 +384,7 @@ impl Step {
             // What it replaced is noted like what any other step replaces.
             Self::Revert(_) => Undo::Restore,
             Self::Claim(_) => Undo::Remove,
-            Self::Await(_) => Undo::Nothing,
+            Self::Rehearse(_) | Self::Await(_) => Undo::Nothing,
             Self::Run(_) => Undo::Impossible("what a command did is known to that command alone"),
         }
     }
@@ -521,6 +531,9 @@ pub enum Purpose {
         ledger: Blob,
         /// How much of the history is kept.
         keep: Keep,
+        /// What podman's generators are asked before anything at all is written down: when one of them makes less than it
+        /// should, that is the end of it.
+        rehearsals: Vec<Rehearsal>,
     },
     /// It changes nothing and only waits for answers: nothing is written down and nobody is kept out.
     Watch,

@@ -315,7 +315,7 @@ pub(super) fn diff(
                     && !change.is_none()
                 {
                     upstream.extend(things.iter().map(|thing| (thing.clone(), change)));
-                    command |= change.action == Action::Run;
+                    command |= change.action == Action::Run || things.iter().any(Thing::brings_more);
                 }
             }
             let causes = causes(graph, at, &items);

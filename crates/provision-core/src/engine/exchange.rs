@@ -8,6 +8,7 @@ use super::changes::{Changes, diff};
 use super::guard::{self, Found, Guarded};
 use super::observe::{Verb, asks};
 use super::prepare::{Member, Work};
+use super::rehearsal;
 use super::tasks::blob;
 use super::watch::{self, Trust};
 use crate::address::Address;
@@ -174,7 +175,13 @@ impl<'a> Run<'a> {
             }
         };
         if let Some(refusal) = reply.refused {
-            let error = self.refused(refusal);
+            let error = match refusal {
+                Refusal::Rehearsal(flaws) => {
+                    let host = self.changes.observed.host.name.clone();
+                    return Err(rehearsal::unfit(self.changes, work, host, &flaws));
+                }
+                refusal => self.refused(refusal),
+            };
             if self.outcomes.is_empty() {
                 return Err(error);
             }
@@ -259,6 +266,8 @@ impl<'a> Run<'a> {
         match refusal {
             Refusal::Locked(holder) => EngineError::Locked { host, holder },
             Refusal::Moved(_) => EngineError::Moved { host },
+            // Whoever sent what was tried has told already.
+            Refusal::Rehearsal(_) => EngineError::Unfit { host, flaws: Vec::new() },
             Refusal::Journal(reason) => {
                 EngineError::Journal { host, reason: self.changes.observed.secrets.mask(&reason) }
             }
@@ -335,6 +344,7 @@ impl<'a> Run<'a> {
             step::Outcome::NotNeeded => Outcome::NotNeeded,
             step::Outcome::Failed { step, status, output } => {
                 let what = steps.get(*step).map_or("", String::as_str);
+                let output = step::told(output);
                 let why = match (*status, output.trim()) {
                     (124, "") => "its time was up".to_owned(),
                     (124, said) => format!("its time was up\n{said}"),

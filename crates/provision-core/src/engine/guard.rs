@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::connection::{Again, Connection};
+use crate::knob::NEW;
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::step::{Batch, Revert, Step, UnitAction};
@@ -94,7 +95,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
             let name = program.rsplit('/').next().unwrap_or_default();
             PROGRAMS.contains(&name)
         }),
-        Step::Turn { knob, .. } => knob.sort().may_cut_off,
+        Step::Turn { knob, state, .. } => knob.sort().may_cut_off && !state.starts_with(NEW),
         Step::EnsureDirectory { .. }
         | Step::EnsureUserDirectory { .. }
         | Step::ReloadUnits(_)
@@ -102,6 +103,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         | Step::TagImage { .. }
         | Step::PullImage { .. }
         | Step::OpenPort { .. }
+        | Step::Rehearse(_)
         | Step::Claim(_)
         | Step::Await(_) => false,
     }

@@ -13,7 +13,7 @@ use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
 use crate::probe::{Answers, Ask, FileState, PathState, Sort, Store, Undecided, UnitState, Wanted, ZoneState, is_up};
 use crate::step::{Data, Layer, Revert, Step, UnitAction};
-use crate::systemd::Managed;
+use crate::systemd::{Managed, Manager, path_name};
 
 /// A resource, or what is left of one, on its way out.
 #[derive(Debug)]
@@ -143,6 +143,8 @@ impl Takeback<'_> {
                 _ => message("not what it was"),
             },
             (Object::Path(path), _) => answers.path(path).ok()?.entry().map_or_else(|| message("gone"), |_| None),
+            // It says itself what may stay of it; where that was so, the host has said why.
+            (Object::Knob(knob), Was::Absent) if knob.sort().stays.is_some() => None,
             _ => match self.back(record, answers, &BTreeSet::new()) {
                 Ok(Back::Changes(_)) => message("not what it was"),
                 _ => None,
@@ -275,7 +277,9 @@ impl Takeback<'_> {
                     if below.into_iter().any(|held| held.is_within(path)) {
                         return Ok(Back::Kept("the plan still has something in it".to_owned()));
                     }
-                    let left = left_in(path, answers.listing(path)?, gone);
+                    // What is on a file system that is unmounted before is not in the directory.
+                    let covered = self.records.iter().any(|record| is_mount_on(record, path));
+                    let left = if covered { Vec::new() } else { left_in(path, answers.listing(path)?, gone) };
                     if !left.is_empty() && self.data == Data::Keep {
                         let why = format!(
                             "it has {} in it that {} not of this plan ({}), and only --delete-data removes that",
@@ -398,6 +402,13 @@ fn unit_back(unit: &Managed, was: &Was, now: &UnitState) -> Back {
 /// Whether it is a unit that ran or started at boot before, so that its way back has a second half.
 fn comes_back(record: &Record) -> bool {
     matches!(&record.was, Was::Unit { active, file } if is_up(active) || file == "enabled")
+}
+
+/// Whether a record is of a file system on this directory, which was not there before.
+fn is_mount_on(record: &Record, path: &AbsPath) -> bool {
+    let Object::Unit(unit) = &record.object else { return false };
+    let mounts = unit.manager == Manager::System && unit.name.strip_suffix(".mount") == Some(&path_name(path));
+    mounts && !comes_back(record)
 }
 
 fn one(name: String, before: Shown, after: Shown) -> Attribute {

@@ -8,7 +8,8 @@ use crate::plan::fields::Fields;
 use crate::plan::node::Value;
 use crate::quadlet::{QuadletName, QuadletType};
 use crate::resource::quadlet::{
-    DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, NETWORKS, OPTIONS, PODMAN_NAME, PUBLISH, QUADLET, UNIT, VOLUMES,
+    DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, INSTANCES, NETWORKS, OPTIONS, PODMAN_NAME, PUBLISH, QUADLET,
+    UNIT, VOLUMES,
 };
 use crate::resource::scope::SCOPE;
 use crate::resource::{Field, Kind, Resource, Setup};
@@ -55,6 +56,7 @@ pub static KIND: Kind = Kind {
         DESCRIPTION,
         PODMAN_NAME,
         FILE_NAME,
+        INSTANCES,
         DIRECTORY,
         SCOPE,
         OPTIONS,

@@ -75,22 +75,19 @@ impl Definition {
     /// The difference. What runs by the definition starts anew with another content, and takes no notice of a mode.
     pub(crate) fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
         let Self { file, reader, home: _, writer: _ } = self;
-        let change = match self.made() {
-            [] => file.diff(answers, context)?,
-            made => {
-                for (at, directory) in made.iter().enumerate() {
-                    match answers.path(directory)? {
-                        PathState::Absent if at == 0 => context.require_parent(directory, answers)?,
-                        PathState::Absent => {}
-                        PathState::Present(entry) => match &entry.sort {
-                            Sort::Directory | Sort::Link(_) => {}
-                            other => return Err(in_the_way(directory, other, "directory")),
-                        },
-                    }
-                }
-                file.difference(answers)?
+        let made = self.made();
+        for (at, directory) in made.iter().enumerate() {
+            match answers.path(directory)? {
+                // Another one is made with it.
+                PathState::Absent if at > 0 => {}
+                PathState::Absent => context.require_parent(directory, answers)?,
+                PathState::Present(entry) => match &entry.sort {
+                    Sort::Directory | Sort::Link(_) => {}
+                    other => return Err(in_the_way(directory, other, "directory")),
+                },
             }
-        };
+        }
+        let change = if made.is_empty() { file.diff(answers, context)? } else { file.difference(answers)? };
         let signal = match (changes_content(&change), reader) {
             (false, _) => Signal::None,
             (true, Reader::Manager(_)) => Signal::Unit,
@@ -125,12 +122,18 @@ impl Definition {
         Ok(steps)
     }
 
+    /// What is in the file.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(self.file.content.bytes().unwrap_or_default()).into_owned()
+    }
+
     fn made(&self) -> &[AbsPath] {
         if let Home::Made(directories) = &self.home { directories } else { &[] }
     }
 }
 
-fn changes_content(change: &Change) -> bool {
+/// Whether a change is one of the file's content.
+pub(crate) fn changes_content(change: &Change) -> bool {
     change.attributes.iter().any(|attribute| attribute.name == "content")
 }
 

@@ -3,11 +3,12 @@
 use crate::attribute::UserName;
 use crate::change::{Action, Change, Shown};
 use crate::knob::linger::{LINGER, LINGERS, NOT};
+use crate::knob::user::USER;
 use crate::knob::{ABSENT, Knob};
 use crate::object::Object;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
-use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Thing};
+use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::Step;
 use crate::systemd::Manager;
 
@@ -60,6 +61,10 @@ impl Resource for Linger {
 
     fn objects(&self) -> Vec<Object> {
         vec![Object::Knob(self.knob.clone())]
+    }
+
+    fn wants(&self) -> Vec<Want> {
+        vec![Want::after(Target::Thing(Thing::Knob(Knob::new(&USER, self.knob.name()))))]
     }
 
     fn asks(&self) -> Vec<Ask> {

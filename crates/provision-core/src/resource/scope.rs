@@ -9,6 +9,7 @@ use crate::facts::HomeFound;
 use crate::knob::Knob;
 use crate::knob::linger::{LINGER, LINGERS};
 use crate::knob::sysctl::SYSCTL;
+use crate::knob::user::USER;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
@@ -81,7 +82,11 @@ pub(crate) fn linger(manager: &Manager) -> Option<Knob> {
 
 /// What a manager needs of the plan before it can do anything.
 pub(crate) fn wants(manager: &Manager) -> Vec<Want> {
-    linger(manager).map(|knob| Want::after(Target::Thing(Thing::Knob(knob)))).into_iter().collect()
+    let user = match manager {
+        Manager::User(name) => Some(Knob::new(&USER, name.as_str())),
+        Manager::System | Manager::Own => None,
+    };
+    linger(manager).into_iter().chain(user).map(|knob| Want::after(Target::Thing(Thing::Knob(knob)))).collect()
 }
 
 /// What tells whether a manager can do anything.

@@ -121,7 +121,12 @@ down() { # unit limit: stops it unless it is
   if asleep; then return 0; fi
   active=$(systemd - show --no-pager --property=ActiveState -- "$x") || { printf '%s\n' "$active"; return 1; }
   case ${active#*=} in inactive|failed|'') return 0 ;; esac
-  units_read "$m" && managed "$1" && systemd "$2" stop -- "$x"
+  units_read "$m" && managed "$1" || return
+  systemd "$2" stop -- "$x" && return
+  c=$?
+  # A file system that is in use cannot be unmounted, and systemctl does not say so.
+  case $x in *.mount) journalctl --no-pager --output=cat --lines=5 --unit="$x" </dev/null 2>&1 ;; esac
+  return $c
 }
 revert_unit() { # name limit
   a=${was#unit:}; f=${a#*:}; a=${a%%:*}

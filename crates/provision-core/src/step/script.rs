@@ -7,15 +7,17 @@ use super::fetch::FETCH;
 use super::journal::{self, JOURNAL};
 use super::lock::{LOCK, LOOK};
 use super::note::{self, NOTE};
+use super::rehearsal::{self, REHEARSAL};
 use super::revert::{self, REVERT};
 use super::undo::ARM;
-use super::{Await, Batch, Need, Ownership, Purpose, Run, Step, Task};
+use super::{Await, Batch, Need, Ownership, Purpose, Revert, Run, Step, Task};
 use crate::blob::Blob;
 use crate::fetch::Download;
-use crate::knob::SORTS;
+use crate::knob::{ABSENT, SORTS};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
+use crate::probe::generator::GENERATOR;
 use crate::probe::script::guard_command;
 use crate::shell::{AWAKE, LIMITED, MANAGER, STATE, WHOLE, preamble, quote, words};
 
@@ -134,7 +136,7 @@ unit() { # limit manager verb name
   systemd "$1" "$3" -- "$4" && return
   c=$?
   case $3 in
-    start|restart|reload)
+    start|restart|reload|stop)
       systemd - status --no-pager --lines=0 -- "$4" 2>&1
       if [ -z "$who" ]; then journalctl --no-pager --output=cat --lines=20 --unit="$4" </dev/null 2>&1
       # What the unit said, and what its manager said of it.
@@ -275,6 +277,10 @@ pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, ARM] {
         script.push_str(functions);
     }
+    if rehearses(batch) {
+        script.push_str(GENERATOR);
+        script.push_str(REHEARSAL);
+    }
     let fetches = |task: &Task| task.steps.iter().any(|step| matches!(step, Step::Fetch { .. }));
     if batch.tasks.iter().any(fetches) {
         script.push_str(FETCH);
@@ -295,18 +301,29 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
     if journaled {
         note::write(script, batch)?;
     }
+    journal::write_functions(script, batch)?;
     for (index, task) in batch.tasks.iter().enumerate() {
+        for (at, step) in task.steps.iter().enumerate() {
+            if let Step::Rehearse(rehearsal) = step {
+                rehearsal::write_functions(script, &format!("{index}_{at}"), rehearsal)?;
+            }
+        }
         writeln!(script, "task_{index}() {{\n:")?;
+        write_leaving(script, task)?;
         for (at, step) in task.steps.iter().enumerate() {
             let (limit, bytes) = (limit(step, batch).as_secs(), step.blob().map_or(0, Blob::length));
-            writeln!(script, "at={at}; renew {limit} {bytes}; {} || return", command(step, batch))?;
+            let command = match step {
+                Step::Rehearse(rehearsal) => rehearsal::call(&format!("{index}_{at}"), rehearsal),
+                step => command(step, batch),
+            };
+            writeln!(script, "at={at}; renew {limit} {bytes}; {command} || return")?;
         }
         writeln!(script, "}}")?;
     }
     let numbers = |wanted: fn(&Task) -> bool| -> String {
         join(&batch.tasks.iter().enumerate().filter(|(_, task)| wanted(task)).map(|(at, _)| at).collect::<Vec<_>>())
     };
-    writeln!(script, "work() {{\nbad= stale= span=0 limit={}", batch.step_limit.as_secs())?;
+    writeln!(script, "work() {{\nbad= stale= reverted= removed= span=0 limit={}", batch.step_limit.as_secs())?;
     writeln!(script, "late='{}'", if journaled { numbers(note::later) } else { String::new() })?;
     writeln!(script, "state {}; owed=$state/owed", quote(&batch.plan))?;
     journal::write_opening(script, batch)?;
@@ -329,6 +346,22 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
     writeln!(script, "}}\nmain() {{\nwork\nsay end\n}}\nmain\n{WHOLE}")
 }
 
+/// Tells a step of what else the same task takes away: some things, such as packages, only go together.
+fn write_leaving(script: &mut String, task: &Task) -> std::fmt::Result {
+    let (mut reverted, mut removed) = (Vec::new(), Vec::new());
+    for step in &task.steps {
+        match step {
+            Step::Revert(Revert { object: object @ Object::Knob(_), .. }) => reverted.push(object.key()),
+            Step::Turn { knob, state, .. } if state == ABSENT => removed.push(knob.name().to_owned()),
+            _ => {}
+        }
+    }
+    if reverted.is_empty() && removed.is_empty() {
+        return Ok(());
+    }
+    writeln!(script, "reverted={}; removed={}", quote(&reverted.join(" ")), quote(&removed.join(" ")))
+}
+
 /// The longest that a step may take, apart from what it is sent.
 fn limit(step: &Step, batch: &Batch) -> Duration {
     match step {
@@ -342,6 +375,13 @@ fn limit(step: &Step, batch: &Batch) -> Duration {
         Step::Revert(_) => revert::limit(batch.step_limit),
         _ => batch.step_limit,
     }
+}
+
+/// Whether podman's generator is asked for anything.
+fn rehearses(batch: &Batch) -> bool {
+    let in_turn = |step: &Step| matches!(step, Step::Rehearse(_));
+    matches!(&batch.journal.purpose, Purpose::Begin { rehearsals, .. } if !rehearsals.is_empty())
+        || batch.tasks.iter().flat_map(|task| &task.steps).any(in_turn)
 }
 
 /// What is owed, by the names of its notes. Unit names have no blank and no character that a shell expands.
@@ -406,7 +446,8 @@ fn command(step: &Step, batch: &Batch) -> String {
             words(["port", layer.word(), zone.as_deref().unwrap_or_default(), port, protocol])
         }
         Step::Revert(step) => revert::command(step, &limit),
-        Step::Claim(_) => ":".to_owned(),
+        // Made with functions of its own, by `write_batch`.
+        Step::Rehearse(_) | Step::Claim(_) => ":".to_owned(),
         Step::Turn { knob, state, input } => {
             let length = input.as_ref().map(|blob| blob.length().to_string()).unwrap_or_default();
             words(["turn", knob.sort().word, knob.name(), state, &limit, "keep", &length])

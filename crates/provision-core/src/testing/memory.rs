@@ -168,6 +168,11 @@ impl State {
             }
             return Err(Refusal::Locked(holder.clone()));
         }
+        if let Purpose::Begin { rehearsals, .. } = &journal.purpose
+            && let Some(flaws) = rehearsals.iter().find_map(|rehearsal| self.rehearse(rehearsal))
+        {
+            return Err(Refusal::Rehearsal(flaws));
+        }
         let found = self.memory(plan, "").stamp();
         let stamp = match &journal.purpose {
             Purpose::Begin { stamp, .. } | Purpose::Rollback { stamp, .. } => Some(stamp),

@@ -90,6 +90,11 @@ impl State {
                 self.require_directory(path)?;
                 self.set(path, Sort::Link(target.clone()), Vec::new(), Mode::new(0o777), &Ownership::default());
             }
+            Step::Rehearse(rehearsal) => {
+                if let Some(flaws) = self.rehearse(rehearsal) {
+                    return Err(flaws.said.join("\n"));
+                }
+            }
             Step::ReloadUnits(_) => self.reload = true,
             Step::Unit { unit, action } => self.act(&unit.to_string(), *action)?,
             Step::LoadImage { id, name, .. } => {
@@ -142,7 +147,7 @@ impl State {
         Ok(())
     }
 
-    fn add_image(&mut self, manager: &Manager, id: &str) {
+    pub(super) fn add_image(&mut self, manager: &Manager, id: &str) {
         let images = self.images_of(manager);
         if images.iter().all(|image| image.id != id) {
             images.push(ImageState { id: id.to_owned(), ..ImageState::default() });
