@@ -13,6 +13,7 @@ mod ownership;
 mod packages;
 mod quadlet;
 mod registry;
+mod rootless;
 mod sealed;
 mod shells;
 mod support;

@@ -7,7 +7,7 @@ use crate::support::Plan;
 
 const PASSWORD: &str = "it's a \"$(secret)\" `pass`";
 
-fn plan(bed: &Testbed, host: &Host) -> Plan {
+pub fn plan(bed: &Testbed, host: &Host) -> Plan {
     Plan::new("playbooks/registry/plan.toml")
         .variable("address", host.ipv4)
         .variable("hostname", format!("{}.example.com", host.name))
@@ -17,7 +17,7 @@ fn plan(bed: &Testbed, host: &Host) -> Plan {
 }
 
 /// Lets a host know the registry under one name for each family, and trust the plan's authority.
-fn introduce(client: &Host, registry: &Host) -> Result<(), Error> {
+pub fn introduce(client: &Host, registry: &Host) -> Result<(), Error> {
     let hosts = format!("{} registry4.example.com\n{} registry6.example.com\n", registry.ipv4, registry.ipv6);
     client.sh(&format!("grep -q registry4 /etc/hosts || printf '{hosts}' >>/etc/hosts"))?.ok()?;
     let authority = registry.read("/etc/registry/authority/site.crt")?;
@@ -28,7 +28,7 @@ fn introduce(client: &Host, registry: &Host) -> Result<(), Error> {
 }
 
 /// Logs in, pushes an image and pulls it back, over each family, TLS verified.
-fn used_from(client: &Host, bed: &Testbed) -> Result<(), Error> {
+pub fn used_from(client: &Host, bed: &Testbed) -> Result<(), Error> {
     client.copy_in("/var/tmp/tiny.tar", &std::fs::read(bed.tiny_archive()).map_err(Error::Run)?)?;
     client.copy_in("/root/password", PASSWORD.as_bytes())?;
     client.sh("podman load --quiet --input /var/tmp/tiny.tar")?.ok()?;

@@ -256,6 +256,11 @@ impl Case {
             .replace("@image@", &self.image())
             .replace("@address@", &place.address)
             .replace("@scope@", if is_user { "scope = \"user\"" } else { "" })
+            .replace(
+                "@quadlets@",
+                if is_user { "/home/core/.config/containers/systemd" } else { "/etc/containers/systemd" },
+            )
+            .replace("@units@", if is_user { "/home/core/.config/systemd/user" } else { "/etc/systemd/system" })
             .replace("@systemctl@", if is_user { "systemctl --user" } else { "systemctl" })
     }
 

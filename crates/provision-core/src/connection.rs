@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
+use crate::attribute::UserName;
 use crate::blob::Blob;
 use crate::facts::{self, Facts};
 use crate::path::AbsPath;
@@ -23,8 +24,8 @@ pub trait Connection: Send + Sync {
     /// What to call the host in messages.
     fn label(&self) -> &str;
 
-    /// Gathers the facts.
-    async fn facts(&self) -> Result<Facts, ConnectionError>;
+    /// Gathers the facts, with the home directories of some users.
+    async fn facts(&self, homes: &BTreeSet<UserName>) -> Result<Facts, ConnectionError>;
 
     /// Answers every question, if only by saying that it is unknown.
     async fn ask(&self, asks: &BTreeSet<Ask>) -> Result<Answers, ConnectionError>;
@@ -155,9 +156,9 @@ impl<T: Transport> Connection for ShellConnection<T> {
         self.transport.label()
     }
 
-    async fn facts(&self) -> Result<Facts, ConnectionError> {
+    async fn facts(&self, homes: &BTreeSet<UserName>) -> Result<Facts, ConnectionError> {
         let nonce = random_nonce()?;
-        let (reply, exit) = self.exchange(facts::program(&nonce)).await?;
+        let (reply, exit) = self.exchange(facts::program(homes, &nonce)).await?;
         facts::read(&reply, &nonce).ok_or_else(|| self.refuse(ReplyError::NotStarted, &exit))
     }
 

@@ -1,8 +1,12 @@
 //! What a host says of itself, for templates: `fact.os_id`.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::shell::{WHOLE, preamble, sections};
+use crate::attribute::UserName;
+use crate::path::AbsPath;
+use crate::shell::{WHOLE, preamble, quote, sections};
+use crate::systemd::Manager;
 
 /// The names of all facts, each with what it is.
 pub const NAMES: &[(&str, &str)] = &[
@@ -19,29 +23,90 @@ pub const NAMES: &[(&str, &str)] = &[
 
 /// The facts of one host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Facts(BTreeMap<String, String>);
+pub struct Facts {
+    values: BTreeMap<String, String>,
+    /// Home directories of the users that were asked about; none of a user that the host does not have.
+    homes: BTreeMap<UserName, Option<AbsPath>>,
+    made_up: bool,
+}
 
 impl Facts {
     /// Plausible facts of no host at all, for looking through a plan without one.
     #[must_use]
     pub fn example() -> Self {
         let values = ["x86_64", "/root", "host", "6.12.0", "debian", "13", "5.4.2", "257", "root"];
-        Self(NAMES.iter().zip(values).map(|((name, _), value)| ((*name).to_owned(), value.to_owned())).collect())
+        let values =
+            NAMES.iter().zip(values).map(|((name, _), value)| ((*name).to_owned(), value.to_owned())).collect();
+        Self { values, homes: BTreeMap::new(), made_up: true }
     }
 
     /// All facts by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.values.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Sets one, for a host that is made up.
     pub fn set(&mut self, name: &str, value: &str) {
-        self.0.insert(name.to_owned(), value.to_owned());
+        self.values.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// The home directory of whose a manager is.
+    fn home(&self, manager: &Manager) -> HomeFound {
+        let known = |path: Result<AbsPath, _>| path.map_or(HomeFound::Unasked, HomeFound::Known);
+        match manager {
+            Manager::System | Manager::Own => {
+                self.values.get("home").map_or(HomeFound::Unasked, |home| known(home.parse()))
+            }
+            Manager::User(name) => match self.homes.get(name) {
+                Some(Some(home)) => HomeFound::Known(home.clone()),
+                Some(None) => HomeFound::NoUser,
+                None if self.made_up => known(format!("/home/{name}").parse()),
+                None => HomeFound::Unasked,
+            },
+        }
+    }
+}
+
+/// What is known of a home directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HomeFound {
+    /// Where it is.
+    Known(AbsPath),
+    /// The host has no such user.
+    NoUser,
+    /// The host was not asked.
+    Unasked,
+}
+
+/// Home directories, for resources whose paths depend on one. It remembers whose were asked for.
+#[derive(Debug)]
+pub struct Homes<'a> {
+    facts: &'a Facts,
+    asked: RefCell<BTreeSet<Manager>>,
+}
+
+impl<'a> Homes<'a> {
+    /// As some facts have them.
+    #[must_use]
+    pub fn new(facts: &'a Facts) -> Self {
+        Self { facts, asked: RefCell::default() }
+    }
+
+    /// The home directory of whose a manager is.
+    #[must_use]
+    pub fn of(&self, manager: &Manager) -> HomeFound {
+        self.asked.borrow_mut().insert(manager.clone());
+        self.facts.home(manager)
+    }
+
+    /// Whose were asked for.
+    pub(crate) fn asked(&self) -> BTreeSet<Manager> {
+        self.asked.borrow().clone()
     }
 }
 
 /// The program that gathers the facts. Like a probe it only reads.
-pub(crate) fn program(nonce: &str) -> String {
+pub(crate) fn program(users: &BTreeSet<UserName>, nonce: &str) -> String {
     let mut script = preamble(nonce);
     script.push_str(
         r#"main() {
@@ -62,11 +127,14 @@ if command -v podman >/dev/null 2>&1; then say fact podman_version; v=$(podman -
 if command -v systemctl >/dev/null 2>&1; then
   say fact systemd_version; v=$(systemctl --version 2>/dev/null); v=${v#systemd }; printf '%s' "${v%% *}"
 fi
-say end
-}
-main </dev/null
 "#,
     );
+    for user in users {
+        // The name has no character that means anything to a shell.
+        let text = "say home NAME; if id -u NAME >/dev/null 2>&1; then h=~NAME; printf '%s' \"$h\"; fi\n";
+        script.push_str(&text.replace("NAME", &quote(user.as_str())));
+    }
+    script.push_str("say end\n}\nmain </dev/null\n");
     script.push_str(WHOLE);
     script.push('\n');
     script
@@ -78,15 +146,22 @@ pub(crate) fn read(reply: &[u8], nonce: &str) -> Option<Facts> {
     if sections.last()?.head != "end" {
         return None;
     }
+    let mut homes = BTreeMap::new();
     let mut facts: BTreeMap<String, String> =
         NAMES.iter().map(|(name, _)| ((*name).to_owned(), String::new())).collect();
     for section in sections {
         if let Some(slot) = section.head.strip_prefix("fact ").and_then(|name| facts.get_mut(name)) {
             // One line, whatever the host says: a fact goes into names and paths.
-            *slot = String::from_utf8_lossy(section.body).lines().next().unwrap_or_default().trim().to_owned();
+            *slot = first_line(section.body);
+        } else if let Some(Ok(name)) = section.head.strip_prefix("home ").map(str::parse) {
+            homes.insert(name, first_line(section.body).parse().ok());
         }
     }
-    Some(Facts(facts))
+    Some(Facts { values: facts, homes, made_up: false })
+}
+
+fn first_line(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).lines().next().unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]
@@ -96,11 +171,29 @@ mod tests {
     #[test]
     fn facts_are_read_by_name_and_one_line_each() {
         let reply =
-            b"\n@n begin\n\n@n fact arch\nx86_64\n\n@n fact os_id\ndebian\nevil\n\n@n fact other\nx\n\n@n end\n";
+            b"\n@n begin\n\n@n fact arch\nx86_64\n\n@n fact os_id\ndebian\nevil\n\n@n fact other\nx\n\n@n home core\n/home/core\n@n home gone\n\n@n end\n";
         let facts = read(reply, "n").unwrap();
         let found: BTreeMap<_, _> = facts.iter().collect();
         assert_eq!(found.len(), NAMES.len());
         assert_eq!((found["arch"], found["os_id"], found["podman_version"]), ("x86_64", "debian", ""));
         assert_eq!(read(b"\n@n begin\n", "n"), None);
+        let home = |text: &str| facts.home(&text.parse().unwrap());
+        assert_eq!(home("user:core"), HomeFound::Known("/home/core".parse().unwrap()));
+        assert_eq!(
+            (home("user:gone"), home("user:other"), home("user")),
+            (HomeFound::NoUser, HomeFound::Unasked, HomeFound::Unasked)
+        );
+    }
+
+    #[test]
+    fn homes_are_those_of_the_host() {
+        use crate::shell::trial::{run, shells};
+        let users: BTreeSet<UserName> = ["root", "no-such-user"].iter().map(|name| name.parse().unwrap()).collect();
+        for shell in shells() {
+            let facts = read(&run(shell, &["-c", &program(&users, "n")], b""), "n").unwrap();
+            let home = |text: &str| facts.home(&text.parse().unwrap());
+            assert_eq!(home("user:root"), HomeFound::Known("/root".parse().unwrap()), "{shell:?}");
+            assert_eq!(home("user:no-such-user"), HomeFound::NoUser, "{shell:?}");
+        }
     }
 }

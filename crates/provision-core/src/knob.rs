@@ -13,6 +13,7 @@ pub mod authorized_key;
 pub mod group;
 pub mod hostname;
 pub mod kernel_module;
+pub mod linger;
 pub mod package;
 pub mod sysctl;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub mod user;
 pub static SORTS: &[&KnobSort] = &[
     &authorized_key::AUTHORIZED_KEY,
     &archive::ARCHIVE,
+    &linger::LINGER,
     &sysctl::SYSCTL,
     &trust_anchor::TRUST_ANCHOR,
     &group::GROUP,

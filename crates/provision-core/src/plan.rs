@@ -31,9 +31,11 @@ mod tests;
 mod world;
 
 use crate::address::{Address, Segment, check_name};
+use crate::attribute::UserName;
 use crate::facts::Facts;
 use crate::graph::Graph;
 use crate::secret::Secrets;
+use crate::systemd::Manager;
 use asset::Assets;
 use fields::Fields;
 use host::Host;
@@ -70,6 +72,10 @@ pub struct Plan {
     /// What may be there on any of its hosts.
     addresses: BTreeSet<Address>,
     digest: String,
+    /// The users whose home directories paths depend on.
+    homes: BTreeSet<UserName>,
+    /// Whether paths depend on that of the user as whom the steps run.
+    own_home: bool,
 }
 
 impl std::fmt::Debug for Plan {
@@ -138,6 +144,8 @@ impl Plan {
             secrets,
             ownership,
             addresses: BTreeSet::new(),
+            homes: BTreeSet::new(),
+            own_home: false,
             digest: String::new(),
         };
         plan.read_defaults(&problems);
@@ -164,6 +172,7 @@ impl Plan {
     /// facts decides is looked at as if it were there. Gives the digests of the files beside the plan.
     fn look_through(&mut self, problems: &RefCell<Problems>) -> BTreeSet<String> {
         let (mut files, mut here) = (BTreeSet::new(), BTreeSet::new());
+        let (mut homes, mut own_home) = (BTreeSet::new(), false);
         let mut addresses: BTreeMap<(usize, Vec<Segment>), BTreeSet<Address>> = BTreeMap::new();
         let mut sound = true;
         let mut secrets = std::mem::take(&mut self.secrets);
@@ -172,6 +181,12 @@ impl Plan {
             sound &= found.is_whole();
             problems.borrow_mut().extend(found);
             files.extend(resolved.assets);
+            for manager in resolved.homes {
+                match manager {
+                    Manager::User(name) => _ = homes.insert(name),
+                    Manager::System | Manager::Own => own_home = true,
+                }
+            }
             here.extend(resolved.here);
             for (instance, own) in resolved.addresses {
                 addresses.entry(instance).or_default().extend(own);
@@ -180,6 +195,7 @@ impl Plan {
         }
         self.secrets = secrets;
         self.addresses = here;
+        (self.homes, self.own_home) = (homes, own_home);
         let mut moved: BTreeSet<ownership::Move> = BTreeSet::new();
         for (at, module) in self.modules.iter().enumerate() {
             let instances = addresses.iter().filter(|((number, _), _)| *number == at);
@@ -238,17 +254,25 @@ impl Plan {
     #[must_use]
     pub fn needs_facts(&self) -> bool {
         let of_facts = |references: &References| references.iter().any(|(reference, _)| reference.is("fact"));
-        self.modules.iter().any(|module| {
-            let mut found = module.outputs.iter().any(|output| of_facts(&output.references));
-            module.body.look(&mut |references| found |= of_facts(references));
-            found
-        })
+        let of_homes = self.own_home || !self.homes.is_empty();
+        of_homes
+            || self.modules.iter().any(|module| {
+                let mut found = module.outputs.iter().any(|output| of_facts(&output.references));
+                module.body.look(&mut |references| found |= of_facts(references));
+                found
+            })
     }
 
     /// The resources that may be there on any of its hosts, sorted: what a `when` over facts decides is among them.
     #[must_use]
     pub fn addresses(&self) -> &BTreeSet<Address> {
         &self.addresses
+    }
+
+    /// The users whose home directories its paths depend on.
+    #[must_use]
+    pub fn homes(&self) -> &BTreeSet<UserName> {
+        &self.homes
     }
 
     /// The resources on one host, with their order.

@@ -294,7 +294,8 @@ pub enum PublicKeyState {
 /// A unit, in the words of systemctl(1) and `org.freedesktop.systemd1(5)`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UnitState {
-    /// `LoadState`: `loaded`, `not-found`, `masked`...
+    /// `LoadState`: `loaded`, `not-found`, `masked`... and `asleep`, where it is a user's and the manager of that user does
+    /// not run.
     pub load: String,
     /// `ActiveState`: `active`, `inactive`, `failed`, `activating`...
     pub active: String,
@@ -307,6 +308,18 @@ pub struct UnitState {
 }
 
 impl UnitState {
+    /// Of a unit of a manager that does not run.
+    #[must_use]
+    pub fn asleep() -> Self {
+        Self { load: "asleep".to_owned(), ..Self::unknown() }
+    }
+
+    /// Whether its manager does not run.
+    #[must_use]
+    pub fn is_asleep(&self) -> bool {
+        self.load == "asleep"
+    }
+
     /// Of a unit that nobody has read, as `systemctl show` has it.
     #[must_use]
     pub fn unknown() -> Self {

@@ -16,6 +16,7 @@ use crate::change::{Action, Cause, Change, Shown};
 use crate::check::Check;
 use crate::edit::Edit;
 use crate::edit::draft::{Draft, Drafts};
+use crate::facts::Homes;
 use crate::fetch::Download;
 use crate::knob::Knob;
 use crate::object::Object;
@@ -52,6 +53,7 @@ pub mod json;
 pub mod kernel_module;
 pub mod kube;
 pub mod line;
+pub mod linger;
 pub mod link;
 pub mod mount;
 pub mod network;
@@ -59,6 +61,7 @@ pub mod package;
 pub mod pod;
 pub(crate) mod quadlet;
 pub mod quadlet_dropin;
+pub(crate) mod scope;
 pub mod service;
 pub mod sysctl;
 pub mod toml;
@@ -98,6 +101,7 @@ pub static KINDS: &[&Kind] = &[
     &quadlet_dropin::KIND,
     &unit::KIND,
     &service::KIND,
+    &linger::KIND,
     &firewall::KIND,
     &sysctl::KIND,
     &trust_anchor::KIND,
@@ -166,6 +170,8 @@ pub struct Setup<'a> {
     pub plan: &'a str,
     /// The files beside the plan.
     pub assets: &'a dyn Assets,
+    /// Home directories on the host.
+    pub homes: &'a Homes<'a>,
 }
 
 /// One resource: what is wanted of one thing on one host.

@@ -33,6 +33,8 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod trial;
 pub(crate) mod undo;
+#[cfg(test)]
+mod user_tests;
 
 pub(crate) use rehearsal::told;
 pub use rehearsal::{Flaws, Laid, Rehearsal, Rehearsed};
@@ -52,6 +54,14 @@ pub enum Step {
     },
     /// Makes one directory of mode 0755 unless it is there: one that several resources make as part of themselves.
     EnsureDirectory {
+        /// Where; its parent must be there.
+        path: AbsPath,
+    },
+    /// The same in a user's home, of mode 0700, with that user's rights alone: what root did there, a link could lead
+    /// elsewhere.
+    EnsureUserDirectory {
+        /// Whose.
+        manager: Manager,
         /// Where; its parent must be there.
         path: AbsPath,
     },
@@ -76,6 +86,17 @@ pub enum Step {
         ownership: Ownership,
         /// A command that must succeed before the file replaces the old one; `%s` in an argument is the staged file.
         validate: Vec<String>,
+    },
+    /// The same in a user's home, with that user's rights alone; then the file is the user's.
+    PutUserFile {
+        /// Whose.
+        manager: Manager,
+        /// Where.
+        path: AbsPath,
+        /// What is in it.
+        content: Blob,
+        /// Its permission bits.
+        mode: Mode,
     },
     /// Downloads a file on the host, with curl or wget, and puts it in place once its digest is right.
     Fetch {
@@ -320,10 +341,12 @@ impl Step {
     pub fn describe(&self) -> String {
         match self {
             Self::MakeDirectory { path, .. } => format!("make the directory {path}"),
-            Self::EnsureDirectory { path } => format!("make the directory {path} unless it is there"),
+            Self::EnsureDirectory { path } | Self::EnsureUserDirectory { path, .. } => {
+                format!("make the directory {path} unless it is there")
+            }
             Self::SetAttributes { path, .. } => format!("set mode and owner of {path}"),
-            Self::PutFile { path, .. } => format!("put the file {path} in place"),
             Self::Rewrite { edit, .. } => format!("edit {}", edit.title()),
+            Self::PutFile { path, .. } | Self::PutUserFile { path, .. } => format!("put the file {path} in place"),
             Self::Fetch { path, .. } => format!("download {path}"),
             Self::PutLink { path, .. } => format!("put the link {path} in place"),
             Self::Rehearse(rehearsal) => rehearsal.describe(),
@@ -351,9 +374,9 @@ impl Step {
     #[must_use]
     pub fn blob(&self) -> Option<&Blob> {
         match self {
-            Self::PutFile { content, .. } => Some(content),
             Self::Rewrite { rewrite, .. } => rewrite.blob(),
             Self::Revert(revert) => revert.rewrite.as_ref().and_then(Rewrite::blob),
+            Self::PutFile { content, .. } | Self::PutUserFile { content, .. } => Some(content),
             Self::LoadImage { archive, .. } => Some(archive),
             Self::Turn { input, .. } => input.as_ref(),
             Self::Run(run) => run.input.as_ref(),
@@ -378,7 +401,9 @@ impl Step {
             Self::MakeDirectory { path, .. }
             | Self::EnsureDirectory { path }
             | Self::SetAttributes { path, .. }
+            | Self::EnsureUserDirectory { path, .. }
             | Self::PutFile { path, .. }
+            | Self::PutUserFile { path, .. }
             | Self::Fetch { path, .. }
             | Self::PutLink { path, .. } => vec![Object::Path(path.clone())],
             Self::Unit { unit, .. } => vec![Object::Unit(unit.clone())],
@@ -399,9 +424,12 @@ impl Step {
     #[must_use]
     pub fn undo(&self) -> Undo {
         match self {
-            Self::MakeDirectory { .. } | Self::EnsureDirectory { .. } => Undo::Remove,
+            Self::MakeDirectory { .. } | Self::EnsureDirectory { .. } | Self::EnsureUserDirectory { .. } => {
+                Undo::Remove
+            }
             Self::SetAttributes { .. }
             | Self::PutFile { .. }
+            | Self::PutUserFile { .. }
             | Self::Fetch { .. }
             | Self::PutLink { .. }
             | Self::Rewrite { .. }

@@ -19,6 +19,10 @@ const LEFT: &[(&str, &str)] = &[
     ("/root/.config", "podman's, made when it first runs"),
     ("/root/.local", "podman's, made when it first runs"),
     ("/root/.cache", "podman's, made when it first runs"),
+    ("/home/core/.config", "podman's, made when it first runs; that nothing of the plan's is in it is looked at"),
+    ("/home/core/.local", "podman's, made when it first runs"),
+    ("/home/core/.cache", "podman's, made when it first runs"),
+    ("/dev/shm/libpod_rootless_lock_", "podman's, for each user, until the next boot"),
     ("/var/cache/containers", "podman's, made when it first runs"),
     ("/var/log/firewalld", "a log"),
     ("/run/haproxy", "haproxy's own, made each time it is started"),
@@ -135,6 +139,26 @@ fn a_destroyed_registry_leaves_no_trace_and_neither_does_one_that_was_cut() -> R
         uninstall(&host)?;
         assert_eq!(before.left(&Trace::of(&host)?), [""; 0], "after a cut at {}", reached.call);
     }
+    Ok(())
+}
+
+#[test]
+fn a_destroyed_registry_of_a_user_leaves_no_trace() -> Result<(), Error> {
+    let bed = Testbed::shared()?;
+    let host = bed.fresh_host("rootlesstrace")?;
+    let plan = plan(bed, &host).variable("runs_as", "core");
+    host.login("root", "true")?.ok()?;
+    let before = Trace::of(&host)?;
+
+    done(&plan, bed, "apply", &[])?;
+    host.sh("pgrep -u core -f 'serve /etc/registry/config.yml'")?.ok()?;
+    done(&plan, bed, "destroy", &["--delete-data"])?;
+    // It does not linger any more: its systemd ends when nobody is logged in, and takes its time.
+    host.sh("timeout 60 sh -c 'while pgrep -u core >/dev/null; do sleep 0.2; done'")?.ok()?;
+    assert_eq!(before.left(&Trace::of(&host)?), [""; 0]);
+    let own = "ls -A /home/core/.config/containers/systemd /home/core/.config/systemd/user 2>/dev/null; \
+               podman ps --all --quiet; podman images --quiet; podman volume ls --quiet";
+    assert_eq!(host.login("core", own)?.ok()?, "");
     Ok(())
 }
 

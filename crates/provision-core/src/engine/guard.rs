@@ -80,6 +80,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         Step::MakeDirectory { path, .. }
         | Step::SetAttributes { path, .. }
         | Step::PutFile { path, .. }
+        | Step::PutUserFile { path, .. }
         | Step::Fetch { path, .. }
         | Step::PutLink { path, .. } => decides(path),
         Step::Unit { unit, action } => *action != UnitAction::Enable && is_gate(unit),
@@ -98,6 +99,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         Step::Rewrite { edit, .. } => decides(&edit.path),
         Step::Turn { knob, state, .. } => knob.sort().may_cut_off && !state.starts_with(NEW),
         Step::EnsureDirectory { .. }
+        | Step::EnsureUserDirectory { .. }
         | Step::ReloadUnits(_)
         | Step::LoadImage { .. }
         | Step::TagImage { .. }

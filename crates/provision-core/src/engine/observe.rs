@@ -76,7 +76,7 @@ impl<'a> Subject<'a> {
 /// # Errors
 /// When the host cannot be asked, its ledger cannot be read, or the plan is wrong once its facts are known.
 pub async fn observe(plan: &Plan, host: &Host, connection: &dyn Connection) -> Result<Observed, EngineError> {
-    let facts = if plan.needs_facts() { connection.facts().await? } else { Facts::default() };
+    let facts = if plan.needs_facts() { connection.facts(plan.homes()).await? } else { Facts::default() };
     let graph = plan.resolve(host, &facts)?;
     let mut observed = Observed::ask(Subject::new(plan, host), graph, Verb::Apply, None, connection).await?;
     let orphans = observed.ownership.orphans.iter();

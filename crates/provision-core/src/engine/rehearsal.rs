@@ -6,23 +6,35 @@ use super::EngineError;
 use super::changes::Changes;
 use super::prepare::Work;
 use crate::address::Address;
+use crate::knob::linger::LINGER;
 use crate::object::{Object, Was};
 use crate::path::AbsPath;
 use crate::probe::Undecided;
 use crate::quadlet::QuadletName;
-use crate::resource::{Relation, Thing};
+use crate::resource::{Relation, Resource, Thing};
 use crate::step::{Flaws, Rehearsal, Rehearsed, Revert, Step};
 use crate::systemd::Manager;
 
 /// Whether a command or a package comes before a resource in the same apply: it may bring podman, or files of Quadlet's.
 pub(super) fn waits_for_command(changes: &Changes, work: &[Work], at: usize) -> bool {
+    waits_for(changes, work, at, |resource, step| {
+        matches!(step, Step::Run(_)) || resource.provides().iter().any(Thing::brings_more)
+    })
+}
+
+/// Whether a user is let linger before a resource in the same apply: until then nobody may be there who could say how a unit,
+/// a volume or an image of the user is.
+pub(super) fn waits_for_linger(changes: &Changes, work: &[Work], at: usize) -> bool {
+    waits_for(changes, work, at, |_, step| matches!(step, Step::Turn { knob, .. } if knob.sort().word == LINGER.word))
+}
+
+fn waits_for(changes: &Changes, work: &[Work], at: usize, wanted: fn(&dyn Resource, &Step) -> bool) -> bool {
     let graph = &changes.observed.graph;
-    let brings = |at: usize| graph.vertex(at).is_some_and(|it| it.resource.provides().iter().any(Thing::brings_more));
-    let runs = |at: usize| match work.get(at) {
-        Some(Work::Steps(steps)) => brings(at) || steps.iter().any(|step| matches!(step, Step::Run(_))),
+    let does = |at: usize| match (work.get(at), graph.vertex(at)) {
+        (Some(Work::Steps(steps)), Some(vertex)) => steps.iter().any(|step| wanted(vertex.resource.as_ref(), step)),
         _ => false,
     };
-    graph.closure(at, Relation::After).into_iter().any(runs)
+    graph.closure(at, Relation::After).into_iter().any(does)
 }
 
 /// Everything that is tried first, together for each whose generator it is: with one that is to come, each fits the others

@@ -18,6 +18,7 @@ use crate::facts::Facts;
 use crate::graph::{Graph, Vertex};
 use crate::resource::Setup;
 use crate::secret::{Secrets, Text};
+use crate::systemd::Manager;
 
 /// What `host.*` offers to templates.
 pub(super) const HOST_ATTRIBUTES: &[&str] = &["address", "name", "port", "user"];
@@ -35,6 +36,8 @@ pub(super) struct Resolved {
     pub(super) assets: BTreeSet<String>,
     /// Secrets that inputs have come to.
     pub(super) secrets: Secrets,
+    /// Whose home directories paths depend on.
+    pub(super) homes: BTreeSet<Manager>,
 }
 
 impl Plan {
@@ -47,6 +50,7 @@ impl Plan {
             here: BTreeSet::new(),
             assets: BTreeSet::new(),
             secrets: Secrets::default(),
+            homes: BTreeSet::new(),
         };
         let mut circles = Problems::default();
         let order = world.order(&mut circles);
@@ -62,6 +66,7 @@ impl Plan {
         }
         let outputs = world.outputs();
         world.collect_secrets(&mut resolved.secrets);
+        resolved.homes = world.homes.asked();
         // In the order of reading: of those that are free the graph takes the first.
         let vertices: Vec<Vertex> = order.iter().filter_map(|at| vertices.remove(at)).collect();
         resolved.here = vertices.iter().map(|vertex| vertex.address.clone()).collect();
@@ -252,7 +257,7 @@ impl<'a> World<'a> {
         let assets = self.scopes.get(scope).and_then(|scope| self.instances.get(scope.instance));
         let assets = assets.and_then(|instance| self.plan.modules.get(instance.module))?.assets.as_ref();
         let witness = Witness::new(assets);
-        let setup = Setup { address, plan: &self.plan.name, assets: &witness };
+        let setup = Setup { address, plan: &self.plan.name, assets: &witness, homes: &self.homes };
         let resource = (kind.read)(&fields, &setup);
         fields.finish();
         let resource = resource?;

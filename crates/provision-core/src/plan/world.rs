@@ -13,7 +13,7 @@ use super::names::place_of;
 use super::node::{Node, Value};
 use super::problem::{Place, Problem, Problems, suggest};
 use super::template::{Reference, map};
-use crate::facts::Facts;
+use crate::facts::{Facts, Homes};
 use crate::resource::kind;
 
 /// For which host a plan is looked at.
@@ -30,6 +30,7 @@ pub(super) struct World<'a> {
     pub(super) plan: &'a Plan,
     pub(super) host: &'a Host,
     pub(super) mode: Mode,
+    pub(super) homes: Homes<'a>,
     pub(super) base: Vec<(String, Rendered)>,
     pub(super) scopes: Vec<Scope<'a>>,
     pub(super) instances: Vec<Instance<'a>>,
@@ -81,11 +82,12 @@ pub(super) enum Target<'w> {
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(plan: &'a Plan, host: &'a Host, facts: &Facts, mode: Mode) -> Self {
+    pub(super) fn new(plan: &'a Plan, host: &'a Host, facts: &'a Facts, mode: Mode) -> Self {
         Self {
             plan,
             host,
             mode,
+            homes: Homes::new(facts),
             base: base(plan, host, facts),
             scopes: Vec::new(),
             instances: Vec::new(),

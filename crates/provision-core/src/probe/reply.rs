@@ -12,7 +12,7 @@ use crate::attribute::Mode;
 use crate::blob::sha256_hex;
 use crate::path::AbsPath;
 use crate::shell::{Section, sections};
-use crate::systemd::Managed;
+use crate::systemd::{Managed, UnitName};
 
 /// Why a reply as a whole is of no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -366,7 +366,7 @@ impl<'a> Reply<'a> {
     fn unit(&self, unit: &Managed, asked: &[&str]) -> Result<UnitState, String> {
         let units: &[UnitState] = match self.units.get(unit.manager.word()) {
             Some(Units::Told(units)) => units,
-            Some(Units::Asleep) => return Ok(UnitState::unknown()),
+            Some(Units::Asleep) => return Ok(UnitState::asleep()),
             Some(Units::Failed(reason)) => return Err(format!("systemctl cannot be asked: {reason}")),
             None => &[],
         };
@@ -439,8 +439,8 @@ impl<'a> Reply<'a> {
 /// A note of what is owed, by the name of its file, in which a `=` stands for the `/` of a user's unit.
 fn owed(name: &str) -> String {
     match name.split_once('=') {
-        // A command has no dot in its name, and a unit always has one.
-        Some((manager, unit)) if unit.contains('.') => format!("{manager}/{unit}"),
+        // What is owed of a command is no unit's name: it has no type, or a character that none has.
+        Some((manager, unit)) if unit.parse::<UnitName>().is_ok() => format!("{manager}/{unit}"),
         _ => name.to_owned(),
     }
 }

@@ -10,6 +10,7 @@ use crate::resource::image_unit::Named;
 use crate::resource::quadlet::{
     Brings, DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, NETWORKS, OPTIONS, QUADLET, SERVICE, UNIT, VOLUMES,
 };
+use crate::resource::scope::SCOPE;
 use crate::resource::{Field, Kind, Resource, Setup, Target, Want};
 use crate::systemd::{literal_exec, quote_word};
 
@@ -47,6 +48,7 @@ pub static KIND: Kind = Kind {
         DESCRIPTION,
         FILE_NAME,
         DIRECTORY,
+        SCOPE,
         OPTIONS,
         UNIT,
         SERVICE,

@@ -11,6 +11,7 @@ use crate::resource::quadlet::{
     DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, INSTANCES, NETWORKS, OPTIONS, PODMAN_NAME, PUBLISH, QUADLET,
     UNIT, VOLUMES,
 };
+use crate::resource::scope::SCOPE;
 use crate::resource::{Field, Kind, Resource, Setup};
 use crate::systemd::{literal_exec, quote_word, quote_words, split_words};
 
@@ -57,6 +58,7 @@ pub static KIND: Kind = Kind {
         FILE_NAME,
         INSTANCES,
         DIRECTORY,
+        SCOPE,
         OPTIONS,
         UNIT,
         Field {

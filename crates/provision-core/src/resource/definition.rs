@@ -6,6 +6,7 @@ use crate::path::AbsPath;
 use crate::probe::{Answers, Ask, PathState, Sort, Undecided};
 use crate::resource::directory::{in_the_way, with_parent};
 use crate::resource::file::FileSpec;
+use crate::resource::scope::is_read;
 use crate::resource::{Context, Target, Thing, Want};
 use crate::step::Step;
 use crate::systemd::{Manager, Section, split_words};
@@ -16,6 +17,8 @@ pub(crate) struct Definition {
     pub(crate) file: FileSpec,
     pub(crate) reader: Reader,
     pub(crate) home: Home,
+    /// As whom it is written: below a home as whose that is, so that root follows no link there.
+    pub(crate) writer: Manager,
 }
 
 /// Who reads a definition where it stands.
@@ -32,6 +35,11 @@ impl Reader {
     pub(crate) fn of(directory: &AbsPath, read: &[&str]) -> Self {
         let within = |known: &&str| known.parse().is_ok_and(|known| directory.is_within(&known));
         if read.iter().any(within) { Self::Manager(Manager::System) } else { Self::Nobody }
+    }
+
+    /// The managers of users read what stands below the home of each, or at one of these places.
+    pub(crate) fn of_user(manager: &Manager, directory: &AbsPath, below: &str, places: &[&str]) -> Self {
+        if is_read(directory, below, places) { Self::Manager(manager.clone()) } else { Self::Nobody }
     }
 
     /// Whose unit it makes, where anybody reads it.
@@ -66,7 +74,7 @@ impl Definition {
 
     /// The difference. What runs by the definition starts anew with another content, and takes no notice of a mode.
     pub(crate) fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        let Self { file, reader, home: _ } = self;
+        let Self { file, reader, home: _, writer: _ } = self;
         let made = self.made();
         for (at, directory) in made.iter().enumerate() {
             match answers.path(directory)? {
@@ -92,10 +100,22 @@ impl Definition {
         let mut steps = Vec::new();
         for path in self.made() {
             if answers.path(path)?.entry().is_none() {
-                steps.push(Step::EnsureDirectory { path: path.clone() });
+                steps.push(match &self.writer {
+                    Manager::System => Step::EnsureDirectory { path: path.clone() },
+                    user => Step::EnsureUserDirectory { manager: user.clone(), path: path.clone() },
+                });
             }
         }
-        steps.push(self.file.step(change, answers)?);
+        steps.push(match &self.writer {
+            Manager::System => self.file.step(change, answers)?,
+            // Nobody but root gives a file away: it is put there anew as whose it is, whatever differs.
+            user => Step::PutUserFile {
+                manager: user.clone(),
+                path: self.file.path.clone(),
+                content: self.file.content.clone(),
+                mode: self.file.mode,
+            },
+        });
         if let Some(manager) = self.reader.manager().filter(|_| changes_content(change)) {
             steps.push(Step::ReloadUnits(manager.clone()));
         }

@@ -6,7 +6,8 @@ use crate::image_archive::{ArchiveFormat, ArchivedImage, ImageArchive, Platform,
 use crate::image_reference::ImageReference;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, ImageState, Undecided};
-use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Thing};
+use crate::resource::scope::{self, SCOPE};
+use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Thing, Want};
 use crate::step::Step;
 use crate::systemd::{Managed, Manager};
 
@@ -41,6 +42,7 @@ pub static KIND: Kind = Kind {
             doc: "\"linux/arm64\": which image of an archive for several, or which is pulled. The host's own without it; \
                   for an archive with several it must be written.",
         },
+        SCOPE,
     ],
     example: r#"
 [image.registry]
@@ -67,6 +69,7 @@ enum Source {
 }
 
 fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
+    let manager = scope::manager(fields);
     let name: Option<ImageReference> = fields.required("name");
     let archive: Option<String> = fields.optional("archive");
     let pull = fields.boolean("pull");
@@ -100,7 +103,7 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
             Source::Registry { platform }
         }
     };
-    Some(Box::new(Image { manager: Manager::System, name: name.stored_name(), source }))
+    Some(Box::new(Image { manager: manager?, name: name.stored_name(), source }))
 }
 
 /// Finds the one image of an archive that is meant.
@@ -158,11 +161,52 @@ impl Resource for Image {
         vec![Thing::Image(self.stored())]
     }
 
+    fn wants(&self) -> Vec<Want> {
+        scope::wants(&self.manager)
+    }
+
     fn asks(&self) -> Vec<Ask> {
-        vec![Ask::Images(self.manager.clone())]
+        let mut asks = scope::asks(&self.manager);
+        asks.push(Ask::Images(self.manager.clone()));
+        asks
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
+        let change = self.difference(answers, context)?;
+        if !change.is_none() {
+            scope::require(&self.manager, answers, context)?;
+        }
+        Ok(change)
+    }
+
+    fn wanted(&self) -> Vec<(&'static str, Shown)> {
+        match &self.source {
+            Source::Archive { id, archive: _ } => vec![("id", short(id).into())],
+            // Which image that is, the registry knows.
+            Source::Registry { platform: _ } => Vec::new(),
+        }
+    }
+
+    fn steps(&self, _change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
+        let Self { manager, name: _, source } = self;
+        let name = self.stored();
+        let images = answers.images(manager).map_or(&[][..], Vec::as_slice);
+        Ok(vec![match source {
+            Source::Archive { id, .. } if present(images, id) => Step::TagImage { id: id.clone(), name },
+            Source::Archive { id, archive } => Step::LoadImage { archive: archive.clone(), id: id.clone(), name },
+            Source::Registry { platform } => {
+                Step::PullImage { reference: name, platform: platform.as_ref().map(Platform::to_string) }
+            }
+        }])
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        vec![("name", self.name.to_string())]
+    }
+}
+
+impl Image {
+    fn difference(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
         let Self { manager, name, source } = self;
         let images = match answers.images(manager) {
             Ok(images) => images.as_slice(),
@@ -198,33 +242,6 @@ impl Resource for Image {
         }
     }
 
-    fn wanted(&self) -> Vec<(&'static str, Shown)> {
-        match &self.source {
-            Source::Archive { id, archive: _ } => vec![("id", short(id).into())],
-            // Which image that is, the registry knows.
-            Source::Registry { platform: _ } => Vec::new(),
-        }
-    }
-
-    fn steps(&self, _change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
-        let Self { manager, name: _, source } = self;
-        let name = self.stored();
-        let images = answers.images(manager).map_or(&[][..], Vec::as_slice);
-        Ok(vec![match source {
-            Source::Archive { id, .. } if present(images, id) => Step::TagImage { id: id.clone(), name },
-            Source::Archive { id, archive } => Step::LoadImage { archive: archive.clone(), id: id.clone(), name },
-            Source::Registry { platform } => {
-                Step::PullImage { reference: name, platform: platform.as_ref().map(Platform::to_string) }
-            }
-        }])
-    }
-
-    fn attributes(&self) -> Vec<(&'static str, String)> {
-        vec![("name", self.name.to_string())]
-    }
-}
-
-impl Image {
     fn stored(&self) -> Managed {
         Managed::new(&self.manager, self.name.to_string())
     }

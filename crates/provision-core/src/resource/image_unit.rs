@@ -10,6 +10,7 @@ use crate::quadlet::QuadletType;
 use crate::resource::quadlet::{
     Brings, DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, INSTANCES, OPTIONS, QUADLET, SERVICE, UNIT,
 };
+use crate::resource::scope::SCOPE;
 use crate::resource::{Field, Kind, Resource, Setup, Target, Want};
 
 /// The kind.
@@ -33,6 +34,7 @@ pub static KIND: Kind = Kind {
         FILE_NAME,
         INSTANCES,
         DIRECTORY,
+        SCOPE,
         OPTIONS,
         UNIT,
         SERVICE,

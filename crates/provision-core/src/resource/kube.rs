@@ -8,6 +8,7 @@ use crate::resource::quadlet::{
     Brings, DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, INSTANCES, NETWORKS, OPTIONS, PUBLISH, PodmanName,
     QUADLET, SERVICE, UNIT,
 };
+use crate::resource::scope::SCOPE;
 use crate::resource::{Field, Kind, Resource, Setup};
 use crate::systemd::{literal, quote_word};
 
@@ -40,6 +41,7 @@ pub static KIND: Kind = Kind {
         FILE_NAME,
         INSTANCES,
         DIRECTORY,
+        SCOPE,
         OPTIONS,
         UNIT,
         SERVICE,

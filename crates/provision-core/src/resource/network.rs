@@ -9,6 +9,7 @@ use crate::quadlet::QuadletType;
 use crate::resource::quadlet::{
     DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, INSTANCES, OPTIONS, PODMAN_NAME, QUADLET, SERVICE, UNIT,
 };
+use crate::resource::scope::SCOPE;
 use crate::resource::{Field, Kind, Resource, Setup};
 
 /// The kind.
@@ -34,6 +35,7 @@ pub static KIND: Kind = Kind {
         FILE_NAME,
         INSTANCES,
         DIRECTORY,
+        SCOPE,
         OPTIONS,
         UNIT,
         SERVICE,

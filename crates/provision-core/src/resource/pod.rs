@@ -7,6 +7,7 @@ use crate::resource::quadlet::{
     DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, NETWORKS, OPTIONS, PODMAN_NAME, PUBLISH, QUADLET, SERVICE, UNIT,
     VOLUMES,
 };
+use crate::resource::scope::SCOPE;
 use crate::resource::{Kind, Resource, Setup};
 
 /// The kind.
@@ -21,6 +22,7 @@ pub static KIND: Kind = Kind {
         PODMAN_NAME,
         FILE_NAME,
         DIRECTORY,
+        SCOPE,
         OPTIONS,
         UNIT,
         SERVICE,

@@ -20,7 +20,7 @@ use crate::quadlet::{
 };
 use crate::resource::definition::{Definition, Home, Reader, changes_content, used_paths};
 use crate::resource::file::FileSpec;
-use crate::resource::{Context, Materials, Resource, Setup, Target, Thing, Want, package};
+use crate::resource::{Context, Materials, Resource, Setup, Target, Thing, Want, package, scope};
 use crate::step::{Laid, Rehearsal, Rehearsed, Step};
 use crate::systemd::{Managed, Manager, UnitFile, UnitName, literal};
 
@@ -42,6 +42,11 @@ pub(crate) const DEFAULT_DIRECTORY: &str = "/etc/containers/systemd";
 const READ: [&str; 3] = [DEFAULT_DIRECTORY, "/run/containers/systemd", "/usr/share/containers/systemd"];
 /// Below the first: for the managers of users.
 const USERS: &str = "/etc/containers/systemd/users";
+
+/// Where a user's own Quadlet files stand, below the home, and the other places where users' managers look; the same page.
+const USER_DIRECTORY: &str = ".config/containers/systemd";
+const USER_READ: [&str; 4] =
+    [USERS, "/run/user", "/run/containers/systemd/users", "/usr/share/containers/systemd/users"];
 
 /// Waited for by what runs. podman does so itself only since 5.3, and a port cannot be bound on an address that is not
 /// there yet.
@@ -116,6 +121,9 @@ impl Resource for Quadlet {
 
     fn wants(&self) -> Vec<Want> {
         let mut wants = self.definition.wants(&self.wants);
+        // What the plan makes of it podman must tell of before, as whose it is.
+        wants.extend(scope::wants(&self.manager));
+        wants.extend(scope::port_wants(&self.manager, &self.bound()));
         wants.push(package::want("podman"));
         wants
     }
@@ -125,8 +133,14 @@ impl Resource for Quadlet {
     }
 
     fn asks(&self) -> Vec<Ask> {
-        let podman = self.definition.reader.manager().map(|_| Ask::Podman);
-        self.definition.asks().into_iter().chain(self.instances.asks()).chain(podman).collect()
+        let mut asks = self.definition.asks();
+        asks.extend(self.instances.asks());
+        asks.extend(self.definition.reader.manager().map(|_| Ask::Podman));
+        if !self.brings.is_empty() {
+            asks.extend(scope::asks(&self.manager));
+        }
+        asks.extend(scope::port_asks(&self.manager, &self.bound()));
+        asks
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
@@ -134,6 +148,10 @@ impl Resource for Quadlet {
             podman::check(&self.needs, answers, context)?;
         }
         let mut change = self.definition.diff(answers, context)?;
+        if !change.is_none() && !self.brings.is_empty() {
+            scope::require(&self.manager, answers, context)?;
+        }
+        scope::require_ports(&self.manager, &self.bound(), answers, context)?;
         if change.action == Action::Update {
             let lasting = match self.name.quadlet_type() {
                 QuadletType::Volume | QuadletType::Network => {
@@ -184,6 +202,15 @@ impl Resource for Quadlet {
 }
 
 impl Quadlet {
+    /// The host's ports that it binds.
+    fn bound(&self) -> Vec<u16> {
+        let number = |thing: &Thing| match thing {
+            Thing::Port { port, .. } => port.split('/').next()?.parse().ok(),
+            _ => None,
+        };
+        self.ports.iter().filter_map(number).collect()
+    }
+
     /// The file as it will be, for podman's generator.
     fn rehearsal(&self) -> Rehearsal {
         let file = Rehearsed {
@@ -210,6 +237,9 @@ pub(crate) enum Brings {
 /// A Quadlet file on its way. Sections come in the order in which a person would look for them.
 pub(crate) struct Draft<'a, 'f> {
     fields: &'a Fields<'f>,
+    manager: Manager,
+    /// For what is a user's: the directories from the home down to the one of the file.
+    below_home: Vec<AbsPath>,
     stem: String,
     quadlet_type: QuadletType,
     file: UnitFile,
@@ -227,13 +257,44 @@ impl<'a, 'f> Draft<'a, 'f> {
     pub(crate) fn new(quadlet_type: QuadletType, fields: &'a Fields<'f>, setup: &Setup<'_>) -> Self {
         let (stem, quadlet) = (setup.address.stem(), fields.settings(QUADLET.name));
         let (file, given, brings) = (UnitFile::new(), BTreeMap::new(), Vec::new());
+        let manager = scope::manager(fields);
+        let is_below_home = !matches!(manager, None | Some(Manager::System)) && !fields.has(DIRECTORY.name);
+        let below_home = match &manager {
+            Some(user) if is_below_home => {
+                scope::below_home(&[".config", "containers", "systemd"], user, fields, setup)
+            }
+            _ => Some(Vec::new()),
+        };
+        let mut sound = manager.is_some() && below_home.is_some();
+        if let Some(Manager::User(_)) = &manager
+            && fields.has(INSTANCES.name)
+        {
+            // Their links would be root's, in a directory where a user can turn a link against root.
+            let help = "let the steps run as the user, with scope = \"user\"; or write a resource for each instance";
+            fields.problem(INSTANCES.name, "root does not link instances for a user", help);
+            sound = false;
+        }
+        let (manager, below_home) = (manager.unwrap_or(Manager::System), below_home.unwrap_or_default());
         let instances = match quadlet_type {
             // Neither has a template.
             QuadletType::Pod | QuadletType::Build => Vec::new(),
             _ => fields.list(INSTANCES.name),
         };
         let uses = Vec::new();
-        let mut draft = Self { fields, stem, quadlet_type, file, quadlet, given, brings, uses, instances, sound: true };
+        let mut draft = Self {
+            fields,
+            manager,
+            below_home,
+            stem,
+            quadlet_type,
+            file,
+            quadlet,
+            given,
+            brings,
+            uses,
+            instances,
+            sound,
+        };
         let settings = fields.settings(UNIT.name);
         if let Some(text) = fields.optional::<String>(DESCRIPTION.name) {
             draft.push("Unit", "Description", &literal(&text), |fields, message| {
@@ -247,7 +308,8 @@ impl<'a, 'f> Draft<'a, 'f> {
             setting.key == "DefaultDependencies"
                 && matches!(setting.values.last().map(String::as_str), Some("false" | "no" | "off" | "0"))
         };
-        if draft.runs() && !draft.quadlet.iter().any(off) {
+        // A user's manager has no such unit; since 5.3 podman waits there by a unit of its own.
+        if draft.runs() && draft.manager == Manager::System && !draft.quadlet.iter().any(off) {
             for key in ["Wants", "After"] {
                 draft.push("Unit", key, NETWORK_ONLINE, |_, _| {});
             }
@@ -362,19 +424,30 @@ impl<'a, 'f> Draft<'a, 'f> {
         if !self.sound {
             return None;
         }
-        let default: AbsPath = DEFAULT_DIRECTORY.parse().ok()?;
+        let manager = self.manager.clone();
+        let default: AbsPath = match self.below_home.last() {
+            Some(directory) => directory.clone(),
+            None => DEFAULT_DIRECTORY.parse().ok()?,
+        };
         let directory = directory.unwrap_or_else(|| default.clone());
         let path = directory.join(&name.to_string()).ok()?;
-        let definition = Definition {
-            file: FileSpec::new(path, self.file.to_string()),
-            reader: reader(&directory),
-            home: if directory == default { Home::Made(vec![default]) } else { Home::Expected },
+        let reader = match &manager {
+            Manager::System => reader(&directory),
+            user => Reader::of_user(user, &directory, USER_DIRECTORY, &USER_READ),
         };
+        let writer = if self.below_home.is_empty() { Manager::System } else { manager.clone() };
+        let home = match (&writer, directory == default) {
+            (Manager::System, true) if manager == Manager::System => Home::Made(vec![default]),
+            (Manager::System, _) => Home::Expected,
+            _ => Home::Made(std::mem::take(&mut self.below_home)),
+        };
+        let mut file = FileSpec::new(path, self.file.to_string());
+        file.ownership = scope::ownership(&writer);
+        let definition = Definition { file, reader, home, writer };
         let podman_name = podman_name_key(self.quadlet_type)
             .and_then(|key| self.value(key))
             .map(str::to_owned)
             .or_else(|| name.resource());
-        let manager = Manager::System;
         let instances = self.instances(&name, &directory)?;
         let brings = match definition.reader {
             Reader::Manager(_) => self.objects(&manager, &service, podman_name.as_deref()),

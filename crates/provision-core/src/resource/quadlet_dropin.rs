@@ -163,7 +163,8 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let own = path.parent();
     let above = (directory == default).then_some(default);
     let home = Home::Made(above.into_iter().chain(own).collect());
-    let definition = Definition { file: FileSpec::new(path, text), reader: reader(&directory), home };
+    let definition =
+        Definition { file: FileSpec::new(path, text), reader: reader(&directory), home, writer: Manager::System };
     let wants = wants(&file, scope.quadlet_type(), &directory);
     let wide = !matches!(scope, Scope::One(_));
     let needs = needs_of_drop_in(scope.quadlet_type(), wide, &file);

@@ -18,6 +18,7 @@ use crate::address::Address;
 use crate::change::{Action, Cause, Change, Shown, Signal};
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided, UnitState};
+use crate::resource::scope::{self, SCOPE};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want, package};
 use crate::step::{Step, UnitAction};
 use crate::systemd::{Managed, Manager, UnitName, UnitNameError, UnitType};
@@ -57,6 +58,7 @@ pub static KIND: Kind = Kind {
             required: false,
             doc: "Resources that it uses though nothing else says so; it restarts when one changes.",
         },
+        SCOPE,
         Field { name: "reload_on", takes: "list of addresses", required: false, doc: "The same, and it reloads." },
     ],
     example: r#"
@@ -153,6 +155,7 @@ impl FromStr for Runnable {
 }
 
 fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
+    let manager = scope::manager(fields);
     let unit: Option<Runnable> = fields.required("unit");
     let state = fields.optional("state").unwrap_or(State::Running);
     let enabled = fields.boolean("enabled").unwrap_or(state == State::Running);
@@ -160,7 +163,7 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let restart_on = fields.list("restart_on");
     let reload_on = fields.list("reload_on");
     let Runnable(unit) = unit?;
-    let manager = Manager::System;
+    let manager = manager?;
     Some(Box::new(Service { manager, unit, state, enabled, on_change, restart_on, reload_on }))
 }
 
@@ -180,6 +183,7 @@ impl Resource for Service {
             let started = Managed::new(manager, format!("{stem}.service"));
             wants.push(Want::after(Target::Thing(Thing::Unit(started))));
         }
+        wants.extend(scope::wants(manager));
         // Most packages have the name of the service that they bring.
         wants.push(package::want(unit.prefix()));
         let named = restart_on.iter().chain(reload_on);
@@ -188,7 +192,9 @@ impl Resource for Service {
     }
 
     fn asks(&self) -> Vec<Ask> {
-        vec![Ask::Unit(self.named())]
+        let mut asks = scope::asks(&self.manager);
+        asks.push(Ask::Unit(self.named()));
+        asks
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
@@ -215,6 +221,7 @@ impl Resource for Service {
             }
             change.action = Action::Update;
         }
+        scope::require(&self.manager, answers, context)?;
         // What names this service in `restart_on` does so because it must go along.
         let signal = if change.action == Action::Restart { Signal::Content } else { Signal::None };
         Ok(change.signals(signal))
@@ -310,7 +317,9 @@ impl Service {
             _ if pending => Ok(Reading::Upstream),
             "loaded" if found.stale && (!off || found.is_up()) => Ok(Reading::Now),
             "loaded" | "stub" | "merged" => Ok(Reading::Done),
-            "not-found" if off => Ok(Reading::Done),
+            "not-found" | "asleep" if off => Ok(Reading::Done),
+            // It reads its units when it starts.
+            "asleep" => Ok(Reading::Upstream),
             // What a command brings is read by whatever it runs, such as a package manager.
             _ if context.command_pending() => Ok(Reading::Upstream),
             "not-found" if definitions.iter().any(|thing| context.provided(thing)) => Ok(Reading::Now),

@@ -14,6 +14,7 @@ use crate::plan::problem::suggest;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::resource::definition::{Definition, Home, Reader, used_paths};
 use crate::resource::file::FileSpec;
+use crate::resource::scope::{self, SCOPE};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::Step;
 use crate::systemd::{Managed, Manager, Section, UnitFile, UnitName, UnitType};
@@ -51,8 +52,9 @@ pub static KIND: Kind = Kind {
             name: "directory",
             takes: "path",
             required: false,
-            doc: "Where unit files stand; \"/etc/systemd/system\" without it. systemd is not told of files outside of its own directories.",
+            doc: "Where unit files stand; without it \"/etc/systemd/system\", or of a user \"~/.config/systemd/user\". systemd is not told of files outside of its own directories.",
         },
+        SCOPE,
         Field { name: "mode", takes: "mode", required: false, doc: "Permission bits; \"0644\" without it." },
     ],
     example: r#"
@@ -100,6 +102,12 @@ const READ: [&str; 6] = [
     "/lib/systemd/system",
 ];
 
+/// Where a user's own units stand, below the home; the same page, "User Unit Search Path".
+const USER_DIRECTORY: &str = ".config/systemd/user";
+/// The other directories that users' managers read.
+const USER_READ: [&str; 4] =
+    ["/etc/systemd/user", "/run/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user"];
+
 #[derive(Debug)]
 struct Unit {
     unit: UnitName,
@@ -145,7 +153,8 @@ impl FromStr for DropInName {
     }
 }
 
-fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
+fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
+    let manager = scope::manager(fields);
     let unit: Option<UnitName> = fields.required("unit");
     let drop_in: Option<DropInName> = fields.optional("dropin");
     let directory: Option<AbsPath> = fields.optional("directory");
@@ -173,7 +182,16 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         fields.problem(field, "systemd does not read [Install] of a drop-in", "write it into the unit itself");
         return None;
     }
-    let directory = directory.or_else(|| DEFAULT_DIRECTORY.parse().ok())?;
+    let manager = manager?;
+    let (directory, mut made) = match (directory, &manager) {
+        (Some(directory), _) => (directory, Vec::new()),
+        (None, _) if fields.has("directory") => return None,
+        (None, Manager::System) => (DEFAULT_DIRECTORY.parse().ok()?, Vec::new()),
+        (None, user) => {
+            let made = scope::below_home(&[".config", "systemd", "user"], user, fields, setup)?;
+            (made.last()?.clone(), made)
+        }
+    };
     let path = match &drop_in {
         Some(DropInName(name)) => directory.join(&format!("{unit}.d/{name}.conf")),
         None => directory.join(unit.as_str()),
@@ -189,13 +207,22 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     if let Some(mode) = mode {
         spec.mode = mode;
     }
-    let (part, home) = match drop_in {
-        Some(_) => (Part::DropIn, Home::Made(spec.path.parent().into_iter().collect())),
-        None if file.section("Install").is_some() => (Part::Whole(Start::Install), Home::Expected),
-        None => (Part::Whole(Start::Static), Home::Expected),
+    let part = match drop_in {
+        Some(_) => Part::DropIn,
+        None if file.section("Install").is_some() => Part::Whole(Start::Install),
+        None => Part::Whole(Start::Static),
     };
-    let definition = Definition { file: spec, reader: Reader::of(&directory, &READ), home };
-    let manager = Manager::System;
+    let writer = if made.is_empty() { Manager::System } else { manager.clone() };
+    spec.ownership = scope::ownership(&writer);
+    if part == Part::DropIn {
+        made.extend(spec.path.parent());
+    }
+    let home = if made.is_empty() { Home::Expected } else { Home::Made(made) };
+    let reader = match &manager {
+        Manager::System => Reader::of(&directory, &READ),
+        user => Reader::of_user(user, &directory, USER_DIRECTORY, &USER_READ),
+    };
+    let definition = Definition { file: spec, reader, home, writer };
     Some(Box::new(Unit { wants: wants(&file, &manager, &unit), unit, part, definition }))
 }
 
@@ -296,6 +323,7 @@ fn section_names(unit_type: UnitType) -> &'static [&'static str] {
 fn wants(file: &UnitFile, manager: &Manager, unit: &UnitName) -> Vec<Want> {
     let mut wants = used_paths(file.sections());
     wants.extend(accounts(file));
+    wants.extend(scope::wants(manager));
     if let Some(started) = started_by(file, unit) {
         wants.push(Want::after(Target::Thing(Thing::Unit(Managed::new(manager, started)))));
     }

@@ -6,13 +6,26 @@ use crate::quadlet::QuadletType;
 use crate::resource::quadlet::{
     DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, INSTANCES, OPTIONS, PODMAN_NAME, QUADLET, SERVICE, UNIT,
 };
+use crate::resource::scope::SCOPE;
 use crate::resource::{Kind, Resource, Setup};
 
 /// The kind.
 pub static KIND: Kind = Kind {
     name: "volume",
     summary: "A volume of podman's, by a Quadlet file.",
-    fields: &[DESCRIPTION, PODMAN_NAME, FILE_NAME, INSTANCES, DIRECTORY, OPTIONS, UNIT, SERVICE, INSTALL, QUADLET],
+    fields: &[
+        DESCRIPTION,
+        PODMAN_NAME,
+        FILE_NAME,
+        INSTANCES,
+        DIRECTORY,
+        SCOPE,
+        OPTIONS,
+        UNIT,
+        SERVICE,
+        INSTALL,
+        QUADLET,
+    ],
     example: r#"
 [volume.data]
 

@@ -70,7 +70,10 @@ impl<'a> State<'a> {
             Ask::File { path, .. } if self.edits(path).next().is_some() => self.pieces(path),
             Ask::File { path, content } => answers.file(path, content).map(file),
             Ask::PublicKey(path) => answers.public_key(path).map(public_key),
+            // Whether a user's manager runs at all, and what a user may do, comes and goes.
+            Ask::Unit(name) if !self.objects.contains(&Object::Unit(name.clone())) => return,
             Ask::Unit(name) => answers.unit(name).map(unit),
+            Ask::Knob(knob) if !self.objects.contains(&Object::Knob(knob.clone())) => return,
             Ask::Images(manager) => answers.images(manager).map(|images| self.images(manager, images)),
             Ask::Zone(zone) => answers.zone(zone).map(|zone| self.zone(zone)),
             Ask::Guard(guard) => answers.guard(guard).map(|status| format!("guard {status}")),

@@ -9,13 +9,13 @@ pub(crate) const MANAGER: &str = r#"
 whose=
 whose() { # manager: sets who, uid, gid, home, rundir (the run-time directory) and hand (how root becomes them), all for `as`
   if [ "$whose" = "$1" ]; then return 0; fi
-  whose=; who=; hand=; why=; rundir=
+  whose=; who=; hand=; why=; rundir=; uid=; gid=; home=
   case $1 in
     -) ;;
     '~')
       uid=$(id -u); gid=$(id -g); home=$HOME
       if [ "$uid" = 0 ]; then why='the steps run as root, whose podman is the one of the system: say whose with a scope of "user:NAME"'; return 1; fi
-      who=$(id -un); rundir=$XDG_RUNTIME_DIR ;;
+      who=$(id -un); rundir=${XDG_RUNTIME_DIR-} ;;
     *)
       uid=$(id -u "$1" 2>/dev/null) && gid=$(id -g "$1") || { why="the host has no user $1"; return 2; }
       if [ "$uid" = 0 ]; then why="$1 is root, whose podman is the one of the system: leave the scope out"; return 1; fi

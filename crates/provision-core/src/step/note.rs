@@ -246,7 +246,7 @@ fn notes<'a>(tasks: impl Iterator<Item = (usize, &'a Task)>) -> Vec<Note> {
         let runs = task.steps.iter().any(|step| matches!(step, Step::Run(_)));
         for step in &task.steps {
             let reverts = matches!(step, Step::Revert(_));
-            let replaces = !runs && (reverts || matches!(step, Step::PutFile { .. }));
+            let replaces = !runs && (reverts || matches!(step, Step::PutFile { .. } | Step::PutUserFile { .. }));
             for object in step.objects() {
                 let key = object.key();
                 let at = *places.entry(key.clone()).or_insert(notes.len());

@@ -42,7 +42,17 @@ revert() { # directory key keep|delete limit [path and what `rewrite` is told]
   if [ -e "$record.was" ] || [ -L "$record.was" ]; then set -- "$record" "$record.was"; else set -- "$record"; fi
   mkdir -p -m 0700 -- "$into/dropped" && mv -f -- "$@" "$into/dropped/"
 }
+astray() { # path: whether a directory above is a link that somebody else may turn elsewhere, and sets link to it
+  link=; r=${1%/*}; r=${r#/}
+  while [ -n "$r" ]; do
+    link=$link/${r%%/*}
+    case $r in */*) r=${r#*/} ;; *) r= ;; esac
+    if [ -L "$link" ] && [ ! -O "$link" ]; then case $(stat -c %u -- "$link") in 0) ;; *) return 0 ;; esac; fi
+  done
+  return 1
+}
 revert_path() { # path copy keep|delete
+  if astray "$1"; then echo "$1 is behind the link $link, which is somebody else's and could lead anywhere: it is not followed"; return 1; fi
   case $was in
     absent) remove "$1" "$3" ;;
     directory:*)

@@ -122,6 +122,22 @@ clad() { # path staged: what is staged gets mode, owners, access lists and whate
   mv -f -- "$2.old" "$2" || return
   sync -- "$2" 2>/dev/null </dev/null || dd if=/dev/null of="$2" conv=notrunc,fsync 2>/dev/null || sync
 }
+ensure_user() { # manager path
+  whose "$1" || { echo "$why"; return 1; }
+  [ -d "$2" ] || as - mkdir -m 0700 -- "$2" </dev/null
+}
+put_user() { # manager path length digest mode: what arrived is handed over whole, and nothing of root's touches the path
+  whose "$1" || { echo "$why"; return 1; }
+  left=${left#* }
+  take "$3" "$4" "$into/.handed" || { c=$?; rm -f -- "$into/.handed"; return $c; }
+  as - sh -c "$handed" sh "$2" "$5" <"$into/.handed"; c=$?
+  rm -f -- "$into/.handed"; return $c
+}
+handed='umask 077; p=$1; t=${p%/*}/.${p##*/}.provision-new
+if [ -d "$p" ] && [ ! -L "$p" ]; then echo "$p is a directory"; exit 1; fi
+rm -f -- "$t" && { set -C; cat >"$t"; } && chmod -- "$2" "$t" && { sync -- "$t" 2>/dev/null || sync; } && {
+  mv -fT -- "$t" "$p" 2>/dev/null || { if [ -L "$p" ]; then rm -f -- "$p"; fi; mv -f -- "$t" "$p"; }
+} || { c=$?; rm -f -- "$t"; exit $c; }'
 over() { # staged path
   # A link to a directory must be replaced, not entered, and mv -T is not everywhere.
   if mv -fT -- "$1" "$2" 2>/dev/null; then return 0; fi
@@ -419,6 +435,11 @@ fn command(step: &Step, batch: &Batch) -> String {
             words(["directory", path.as_str(), &digits(*mode), &user, &group])
         }
         Step::EnsureDirectory { path } => words(["ensure", path.as_str()]),
+        Step::EnsureUserDirectory { manager, path } => words(["ensure_user", manager.word(), path.as_str()]),
+        Step::PutUserFile { manager, path, content, mode } => {
+            let (length, mode) = (content.length().to_string(), digits(*mode));
+            words(["put_user", manager.word(), path.as_str(), &length, content.sha256(), &mode])
+        }
         Step::SetAttributes { path, mode, ownership } => {
             let (user, group) = names(ownership);
             let mode = mode.map(digits).unwrap_or_default();

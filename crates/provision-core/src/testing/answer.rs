@@ -28,6 +28,7 @@ impl State {
                 _ => PublicKeyState::Absent,
             }),
             Ask::Joined(paths) => Answer::Joined(self.joined(paths)),
+            Ask::Unit(unit) if self.asleep.contains(&unit.manager) => Answer::Unit(UnitState::asleep()),
             Ask::Unit(unit) => Answer::Unit(self.unit_named(&unit.to_string()).unwrap_or_else(UnitState::unknown)),
             Ask::Images(manager) => Answer::Images(self.images_seen(manager).to_vec()),
             Ask::Podman => Answer::Podman(self.podman),

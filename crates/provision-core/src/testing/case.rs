@@ -344,7 +344,9 @@ fn holds_what_it_touches(kind: &Kind, example: &Case, changes: &Changes) {
         let held = resource.objects();
         let unique: BTreeSet<&Object> = held.iter().collect();
         assert_eq!(unique.len(), held.len(), "{}: {address} holds something twice: {held:?}", kind.name);
-        let own = steps.iter().filter(|(of, step)| of == address && !matches!(step, Step::EnsureDirectory { .. }));
+        let own = steps.iter().filter(|(of, step)| {
+            of == address && !matches!(step, Step::EnsureDirectory { .. } | Step::EnsureUserDirectory { .. })
+        });
         let mut touched: Vec<Object> = Vec::new();
         for object in own.flat_map(|(_, step)| step.objects()) {
             if !touched.contains(&object) {

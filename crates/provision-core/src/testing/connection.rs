@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::FakeHost;
 use super::state::State;
 use super::step::Done;
+use crate::attribute::UserName;
 use crate::connection::{Connection, ConnectionError};
 use crate::facts::Facts;
 use crate::path::AbsPath;
@@ -114,7 +115,7 @@ impl Connection for FakeHost {
         NAME
     }
 
-    async fn facts(&self) -> Result<Facts, ConnectionError> {
+    async fn facts(&self, _homes: &BTreeSet<UserName>) -> Result<Facts, ConnectionError> {
         self.with(|state| {
             state.exchange()?;
             let mut facts = Facts::example();

@@ -7,6 +7,7 @@ use crate::address::Address;
 use crate::attribute::{Account, Mode};
 use crate::blob::{Blob, BlobSource};
 use crate::knob::Knob;
+use crate::knob::linger::{LINGER, LINGERS};
 use crate::path::AbsPath;
 use crate::probe::{Entry, ImageState, Owner, PodmanState, Sort, UnitState, ZonePorts};
 use crate::resource::quadlet::podman::NEWEST;
@@ -34,6 +35,8 @@ pub struct State {
     pub facts: BTreeMap<String, String>,
     /// podman's images.
     pub images: Vec<ImageState>,
+    /// Managers that do not run: their users neither linger nor are logged in.
+    pub asleep: BTreeSet<Manager>,
     /// The images of users.
     pub user_images: BTreeMap<Manager, Vec<ImageState>>,
     /// podman's volumes, each by the text of its name.
@@ -96,6 +99,9 @@ impl State {
             "/opt",
             "/home",
             "/etc/sudoers.d",
+            "/home",
+            "/home/core",
+            "/root",
         ] {
             state.put_directory(path, "0755");
         }
@@ -143,17 +149,6 @@ impl State {
         }
     }
 
-    /// The state of a knob.
-    #[must_use]
-    pub fn knob(&self, knob: &Knob) -> String {
-        self.knobs.get(&knob.to_string()).cloned().unwrap_or_else(|| knob.sort().unset.to_owned())
-    }
-
-    /// Sets a knob.
-    pub fn turn(&mut self, knob: &Knob, state: &str) {
-        self.knobs.insert(knob.to_string(), state.to_owned());
-    }
-
     /// The images of somebody.
     pub(super) fn images_of(&mut self, manager: &Manager) -> &mut Vec<ImageState> {
         match manager {
@@ -167,6 +162,20 @@ impl State {
         match manager {
             Manager::System => &self.images,
             Manager::Own | Manager::User(_) => self.user_images.get(manager).map_or(&[], Vec::as_slice),
+        }
+    }
+
+    /// The state of a knob.
+    #[must_use]
+    pub fn knob(&self, knob: &Knob) -> String {
+        self.knobs.get(&knob.to_string()).cloned().unwrap_or_else(|| knob.sort().unset.to_owned())
+    }
+
+    /// Sets a knob.
+    pub fn turn(&mut self, knob: &Knob, state: &str) {
+        self.knobs.insert(knob.to_string(), state.to_owned());
+        if knob.sort().word == LINGER.word && state == LINGERS {
+            self.asleep.retain(|manager| manager.word() != knob.name());
         }
     }
 

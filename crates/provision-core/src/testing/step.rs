@@ -16,6 +16,14 @@ pub(super) enum Done {
     NotNeeded,
 }
 
+fn of(manager: &Manager) -> Ownership {
+    let user = match manager {
+        Manager::User(name) => name.as_str().parse().ok(),
+        Manager::System | Manager::Own => None,
+    };
+    Ownership { user, group: None }
+}
+
 impl State {
     /// Does a step of a plan, as part of an apply where there is one.
     pub(super) fn do_step(&mut self, plan: &str, apply: Option<u32>, step: &Step) -> Result<Done, String> {
@@ -37,6 +45,18 @@ impl State {
                 if !self.entries.contains_key(path) {
                     self.set(path, Sort::Directory, Vec::new(), Mode::new(0o755), &Ownership::default());
                 }
+            }
+            Step::EnsureUserDirectory { manager, path } => {
+                self.require_directory(path)?;
+                if !self.entries.contains_key(path) {
+                    self.set(path, Sort::Directory, Vec::new(), Mode::new(0o700), &of(manager));
+                }
+            }
+            Step::PutUserFile { manager, path, content, mode } => {
+                self.require_directory(path)?;
+                let content = bytes(content)?;
+                self.note_unit(path, &content);
+                self.set(path, Sort::File, content, *mode, &of(manager));
             }
             Step::SetAttributes { path, mode, ownership } => {
                 let (entry, _) = self.entries.get_mut(path).ok_or_else(|| format!("{path} is not there"))?;

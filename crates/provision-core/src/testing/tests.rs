@@ -355,7 +355,7 @@ fn a_cut_connection_is_lost_until_another_is_made() {
         assert_eq!((reply.ended, reply.lost.is_some()), (done == 2, done < 2));
         assert_eq!(reply.outcomes[0] == Outcome::Skipped { because: None }, done < 2);
         assert!(done < 2 || wait(host.run(batch(end(Ended::Done), Vec::new()), &mut |_| {})).is_err());
-        assert!(wait(host.facts()).is_err());
+        assert!(wait(host.facts(&std::collections::BTreeSet::new())).is_err());
         host.reconnect();
         assert_eq!(host.with(|state| (state.log.len(), state.owed.len())), (done, 1));
         let memory = memory(&host);

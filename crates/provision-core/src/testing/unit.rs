@@ -12,13 +12,28 @@ use crate::systemd::{Managed, Manager, UnitFile, UnitName};
 
 const OWN: &str = "/etc/systemd/system/";
 const QUADLETS: &str = "/etc/containers/systemd/";
+/// The same of a user, below the home.
+const USER_OWN: &str = ".config/systemd/user/";
+const USER_QUADLETS: &str = ".config/containers/systemd/";
 
 /// Whether systemd must read its units anew after a change at a path.
 pub(super) fn is_read_by_systemd(path: &AbsPath) -> bool {
-    [OWN, QUADLETS].iter().any(|directory| path.as_str().starts_with(directory))
+    below(path, OWN, USER_OWN).or_else(|| below(path, QUADLETS, USER_QUADLETS)).is_some()
 }
 
-/// Which unit a file is about.
+/// Whose a file in one of two directories is, and where it is below that.
+fn below<'a>(path: &'a AbsPath, system: &str, user: &str) -> Option<(Manager, &'a str)> {
+    if let Some(rest) = path.as_str().strip_prefix(system) {
+        return Some((Manager::System, rest));
+    }
+    if let Some(rest) = path.as_str().strip_prefix("/root/").and_then(|rest| rest.strip_prefix(user)) {
+        return Some((Manager::Own, rest));
+    }
+    let (name, rest) = path.as_str().strip_prefix("/home/")?.split_once('/')?;
+    Some((Manager::User(name.parse().ok()?), rest.strip_prefix(user)?))
+}
+
+/// Which unit a file is about, by its text.
 enum About {
     /// It makes the unit.
     Makes(String),
@@ -27,10 +42,11 @@ enum About {
 }
 
 fn about(path: &AbsPath, content: &[u8]) -> Option<About> {
-    if let Some(own) = path.as_str().strip_prefix(OWN) {
+    if let Some((manager, own)) = below(path, OWN, USER_OWN) {
+        let text = |unit: &str| Managed::new(&manager, unit).to_string();
         return match own.split_once('/') {
-            Some((directory, _)) => directory.strip_suffix(".d").map(|unit| About::Adds(unit.to_owned())),
-            None => Some(About::Makes(own.to_owned())),
+            Some((directory, _)) => directory.strip_suffix(".d").map(|unit| About::Adds(text(unit))),
+            None => Some(About::Makes(text(own))),
         };
     }
     quadlet(path, content).map(|quadlet| About::Makes(quadlet.service))
@@ -38,18 +54,21 @@ fn about(path: &AbsPath, content: &[u8]) -> Option<About> {
 
 /// A Quadlet file as podman's generator reads it.
 struct Quadlet {
+    manager: Manager,
     name: QuadletName,
     file: UnitFile,
+    /// As its text.
     service: String,
 }
 
 fn quadlet(path: &AbsPath, content: &[u8]) -> Option<Quadlet> {
-    path.as_str().strip_prefix(QUADLETS)?;
+    let (manager, _) = below(path, QUADLETS, USER_QUADLETS)?;
     let name: QuadletName = path.name().parse().ok()?;
     let file: UnitFile = std::str::from_utf8(content).ok()?.parse().ok()?;
     let section = name.quadlet_type().section();
     let service = file.value(section, "ServiceName").map(|name| format!("{name}.service"));
-    Some(Quadlet { service: service.unwrap_or_else(|| name.service().to_string()), name, file })
+    let service = service.unwrap_or_else(|| name.service().to_string());
+    Some(Quadlet { service: Managed::new(&manager, service).to_string(), manager, name, file })
 }
 
 impl State {
@@ -93,8 +112,12 @@ impl State {
     pub(super) fn read_units(&mut self) {
         let generated: BTreeSet<String> = self.quadlets().map(|quadlet| quadlet.service).collect();
         for name in std::mem::take(&mut self.unread) {
-            let own = format!("{OWN}{name}");
-            let own = self.entries.iter().find(|(path, _)| path.as_str() == own).map(|(_, (_, content))| content);
+            let is_own = |path: &AbsPath, content: &[u8]| {
+                let makes = matches!(about(path, content), Some(About::Makes(made)) if made == name);
+                makes && below(path, OWN, USER_OWN).is_some()
+            };
+            let own = self.entries.iter().find(|(path, (_, content))| is_own(path, content));
+            let own = own.map(|(_, (_, content))| content);
             let file = match own {
                 None if self.gone.contains(&name) && !generated.contains(&name) => {
                     self.vanish(&name);
@@ -172,11 +195,15 @@ impl State {
     /// What podman makes when the service of a Quadlet starts: the volume or network that it is for, and those that it
     /// names, whose services it starts before.
     fn make_stores(&mut self, service: &str) {
-        let Some(Quadlet { name, file, .. }) = self.quadlets().find(|quadlet| quadlet.service == service) else {
+        let Some(Quadlet { manager, name, file, .. }) = self.quadlets().find(|quadlet| quadlet.service == service)
+        else {
             return;
         };
         let section = name.quadlet_type().section();
-        let called = |key: &str| file.value(section, key).map(str::to_owned).or_else(|| name.resource());
+        let called = |key: &str| {
+            let called = file.value(section, key).map(str::to_owned).or_else(|| name.resource());
+            called.map(|called| Managed::new(&manager, called).to_string())
+        };
         match name.quadlet_type() {
             QuadletType::Volume => self.volumes.extend(called("VolumeName")),
             QuadletType::Network => self.networks.extend(called("NetworkName")),
@@ -188,7 +215,7 @@ impl State {
                     .collect();
                 let services: Vec<String> = self
                     .quadlets()
-                    .filter(|quadlet| named.contains(&quadlet.name))
+                    .filter(|quadlet| quadlet.manager == manager && named.contains(&quadlet.name))
                     .map(|found| found.service)
                     .collect();
                 for service in services {

@@ -26,7 +26,7 @@ pub(crate) const DIRECTORY: Field = Field {
     name: "directory",
     takes: "path",
     required: false,
-    doc: "Where the file stands; \"/etc/containers/systemd\" without it. Outside of podman's own directories no unit is made of it.",
+    doc: "Where the file stands; without it \"/etc/containers/systemd\", or of a user \"~/.config/containers/systemd\". Outside of podman's own directories no unit is made of it.",
 };
 pub(crate) const OPTIONS: Field = Field {
     name: "options",
