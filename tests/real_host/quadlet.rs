@@ -1,8 +1,6 @@
 //! Quadlet on real hosts: what podman's own generator refuses is refused with nothing touched, and what it makes is shown
 //! without a trace.
 
-#![expect(clippy::indexing_slicing, reason = "a test stops at its first surprise")]
-
 use provision_tests::case::HostKind;
 use provision_tests::{Error, Testbed};
 
