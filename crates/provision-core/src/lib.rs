@@ -19,6 +19,9 @@ pub mod connection;
 pub mod engine;
 pub mod event;
 pub mod facts;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod graph;
 pub mod image_archive;
 pub mod image_reference;
