@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value as Rendered};
+use minijinja::{Environment, ErrorKind, State, UndefinedBehavior, Value as Rendered};
 
 use super::node::{Node, Table, Value};
 use crate::secret::Text;
@@ -29,7 +29,11 @@ impl Templates {
             environment.set_syntax(syntax);
         }
         let plan = plan.to_owned();
-        environment.add_function("htpasswd", move |user: &str, password: &str| htpasswd(&plan, user, password));
+        environment.set_fuel(Some(FUEL));
+        environment.add_function("htpasswd", move |state: &State<'_, '_>, user: &str, password: &str| {
+            state.consume_fuel(FUEL / PASSWORDS)?;
+            htpasswd(&plan, user, password)
+        });
         Self { environment }
     }
 
@@ -74,6 +78,7 @@ fn explain(error: &minijinja::Error) -> String {
     let what = match error.kind() {
         ErrorKind::UndefinedError => "it refers to something that is not there".to_owned(),
         ErrorKind::SyntaxError => format!("it is not a valid template: {}", error.detail().unwrap_or("syntax error")),
+        ErrorKind::OutOfFuel => "it does not come to an end, or makes more text than any file has".to_owned(),
         _ => error.to_string(),
     };
     // The place within the template, where it has several lines.
@@ -128,6 +133,13 @@ pub(crate) fn from_rendered(value: &Rendered, secret: bool) -> Result<Value, Str
         other => return Err(format!("it gives a {other}, which no field takes")),
     })
 }
+
+/// What one text may use up: about so many instructions, or 64 times as many bytes (256 MB). Far above what any file
+/// takes, and below what anybody would wait for.
+const FUEL: u64 = 4_000_000;
+
+/// How many passwords one text may have: 10 seconds' worth.
+const PASSWORDS: u64 = 200;
 
 /// bcrypt's cost: about 50 ms a password on today's machines, and what `htpasswd -B` calls sensible.
 const COST: u32 = 10;
