@@ -1,6 +1,7 @@
 //! What is proved on real hosts: systemd, podman, firewalld, haproxy and sshd, in network namespaces of their own.
 
 mod bed;
+mod cases;
 mod concurrent;
 mod cuts;
 mod faults;

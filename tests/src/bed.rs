@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::case::HostKind;
 use crate::host::Plug;
 use crate::target;
 use crate::{Error, Host};
@@ -114,19 +115,28 @@ impl Testbed {
     pub fn host(&self, name: &str) -> Result<Host, Error> {
         let slot =
             Arc::clone(self.hosts.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default());
-        slot.get_or_init(|| self.boot(name, Plug::Shared).map_err(|error| error.to_string()))
+        slot.get_or_init(|| self.boot(name, "debian13", Plug::Shared).map_err(|error| error.to_string()))
             .clone()
             .map_err(Error::Bed)
     }
 
     /// A host for one test alone, thrown away when its last clone is dropped. The name must be unlike all others.
     pub fn fresh_host(&self, name: &str) -> Result<Host, Error> {
-        self.boot(name, Plug::Own)
+        self.boot(name, "debian13", Plug::Own)
     }
 
-    fn boot(&self, name: &str, plug: Plug) -> Result<Host, Error> {
+    /// Like [`Testbed::fresh_host`], of another kind. It has the name of its kind.
+    pub fn fresh_host_of(&self, kind: HostKind) -> Result<Host, Error> {
+        let host = self.boot(kind.name(), kind.base(), Plug::Own)?;
+        if kind.user() != "root" {
+            host.sh("loginctl enable-linger core && until [ -S /run/user/1000/bus ]; do sleep 0.05; done")?.ok()?;
+        }
+        Ok(host)
+    }
+
+    fn boot(&self, name: &str, base: &str, plug: Plug) -> Result<Host, Error> {
         let index = self.index.fetch_add(1, Ordering::Relaxed);
-        done(self.run.bed().args(["up", name, &index.to_string()]))?;
+        done(self.run.bed().args(["up", "--as", base, name, &index.to_string()]))?;
         Host::new(Arc::clone(&self.run), name, plug)
     }
 

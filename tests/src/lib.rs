@@ -17,6 +17,7 @@
 //! ```
 
 mod bed;
+pub mod case;
 pub mod cutting;
 pub mod delay;
 mod error;

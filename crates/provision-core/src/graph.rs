@@ -217,7 +217,7 @@ impl Index {
                     Thing::Directory(path) | Thing::Path(path) => Some(path.to_string()),
                     // Several resources may shape one unit: its file, its drop-ins, its configuration.
                     Thing::Unit(_) | Thing::Install(_) => None,
-                    Thing::Running(_) | Thing::Quadlet(_) | Thing::Image(_) | Thing::Port { .. } => {
+                    Thing::Running(_) | Thing::Quadlet(_) | Thing::Image(_) | Thing::Knob(_) | Thing::Port { .. } => {
                         Some(thing.to_string())
                     }
                 };

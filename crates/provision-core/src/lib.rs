@@ -25,6 +25,7 @@ pub mod fuzz;
 pub mod graph;
 pub mod image_archive;
 pub mod image_reference;
+pub mod knob;
 pub mod ledger;
 pub mod object;
 pub mod path;

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use crate::address::Address;
 use crate::attribute::Mode;
 use crate::blob::sha256_hex;
+use crate::knob::Knob;
 use crate::path::AbsPath;
 use crate::step::Layer;
 
@@ -48,6 +49,8 @@ pub enum Object {
         /// The service that makes it.
         unit: String,
     },
+    /// A piece of state that is read and set as one text: `knob sysctl net/ipv4/ip_forward`.
+    Knob(Knob),
 }
 
 impl Object {
@@ -77,6 +80,7 @@ impl fmt::Display for Object {
             }
             Self::Volume { name, unit } => write!(f, "volume {name} {unit}"),
             Self::Network { name, unit } => write!(f, "network {name} {unit}"),
+            Self::Knob(knob) => write!(f, "knob {knob}"),
         }
     }
 }
@@ -90,6 +94,7 @@ impl FromStr for Object {
         let words: Vec<&str> = rest.split(' ').collect();
         let object = match (sort, words.as_slice()) {
             ("path", _) => Self::Path(rest.parse().map_err(|_| wrong())?),
+            ("knob", _) => Self::Knob(rest.parse().map_err(|_| wrong())?),
             ("unit", [name]) => Self::Unit((*name).to_owned()),
             ("image", [name]) => Self::Image((*name).to_owned()),
             ("port", [layer, zone, port]) => Self::Port {
@@ -152,6 +157,8 @@ pub enum Was {
     },
     /// An image's name and what it named: `image:ID`, in hex.
     Image(String),
+    /// A knob that was there, whose state is kept beside the record: `knob`.
+    Knob,
 }
 
 impl fmt::Display for Was {
@@ -165,6 +172,7 @@ impl fmt::Display for Was {
             Self::Other => f.write_str("other"),
             Self::Unit { active, file } => write!(f, "unit:{active}:{file}"),
             Self::Image(id) => write!(f, "image:{id}"),
+            Self::Knob => f.write_str("knob"),
         }
     }
 }
@@ -181,6 +189,7 @@ impl FromStr for Was {
             ["absent"] => Self::Absent,
             ["present"] => Self::Present,
             ["link"] => Self::Link,
+            ["knob"] => Self::Knob,
             ["other"] => Self::Other,
             ["directory", mode, user, group] => {
                 Self::Directory { mode: bits(mode)?, user: number(user)?, group: number(group)? }
@@ -254,6 +263,7 @@ mod tests {
             "1 firewall.f absent port running public 5000-5010/udp",
             "1 volume.v absent volume systemd-data data-volume.service",
             "1 network.n absent network systemd-net net-network.service",
+            "1 sysctl.s knob knob sysctl net/ipv4/ip_forward",
         ] {
             let text = text.replace("SHA", &sha256);
             assert_eq!(text.parse::<Record>().map(|record| record.to_string()), Ok(text));

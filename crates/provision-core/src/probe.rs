@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::attribute::{Account, Mode};
+use crate::knob::Knob;
 use crate::ledger::{Applied, Memory, Records, Scope};
 use crate::object::Object;
 use crate::path::AbsPath;
@@ -13,7 +14,7 @@ use crate::path::AbsPath;
 mod memory;
 pub(crate) mod reply;
 #[cfg(test)]
-mod runtime_tests;
+pub(crate) mod runtime_tests;
 pub(crate) mod script;
 mod store;
 #[cfg(test)]
@@ -68,6 +69,8 @@ pub enum Ask {
         /// Its name.
         name: String,
     },
+    /// The state of a knob.
+    Knob(Knob),
 }
 
 impl Ask {
@@ -81,6 +84,7 @@ impl Ask {
             Object::Port { zone, .. } => Self::Zone(zone.clone()),
             Object::Volume { name, .. } => Self::Stored { sort: Store::Volume, name: name.clone() },
             Object::Network { name, .. } => Self::Stored { sort: Store::Network, name: name.clone() },
+            Object::Knob(knob) => Self::Knob(knob.clone()),
         }
     }
 }
@@ -149,6 +153,8 @@ pub enum Answer {
     Listing(Vec<String>),
     /// To [`Ask::Stored`].
     Stored(bool),
+    /// To [`Ask::Knob`].
+    Knob(String),
     /// It could not be found out.
     Unknown(String),
 }
@@ -420,6 +426,8 @@ impl Answers {
         history(plan: &str) Ask::History(plan.to_owned()) => History(Vec<Applied>);
         /// The names in a directory.
         listing(path: &AbsPath) Ask::Listing(path.clone()) => Listing(Vec<String>);
+        /// The state of a knob.
+        knob(knob: &Knob) Ask::Knob(knob.clone()) => Knob(String);
         /// Whether podman has it.
         stored(sort: Store, name: &str) Ask::Stored { sort, name: name.to_owned() } => Stored(bool);
     }

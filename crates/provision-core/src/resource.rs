@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::address::Address;
 use crate::change::{Action, Cause, Change, Shown};
 use crate::check::Check;
+use crate::knob::Knob;
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::asset::Assets;
@@ -36,6 +37,7 @@ pub mod network;
 pub mod pod;
 pub(crate) mod quadlet;
 pub mod service;
+pub mod sysctl;
 pub mod unit;
 pub mod volume;
 
@@ -54,6 +56,7 @@ pub static KINDS: &[&Kind] = &[
     &unit::KIND,
     &service::KIND,
     &firewall::KIND,
+    &sysctl::KIND,
     &haproxy::KIND,
     &command::KIND,
     &check::KIND,
@@ -124,6 +127,7 @@ pub trait Resource: fmt::Debug + Send + Sync {
             Thing::Directory(path) | Thing::Path(path) => Some(Object::Path(path)),
             Thing::Running(unit) => Some(Object::Unit(unit)),
             Thing::Image(name) => Some(Object::Image(name)),
+            Thing::Knob(knob) => Some(Object::Knob(knob)),
             Thing::Unit(_) | Thing::Install(_) | Thing::Quadlet(_) | Thing::Port { .. } => None,
         };
         self.provides().into_iter().filter_map(object).collect()
@@ -195,6 +199,8 @@ pub enum Thing {
     Quadlet(String),
     /// An image in podman's store.
     Image(String),
+    /// A piece of state such as a user, a package or a kernel parameter.
+    Knob(Knob),
     /// A port that something listens on, as `8443/tcp`, with the address it binds.
     Port {
         /// As written: `0.0.0.0`, `::`.
@@ -214,6 +220,7 @@ impl fmt::Display for Thing {
             Self::Running(name) => write!(f, "the running unit {name}"),
             Self::Quadlet(name) => write!(f, "the Quadlet unit {name}"),
             Self::Image(name) => write!(f, "the image {name}"),
+            Self::Knob(knob) => f.write_str(&knob.title()),
             Self::Port { address, port } => write!(f, "port {port} on {address}"),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::attribute::{Account, Mode};
 use crate::blob::Blob;
+use crate::knob::{ABSENT, Knob};
 use crate::ledger::{Ended, Scope};
 use crate::object::Object;
 use crate::path::AbsPath;
@@ -21,7 +22,7 @@ pub(crate) mod script;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod trial;
+pub(crate) mod trial;
 pub(crate) mod undo;
 
 pub use reply::{BatchReply, Heard, Refusal};
@@ -120,6 +121,15 @@ pub enum Step {
     /// Claims an object that a later step brings about by itself, such as the volume that a unit makes: it is noted what
     /// was there before, and nothing else is done.
     Claim(Object),
+    /// Sets a knob.
+    Turn {
+        /// Which.
+        knob: Knob,
+        /// To what; [`crate::knob::ABSENT`] removes it.
+        state: String,
+        /// What it is made of besides, such as the bytes of an archive or a secret.
+        input: Option<Blob>,
+    },
     /// Runs a command.
     Run(Run),
     /// Asks until something answers as it should; from the host, with curl.
@@ -253,6 +263,8 @@ impl Step {
             },
             Self::Revert(revert) => revert.describe(),
             Self::Claim(object) => format!("claim {object}"),
+            Self::Turn { knob, state, .. } if state == ABSENT => format!("remove {}", knob.title()),
+            Self::Turn { knob, .. } => format!("set {}", knob.title()),
             Self::Run(run) => format!("run {}", run.argv.first().map_or("", String::as_str)),
             Self::Await(_) => "wait for an answer".to_owned(),
         }
@@ -264,6 +276,7 @@ impl Step {
         match self {
             Self::PutFile { content, .. } => Some(content),
             Self::LoadImage { archive, .. } => Some(archive),
+            Self::Turn { input, .. } => input.as_ref(),
             Self::Run(run) => run.input.as_ref(),
             _ => None,
         }
@@ -286,6 +299,7 @@ impl Step {
             }
             Self::Revert(revert) => vec![revert.object.clone()],
             Self::Claim(object) => vec![object.clone()],
+            Self::Turn { knob, .. } => vec![Object::Knob(knob.clone())],
             Self::ReloadUnits | Self::Run(_) | Self::Await(_) => Vec::new(),
         }
     }
@@ -299,6 +313,7 @@ impl Step {
             | Self::PutFile { .. }
             | Self::PutLink { .. }
             | Self::TagImage { .. }
+            | Self::Turn { .. }
             | Self::OpenPort { .. } => Undo::Restore,
             Self::LoadImage { .. } | Self::PullImage { .. } => Undo::Remove,
             Self::Unit { action, .. } => match action {
@@ -364,6 +379,7 @@ impl Revert {
             },
             Object::Volume { name, .. } => format!("remove the volume {name}"),
             Object::Network { name, .. } => format!("remove the network {name}"),
+            Object::Knob(knob) => format!("take {} back to how it was", knob.title()),
         }
     }
 }

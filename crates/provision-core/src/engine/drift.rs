@@ -40,8 +40,10 @@ pub(super) fn doubt(change: &mut Change) {
 /// Of a resource that the host knows nothing of.
 fn unknown(change: &Change, resource: &dyn Resource) -> Moved {
     let replaces = matches!(change.action, Action::Update | Action::Replace);
-    let holds = |object: &Object| {
-        matches!(object, Object::Path(_) | Object::Image(_) | Object::Volume { .. } | Object::Network { .. })
+    let holds = |object: &Object| match object {
+        Object::Path(_) | Object::Image(_) | Object::Volume { .. } | Object::Network { .. } => true,
+        Object::Knob(knob) => knob.sort().thing,
+        Object::Unit(_) | Object::Port { .. } => false,
     };
     match change.action {
         _ if replaces && resource.objects().iter().any(holds) => Moved::Foreign,

@@ -84,12 +84,14 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
             Object::Path(path) => decides(path),
             Object::Unit(name) => is_gate(name),
             Object::Port { .. } => true,
+            Object::Knob(knob) => knob.sort().may_cut_off,
             Object::Image(_) | Object::Volume { .. } | Object::Network { .. } => false,
         },
         Step::Run(run) => run.argv.first().is_some_and(|program| {
             let name = program.rsplit('/').next().unwrap_or_default();
             PROGRAMS.contains(&name)
         }),
+        Step::Turn { knob, .. } => knob.sort().may_cut_off,
         Step::EnsureDirectory { .. }
         | Step::ReloadUnits
         | Step::LoadImage { .. }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::Address;
 use crate::change::{Action, Attribute, Change, Shown};
+use crate::knob::{ABSENT, Knob};
 use crate::ledger::{Memory, Scope};
 use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
@@ -58,6 +59,9 @@ impl Takeback<'_> {
                 (Object::Path(path), Was::File { .. }) => {
                     let files = std::iter::once(path.clone()).chain(self.copy(record));
                     asks.extend(files.map(|path| Ask::File { path, content: Wanted::Always }));
+                }
+                (Object::Knob(_), Was::Knob) => {
+                    asks.extend(self.copy(record).map(|path| Ask::File { path, content: Wanted::Always }));
                 }
                 (Object::Path(_), Was::Link) => asks.extend(self.copy(record).map(Ask::Path)),
                 (Object::Unit(_), _) => _ = asks.insert(Ask::Owed(self.plan.to_owned())),
@@ -166,6 +170,12 @@ impl Takeback<'_> {
                     continue;
                 }
             }
+            if let (Object::Knob(knob), Was::Absent, Data::Keep) = (&record.object, &record.was, self.data)
+                && let Some(stays) = knob.sort().stays
+                && answers.knob(knob).is_ok_and(|now| now != ABSENT)
+            {
+                change.reasons.push(stays.to_owned());
+            }
             if let (Object::Path(path), Was::Absent) = (&record.object, &record.was) {
                 gone.insert(path.clone());
             }
@@ -198,6 +208,7 @@ impl Takeback<'_> {
                 }
                 Ok(self.data(|| one(format!("volume {name}"), "present".into(), Shown::Absent)))
             }
+            Object::Knob(knob) => self.knob(knob, record, answers),
             Object::Network { name, .. } => {
                 if *was == Was::Present || !*answers.stored(Store::Network, name)? {
                     return Ok(Back::Same);
@@ -205,6 +216,21 @@ impl Takeback<'_> {
                 Ok(Back::Changes(vec![one(format!("network {name}"), "present".into(), Shown::Absent)]))
             }
         }
+    }
+
+    fn knob(&self, knob: &Knob, record: &Record, answers: &Answers) -> Result<Back, Undecided> {
+        let now = answers.knob(knob)?;
+        let shown = |state: &str| if state == ABSENT { Shown::Absent } else { (knob.sort().show)(state).into() };
+        let before = match (&record.was, self.copy(record)) {
+            (Was::Knob, Some(copy)) => match answers.file(&copy, &Wanted::Always)? {
+                FileState::Present { content: Some(content), .. } => String::from_utf8_lossy(content).into_owned(),
+                _ => {
+                    return Err(Undecided::new(format!("the note of how {} was cannot be read: {copy}", knob.title())));
+                }
+            },
+            _ => ABSENT.to_owned(),
+        };
+        Ok(if *now == before { Back::Same } else { changed(knob.title(), shown(now), shown(&before)) })
     }
 
     fn data(&self, attribute: impl FnOnce() -> Attribute) -> Back {
@@ -381,6 +407,7 @@ fn changed(name: String, before: Shown, after: Shown) -> Back {
 fn name(object: &Object) -> String {
     match object {
         Object::Path(path) => path.to_string(),
+        Object::Knob(knob) => knob.title(),
         other => other.to_string(),
     }
 }

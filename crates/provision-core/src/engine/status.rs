@@ -9,6 +9,7 @@ use super::{Changes, EngineError, observe};
 use crate::address::Address;
 use crate::change::{Change, Moved};
 use crate::connection::Connection;
+use crate::knob::ABSENT;
 use crate::ledger::{Applied, Entry, Scope};
 use crate::object::{Object, Record, Was};
 use crate::plan::Plan;
@@ -156,6 +157,7 @@ fn is_there(object: &Object, answers: &Answers) -> bool {
         }
         Object::Volume { name, .. } => answers.stored(Store::Volume, name).is_ok_and(|there| *there),
         Object::Network { name, .. } => answers.stored(Store::Network, name).is_ok_and(|there| *there),
+        Object::Knob(knob) => knob.sort().thing && answers.knob(knob).is_ok_and(|state| state != ABSENT),
         Object::Unit(_) | Object::Port { .. } => false,
     }
 }

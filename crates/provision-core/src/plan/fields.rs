@@ -69,6 +69,19 @@ impl<'a> Fields<'a> {
         self.parse(name, node)
     }
 
+    /// Text, or a whole number that comes as its text.
+    pub fn scalar(&self, name: &'static str) -> Option<String> {
+        let node = self.take(name)?;
+        match &node.value {
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Text(_) => self.parse(name, node),
+            _ => {
+                self.wrong_type(name, node, "text or an integer");
+                None
+            }
+        }
+    }
+
     /// Text that may hold a secret.
     pub fn text(&self, name: &'static str) -> Option<Text> {
         let node = self.take(name)?;
@@ -273,7 +286,8 @@ impl<'a> Fields<'a> {
         self.table.entries.get(name).map(|entry| &entry.node)
     }
 
-    fn must_have(&self, name: &str) {
+    /// Adds a finding unless the field is there.
+    pub(crate) fn must_have(&self, name: &str) {
         if !self.has(name) {
             self.problems.borrow_mut().add_help(
                 self.place,

@@ -45,6 +45,7 @@ struct Reply<'a> {
     memory: memory::Found,
     listings: BTreeMap<&'a str, Result<Vec<String>, String>>,
     stored: BTreeMap<&'a str, bool>,
+    knobs: BTreeMap<&'a str, Result<String, String>>,
 }
 
 /// Reads a reply: every question gets an answer, if only that it is unknown.
@@ -107,6 +108,13 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
                 .get(format!("{} {name}", sort.word()).as_str())
                 .map(|stored| Answer::Stored(*stored))
                 .ok_or_else(|| format!("the host did not say whether podman has the {} {name}", sort.word())),
+            Ask::Knob(knob) => found
+                .knobs
+                .get(knob.to_string().as_str())
+                .cloned()
+                .unwrap_or_else(|| Err("the host did not say".to_owned()))
+                .map(Answer::Knob)
+                .map_err(|reason| format!("cannot find out how {} is: {reason}", knob.title())),
         };
         answers.insert((*ask).clone(), answer.unwrap_or_else(Answer::Unknown));
     }
@@ -172,6 +180,8 @@ impl<'a> Reply<'a> {
                         found.stored.insert(thing, answer == "yes");
                     }
                 }
+                "knob" => _ = found.knobs.insert(rest, Ok(body().into_owned())),
+                "knob-unknown" => _ = found.knobs.insert(rest, Err(body().trim().to_owned())),
                 "missing" | "failed" => found.failure(zone.as_ref(), word, rest),
                 _ => found.memory.take(word, rest, section),
             }

@@ -9,7 +9,7 @@ use crate::shell::trial::{run, shells, tool};
 const ID: &str = "b7c1f2d9a0e34856b7c1f2d9a0e34856b7c1f2d9a0e34856b7c1f2d9a0e34856";
 
 /// Asks as an ordinary user whose home and tools are in a directory of the test's own.
-pub(super) fn ask(shell: &[&str], home: &Path, asks: &[Ask]) -> Answers {
+pub(crate) fn ask(shell: &[&str], home: &Path, asks: &[Ask]) -> Answers {
     let home = home.to_str().unwrap();
     let program = format!(
         "HOME={home}; PATH={home}/bin:$PATH; id() {{ echo 1000; }}\n\
@@ -21,7 +21,7 @@ pub(super) fn ask(shell: &[&str], home: &Path, asks: &[Ask]) -> Answers {
     reply::read(&asks, &reply, "n0nce").unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&reply)))
 }
 
-pub(super) fn home() -> tempfile::TempDir {
+pub(crate) fn home() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     fs::create_dir(home.path().join("bin")).unwrap();
     home

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use super::memory::{self, MEMORY};
 use super::store::STORE;
 use super::{Ask, CONTENT_LIMIT, Guard, Store, Wanted};
+use crate::knob::{Knob, KnobSort};
 use crate::path::AbsPath;
 use crate::shell::{LIMITED, STATE, WHOLE, preamble, quote, words};
 use crate::step::lock::LOOK;
@@ -78,6 +79,11 @@ zone() { # label name
   say zone-running; printf '%s' "$r"
   say zone-permanent; printf '%s' "$p"
 }
+knob() { # word name
+  got=
+  if "get_$1" "$2"; then say knob "$1 $2"; else say knob-unknown "$1 $2"; fi
+  printf '%s' "$got"
+}
 zone_failed() { # what busctl said
   case $1 in
     *INVALID_ZONE*)
@@ -96,8 +102,11 @@ pub(crate) fn program<'a>(asks: impl IntoIterator<Item = &'a Ask>, nonce: &str) 
     for functions in [LIMITED, FUNCTIONS, STORE, LOOK, MEMORY] {
         script.push_str(functions);
     }
-    script.push_str("main() {\nsay begin\n");
     let batch = Batch::sort(asks);
+    for (sort, _) in batch.sorts() {
+        script.push_str(sort.functions);
+    }
+    script.push_str("main() {\nsay begin\n");
     let _infallible = batch.write(&mut script);
     let _infallible = writeln!(script, "say end\n}}\nmain </dev/null\n{WHOLE}");
     script
@@ -117,6 +126,7 @@ struct Batch<'a> {
     memory: memory::Asked<'a>,
     listings: BTreeSet<&'a AbsPath>,
     stored: BTreeSet<(Store, &'a str)>,
+    knobs: BTreeSet<&'a Knob>,
 }
 
 impl<'a> Batch<'a> {
@@ -156,9 +166,23 @@ impl<'a> Batch<'a> {
                 Ask::Stored { sort, name } => {
                     batch.stored.insert((*sort, name));
                 }
+                Ask::Knob(knob) => {
+                    batch.knobs.insert(knob);
+                }
             }
         }
         batch
+    }
+
+    /// The knobs by sort.
+    fn sorts(&self) -> impl Iterator<Item = (&'static KnobSort, Vec<&str>)> {
+        // They are sorted by sort.
+        let knobs: Vec<&Knob> = self.knobs.iter().copied().collect();
+        let chunks: Vec<(&'static KnobSort, Vec<&str>)> = knobs
+            .chunk_by(|one, other| one.sort().word == other.sort().word)
+            .filter_map(|chunk| Some((chunk.first()?.sort(), chunk.iter().map(|knob| knob.name()).collect())))
+            .collect();
+        chunks.into_iter()
     }
 
     fn write(&self, script: &mut String) -> std::fmt::Result {
@@ -217,6 +241,12 @@ impl<'a> Batch<'a> {
         }
         for (sort, name) in &self.stored {
             writeln!(script, "{}", words(["stored", sort.word(), name]))?;
+        }
+        for (sort, names) in self.sorts() {
+            writeln!(script, "prepare_{} {}", sort.word, words(&names))?;
+            for name in names {
+                writeln!(script, "{}", words(["knob", sort.word, name]))?;
+            }
         }
         Ok(())
     }

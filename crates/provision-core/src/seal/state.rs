@@ -71,6 +71,7 @@ impl<'a> State<'a> {
             Ask::Guard(guard) => answers.guard(guard).map(|status| format!("guard {status}")),
             Ask::Listing(path) => answers.listing(path).map(|names| format!("names {names:?}")),
             Ask::Stored { sort, name } => answers.stored(*sort, name).map(|there| format!("stored {there}")),
+            Ask::Knob(knob) => answers.knob(knob).map(|state| format!("knob {state}")),
             Ask::Owed(_) | Ask::Memory { .. } | Ask::Records { .. } | Ask::History(_) => return,
         };
         let text = text.unwrap_or_else(|_| "unknown".to_owned());

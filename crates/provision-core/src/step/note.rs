@@ -9,6 +9,7 @@ use std::fmt::Write;
 
 use super::script::join;
 use super::{Batch, Step, Task};
+use crate::knob::{Knob, SORTS};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::shell::words;
@@ -24,7 +25,7 @@ record() { # key address was object depth
   if { printf '%s %s %s %s\n' "$apply" "$2" "$3" "$4" >"$into/$1"; } 2>/dev/null; then
     noted="$noted $1"
     if [ "$5" = origin ] && [ ! -s "$state/origin/$1" ]; then
-      roots="$roots $1"; case $3 in file:*|link) copies="$copies $1.was" ;; esac
+      roots="$roots $1"; case $3 in file:*|link|knob) copies="$copies $1.was" ;; esac
     fi
   else
     rm -f -- "$into/$1" "$into/$1.was"; return 1
@@ -144,6 +145,14 @@ other() { # 'tasks' key address depth object: what podman and firewalld have; tw
   l=${e#"$was"}
   record "$2" "$3" "$was" "$5$l" "$4" || unnoted "$1" "how the $5 is"
 }
+turned() { # 'tasks' key address depth word name: how a knob is
+  if [ -s "$into/$2" ]; then return 0; fi
+  got=
+  if ! "get_$5" "$6"; then unnoted "$1" "how the $5 $6 is" "$got"; return; fi
+  was=absent
+  if [ "$got" != absent ]; then was=knob; { printf '%s' "$got" >"$into/$2.was"; } 2>/dev/null || was=; fi
+  [ -n "$was" ] && record "$2" "$3" "$was" "knob $5 $6" "$4" || { rm -f -- "$into/$2.was"; unnoted "$1" "how the $5 $6 is"; }
+}
 podman_has() { # sort name
   command -v podman >/dev/null 2>&1 || { echo absent; return; }
   podman "$1" exists -- "$2" </dev/null; c=$?
@@ -262,7 +271,22 @@ fn write_function(script: &mut String, name: &str, notes: &[Note]) -> std::fmt::
         }
         writeln!(script)?;
     }
-    for note in chosen(|object| object.path().is_none() && !matches!(object, Object::Unit(_))) {
+    for sort in SORTS {
+        let knob = |note: &Note| match &note.object {
+            Object::Knob(knob) if knob.sort().word == sort.word => Some(knob.clone()),
+            _ => None,
+        };
+        let found: Vec<(&Note, Knob)> = notes.iter().filter_map(|note| Some((note, knob(note)?))).collect();
+        if !found.is_empty() {
+            writeln!(script, "prepare_{} {}", sort.word, words(found.iter().map(|(_, knob)| knob.name())))?;
+        }
+        for (note, knob) in found {
+            let call = ["turned", &join(&note.tasks), &note.key, &note.address, note.depth, sort.word, knob.name()];
+            writeln!(script, "{}", words(call))?;
+        }
+    }
+    let told = |object: &Object| object.path().is_none() && !matches!(object, Object::Unit(_) | Object::Knob(_));
+    for note in notes.iter().filter(|note| told(&note.object)) {
         let object = note.object.to_string();
         let call = ["other", &join(&note.tasks), &note.key, &note.address, note.depth, &object];
         writeln!(script, "{}", words(call))?;

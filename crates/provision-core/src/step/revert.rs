@@ -25,6 +25,7 @@ revert() { # directory key keep|delete limit
     port\ *) revert_port "$record" ${object#port } ;;
     volume\ *) revert_stored volume "$3" "$4" ${object#volume } ;;
     network\ *) revert_stored network delete "$4" ${object#network } ;;
+    knob\ *) o=${object#knob }; revert_knob "$record" "$3" "$4" "${o%% *}" "${o#* }" ;;
     *) echo "$record cannot be read"; return 1 ;;
   esac || return
   if [ -n "$kept" ]; then printf 'kept %s: %s\n' "$object" "$kept"; return 0; fi
@@ -142,6 +143,13 @@ stopped() { # whether nobody is there to say what is in force
   e=$(busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus NameHasOwner s org.fedoraproject.FirewallD1 </dev/null 2>&1)
   case $e in *false*) return 0 ;; esac
   return 1
+}
+revert_knob() { # record keep|delete limit word name
+  want=absent
+  # The dot keeps blank ends.
+  if [ "$was" != absent ]; then want=$(cat -- "$1.was" && echo .) || return; want=${want%.}; fi
+  got=; "prepare_$4" "$5"; "get_$4" "$5" || { printf '%s\n' "$got"; return 1; }
+  [ "$got" = "$want" ] || "set_$4" "$5" "$want" "$3" "$2" ''
 }
 revert_stored() { # volume|network keep|delete limit name unit
   if [ "$was" != absent ]; then return 0; fi

@@ -10,6 +10,8 @@ use super::revert::{self, REVERT};
 use super::undo::ARM;
 use super::{Await, Batch, Need, Ownership, Purpose, Run, Step, Task};
 use crate::blob::Blob;
+use crate::knob::SORTS;
+use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
 use crate::probe::script::guard_command;
@@ -193,6 +195,11 @@ answers() { # limit pause statuses needle curl-arguments
   printf 'gave up after %ss: %s\n' "$l" "$e"
   return 1
 }
+turn() { # word name state limit policy length
+  w=$1; shift
+  # What is to be set may rest on what an earlier step has done.
+  "prepare_$w" "$1"; "set_$w" "$@"
+}
 owe() {
   [ -d "$owed" ] || mkdir -p -m 0700 -- "$owed" || return
   m=
@@ -236,6 +243,13 @@ pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     script.push_str(STATE);
     for functions in [LIMITED, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, ARM] {
         script.push_str(functions);
+    }
+    let objects: Vec<Object> = batch.tasks.iter().flat_map(|task| &task.steps).flat_map(Step::objects).collect();
+    let sorts = SORTS.iter().filter(|sort| {
+        objects.iter().any(|object| matches!(object, Object::Knob(knob) if knob.sort().word == sort.word))
+    });
+    for sort in sorts {
+        script.push_str(sort.functions);
     }
     let _infallible = write_batch(&mut script, batch);
     script
@@ -301,7 +315,9 @@ fn is_unit(step: &Step) -> bool {
 /// Whether systemd has yet to read its units when the steps are done.
 fn leaves_unread(steps: &[Step]) -> bool {
     let leaves = |step: &Step| *step == Step::ReloadUnits || revert::leaves_unread(step);
-    steps.iter().rev().find(|step| leaves(step) || is_unit(step)).is_some_and(leaves)
+    // A step that takes a unit back has them read only if there is something to stop.
+    let reads = |step: &Step| matches!(step, Step::Unit { .. });
+    steps.iter().rev().find(|step| leaves(step) || reads(step)).is_some_and(leaves)
 }
 
 fn lengths(task: &Task) -> Vec<u64> {
@@ -348,6 +364,10 @@ fn command(step: &Step, batch: &Batch) -> String {
         }
         Step::Revert(step) => revert::command(step, &limit),
         Step::Claim(_) => ":".to_owned(),
+        Step::Turn { knob, state, input } => {
+            let length = input.as_ref().map(|blob| blob.length().to_string()).unwrap_or_default();
+            words(["turn", knob.sort().word, knob.name(), state, &limit, "keep", &length])
+        }
         Step::Run(run) => run_command(run),
         Step::Await(wait) => await_command(wait),
     }

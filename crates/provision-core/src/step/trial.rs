@@ -16,16 +16,16 @@ use crate::path::AbsPath;
 use crate::shell::trial::run;
 use crate::shell::{Become, bootstrap};
 
-pub(super) const NONCE: &str = "n0nce";
-pub(super) const LEDGER: &[u8] = b"{\"format\": 1, \"plan\": \"test\", \"resources\": []}\n";
+pub(crate) const NONCE: &str = "n0nce";
+pub(crate) const LEDGER: &[u8] = b"{\"format\": 1, \"plan\": \"test\", \"resources\": []}\n";
 
 /// Where the plan's state is.
-pub(super) fn state(home: &Path) -> PathBuf {
+pub(crate) fn state(home: &Path) -> PathBuf {
     home.join(".local/state/provision/test")
 }
 
 /// What the next apply has to name.
-pub(super) fn stamp(home: &Path) -> String {
+pub(crate) fn stamp(home: &Path) -> String {
     let numbers = fs::read_dir(state(home).join("history")).into_iter().flatten().flatten();
     let newest = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).max();
     newest.map_or_else(
@@ -37,7 +37,7 @@ pub(super) fn stamp(home: &Path) -> String {
     )
 }
 
-pub(super) fn begin(stamp: &str) -> Purpose {
+pub(crate) fn begin(stamp: &str) -> Purpose {
     Purpose::Begin {
         stamp: stamp.to_owned(),
         head: Blob::from_bytes(b"{\"verb\": \"apply\"}\n".to_vec()),
@@ -46,15 +46,15 @@ pub(super) fn begin(stamp: &str) -> Purpose {
     }
 }
 
-pub(super) fn end(result: Ended) -> Purpose {
+pub(crate) fn end(result: Ended) -> Purpose {
     Purpose::End { stamp: None, result, ledger: None, vanish: false }
 }
 
-pub(super) fn rollback(home: &Path, number: u32) -> Purpose {
+pub(crate) fn rollback(home: &Path, number: u32) -> Purpose {
     Purpose::Rollback { stamp: stamp(home), number }
 }
 
-pub(super) fn batch(purpose: Purpose, tasks: Vec<Task>) -> Batch {
+pub(crate) fn batch(purpose: Purpose, tasks: Vec<Task>) -> Batch {
     let journal = Journal {
         purpose,
         who: "alice@laptop".to_owned(),
@@ -67,7 +67,7 @@ pub(super) fn batch(purpose: Purpose, tasks: Vec<Task>) -> Batch {
 }
 
 /// The program, with tools of the test's own first in its `PATH`, and BusyBox's where its shell runs it.
-pub(super) fn program(home: &Path, batch: &Batch) -> String {
+pub(crate) fn program(home: &Path, batch: &Batch) -> String {
     let home = crate::shell::quote(home.to_str().unwrap());
     format!(
         "HOME={home}; PATH=\"$HOME/bin:${{BUSYBOX:+$BUSYBOX:}}$PATH\"; XDG_STATE_HOME=; id() {{ echo 1000; }}\n{}",
@@ -75,12 +75,12 @@ pub(super) fn program(home: &Path, batch: &Batch) -> String {
     )
 }
 
-pub(super) fn input(batch: &Batch) -> Vec<u8> {
+pub(crate) fn input(batch: &Batch) -> Vec<u8> {
     batch.blobs().flat_map(|blob| blob.bytes().unwrap().to_vec()).collect()
 }
 
 /// The command line that starts a program, through a shell of the test's choice.
-pub(super) fn line(shell: &[&str], program: &str) -> String {
+pub(crate) fn line(shell: &[&str], program: &str) -> String {
     let line = bootstrap(program, Become::No).replace("/bin/sh", &shell.join(" "));
     match shell {
         ["busybox", ..] => format!("BUSYBOX={}; export BUSYBOX; {line}", busybox().display()),
@@ -102,26 +102,26 @@ fn busybox() -> PathBuf {
 }
 
 /// Sends a program as a connection does, on standard input: it may be longer than an argument.
-pub(super) fn exchange(shell: &[&str], program: &str, input: &[u8]) -> Vec<u8> {
+pub(crate) fn exchange(shell: &[&str], program: &str, input: &[u8]) -> Vec<u8> {
     let line = line(shell, program);
     run(shell, &["-c", &line], &[program.as_bytes(), input].concat())
 }
 
-pub(super) fn attempt(shell: &[&str], home: &Path, batch: &Batch) -> BatchReply {
+pub(crate) fn attempt(shell: &[&str], home: &Path, batch: &Batch) -> BatchReply {
     attempt_with(shell, home, batch, &input(batch))
 }
 
-pub(super) fn attempt_with(shell: &[&str], home: &Path, batch: &Batch, input: &[u8]) -> BatchReply {
+pub(crate) fn attempt_with(shell: &[&str], home: &Path, batch: &Batch, input: &[u8]) -> BatchReply {
     let reply = exchange(shell, &program(home, batch), input);
     reply::read(batch, &reply, NONCE).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&reply)))
 }
 
-pub(super) fn task(name: &str, steps: Vec<Step>) -> Task {
+pub(crate) fn task(name: &str, steps: Vec<Step>) -> Task {
     let address = Address::new("file", name).unwrap();
     Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false }
 }
 
-pub(super) fn put(path: &Path, content: &[u8]) -> Step {
+pub(crate) fn put(path: &Path, content: &[u8]) -> Step {
     Step::PutFile {
         path: abs(path),
         content: Blob::from_bytes(content.to_vec()),
@@ -131,24 +131,24 @@ pub(super) fn put(path: &Path, content: &[u8]) -> Step {
     }
 }
 
-pub(super) fn revert(object: &Object, scope: Scope, data: Data) -> Step {
+pub(crate) fn revert(object: &Object, scope: Scope, data: Data) -> Step {
     Step::Revert(Revert { object: object.clone(), scope, data })
 }
 
-pub(super) fn abs(path: &Path) -> AbsPath {
+pub(crate) fn abs(path: &Path) -> AbsPath {
     path.to_str().unwrap().parse().unwrap()
 }
 
-pub(super) fn object(path: &Path) -> Object {
+pub(crate) fn object(path: &Path) -> Object {
     Object::Path(abs(path))
 }
 
-pub(super) fn done(output: &str) -> Outcome {
+pub(crate) fn done(output: &str) -> Outcome {
     Outcome::Done { output: output.to_owned() }
 }
 
 /// The records of a scope, read from the files, in order; of the origin by key.
-pub(super) fn records(home: &Path, scope: Scope) -> Vec<String> {
+pub(crate) fn records(home: &Path, scope: Scope) -> Vec<String> {
     let directory = state(home).join(scope.directory());
     let keys: Vec<String> = match scope {
         Scope::Apply(_) => {
@@ -167,7 +167,7 @@ pub(super) fn records(home: &Path, scope: Scope) -> Vec<String> {
 }
 
 /// What a record says that an object was.
-pub(super) fn was(home: &Path, scope: Scope, object: &Object) -> Option<Was> {
+pub(crate) fn was(home: &Path, scope: Scope, object: &Object) -> Option<Was> {
     let line = fs::read_to_string(state(home).join(scope.directory()).join(object.key())).ok()?;
     let record: Record = line.lines().next()?.parse().unwrap();
     assert_eq!(record.object, *object);
@@ -175,14 +175,14 @@ pub(super) fn was(home: &Path, scope: Scope, object: &Object) -> Option<Was> {
 }
 
 /// Everything below a directory: names, sorts, modes, owners, targets of links and contents.
-pub(super) fn tree(directory: &Path) -> String {
+pub(crate) fn tree(directory: &Path) -> String {
     let text =
         "cd \"$0\" && find . -printf '%p %y %m %U:%G %l\\n' | sort && find . -type f -exec sha256sum {} + | sort -k 2";
     String::from_utf8(run(&["sh"], &["-c", text, directory.to_str().unwrap()], b"")).unwrap()
 }
 
 /// Does tasks as an apply of its own, and ends it as done.
-pub(super) fn apply(shell: &[&str], home: &Path, tasks: Vec<Task>) -> BatchReply {
+pub(crate) fn apply(shell: &[&str], home: &Path, tasks: Vec<Task>) -> BatchReply {
     // This process is the parent of all shells, and so the connection that they are of.
     let reply = attempt(shell, home, &batch(begin(&stamp(home)), tasks));
     assert_eq!(reply.refused, None);

@@ -9,6 +9,7 @@ use super::lock::{LOCK, LOOK};
 use super::note::NOTE;
 use super::revert::REVERT;
 use super::script::FUNCTIONS;
+use crate::knob::SORTS;
 use crate::shell::{LIMITED, preamble};
 
 /// Arming and disarming, for the programs that we send.
@@ -90,6 +91,10 @@ pub(crate) fn script() -> String {
     let mut script = preamble("undo");
     for functions in [LIMITED, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, UNDO] {
         script.push_str(functions);
+    }
+    // It knows only from the records of what it takes back.
+    for sort in SORTS {
+        script.push_str(sort.functions);
     }
     script
 }

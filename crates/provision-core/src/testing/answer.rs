@@ -41,6 +41,7 @@ impl State {
             Ask::Records { plan, scope } => Answer::Records(self.records(plan, *scope)),
             Ask::History(plan) => Answer::History(self.history(plan)),
             Ask::Listing(path) => Answer::Listing(self.names_in(path)),
+            Ask::Knob(knob) => Answer::Knob(self.knob(knob)),
             Ask::Stored { sort, name } => Answer::Stored(match sort {
                 Store::Volume => self.volumes.contains(name),
                 Store::Network => self.networks.contains(name),

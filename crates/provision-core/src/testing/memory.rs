@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::state::{State, bytes};
+use super::state::{State, bytes, owner};
+use crate::attribute::Mode;
 use crate::blob::sha256_hex;
+use crate::knob::ABSENT;
 use crate::ledger::{Applied, Ended, Ledger, LedgerFound, LockFound, Memory, Records, Scope};
 use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
@@ -279,6 +281,15 @@ impl State {
                     Layer::Permanent => zone.permanent.contains(port),
                 }))
             }
+            Object::Knob(knob) => match self.knob(knob) {
+                state if state == ABSENT => Was::Absent,
+                state => {
+                    let root = || owner(None);
+                    let size = state.len() as u64;
+                    let entry = Entry { sort: Sort::File, mode: Mode::new(0o600), user: root(), group: root(), size };
+                    return (Was::Knob, Some((entry, state.into_bytes())));
+                }
+            },
             Object::Volume { name, .. } => there(self.volumes.contains(name)),
             Object::Network { name, .. } => there(self.networks.contains(name)),
         };

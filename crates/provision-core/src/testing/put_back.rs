@@ -4,6 +4,7 @@ use super::memory::Noted;
 use super::state::{State, owner};
 use super::unit::is_read_by_systemd;
 use crate::attribute::{Account, Mode};
+use crate::knob::ABSENT;
 use crate::ledger::Scope;
 use crate::object::{Object, Was};
 use crate::path::AbsPath;
@@ -52,6 +53,11 @@ impl State {
                 self.stop(unit)?;
                 self.volumes.remove(name);
             }
+            Object::Knob(knob) => match (was, &noted.copy) {
+                (Was::Absent, _) => self.turn(knob, ABSENT),
+                (_, Some((_, state))) => self.turn(knob, &String::from_utf8_lossy(state)),
+                (_, None) => return Err(format!("nothing is known of how {} was", knob.title())),
+            },
             Object::Network { name, unit } => {
                 if *was == Was::Absent {
                     self.stop(unit)?;
@@ -86,7 +92,7 @@ impl State {
                 self.reload |= is_read_by_systemd(path);
                 self.entries.insert(path.clone(), (entry, content));
             }
-            Was::Other | Was::Present | Was::Unit { .. } | Was::Image(_) => {
+            Was::Other | Was::Present | Was::Unit { .. } | Was::Image(_) | Was::Knob => {
                 return Err(format!("{path} was neither a file nor a directory nor a link: it cannot be put back"));
             }
         }

@@ -6,6 +6,7 @@ use super::memory::Remembered;
 use crate::address::Address;
 use crate::attribute::{Account, Mode};
 use crate::blob::{Blob, BlobSource};
+use crate::knob::Knob;
 use crate::path::AbsPath;
 use crate::probe::{Entry, ImageState, Owner, Sort, UnitState, ZonePorts};
 use crate::step::{Ownership, Step};
@@ -29,6 +30,8 @@ pub struct State {
     pub volumes: BTreeSet<String>,
     /// podman's networks.
     pub networks: BTreeSet<String>,
+    /// Knobs by their text, with their states; others are as their sort has it.
+    pub knobs: BTreeMap<String, String>,
     /// Firewall zones by name; the one named `public` is the default. None: firewalld does not run.
     pub zones: Option<BTreeMap<String, ZonePorts>>,
     /// Exit status of commands by argument list; others succeed.
@@ -69,6 +72,7 @@ impl State {
             "/etc/containers",
             "/etc/containers/systemd",
             "/etc/haproxy",
+            "/etc/sysctl.d",
             "/etc/systemd",
             "/etc/systemd/system",
             "/srv",
@@ -118,6 +122,17 @@ impl State {
             Some((entry, _)) if entry.sort == Sort::Directory => Ok(()),
             _ => Err(format!("the directory of {path} is not there")),
         }
+    }
+
+    /// The state of a knob.
+    #[must_use]
+    pub fn knob(&self, knob: &Knob) -> String {
+        self.knobs.get(&knob.to_string()).cloned().unwrap_or_else(|| knob.sort().unset.to_owned())
+    }
+
+    /// Sets a knob.
+    pub fn turn(&mut self, knob: &Knob, state: &str) {
+        self.knobs.insert(knob.to_string(), state.to_owned());
     }
 
     pub(super) fn status(&self, argv: &[String]) -> i32 {

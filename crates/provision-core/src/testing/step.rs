@@ -78,6 +78,7 @@ impl State {
             }
             Step::Revert(revert) => return self.revert(plan, apply, revert).map(Done::Said),
             Step::Run(run) => return self.run(run),
+            Step::Turn { knob, state, .. } => self.turn(knob, state),
             // It is noted already what was there.
             Step::Claim(_) | Step::Await(_) => {}
         }

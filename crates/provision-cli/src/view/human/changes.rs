@@ -228,6 +228,7 @@ fn short(thing: &Thing) -> String {
         Thing::Unit(name) | Thing::Install(name) | Thing::Running(name) | Thing::Quadlet(name) | Thing::Image(name) => {
             name.clone()
         }
+        Thing::Knob(knob) => knob.name().to_owned(),
         Thing::Port { .. } => thing.to_string(),
     }
 }

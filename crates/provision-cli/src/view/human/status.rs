@@ -182,6 +182,7 @@ fn name(object: &Object) -> String {
         Object::Path(path) => path.to_string(),
         Object::Volume { name, .. } => format!("volume {name}"),
         Object::Network { name, .. } => format!("network {name}"),
+        Object::Knob(knob) => knob.to_string(),
         other => other.to_string(),
     }
 }
@@ -190,7 +191,7 @@ fn name(object: &Object) -> String {
 fn before(was: &Was) -> String {
     match was {
         Was::Absent => "absent".to_owned(),
-        Was::Present => "present".to_owned(),
+        Was::Present | Was::Knob => "present".to_owned(),
         Was::Directory { mode, user, group } => format!("directory {mode} {user}:{group}"),
         Was::File { mode, user, group, size, .. } => format!("file {mode} {user}:{group}, {}", count_bytes(*size)),
         Was::Link => "link".to_owned(),
