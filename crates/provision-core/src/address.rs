@@ -35,6 +35,9 @@ impl Address {
     }
 }
 
+/// What a name is.
+pub(crate) const NAME: &str = "a letter, then letters, digits or `_`, at most 64";
+
 /// Whether a text can name a resource, an input or a host.
 ///
 /// No `-`: in a template `directory.my-root` would be a subtraction.
@@ -47,7 +50,7 @@ pub fn check_name(text: &str) -> Result<(), String> {
     if first && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') && text.len() <= 64 {
         Ok(())
     } else {
-        Err(format!("{text:?} is not a name: a letter, then letters, digits or `_`, at most 64"))
+        Err(format!("{text:?} is not a name: {NAME}"))
     }
 }
 
@@ -55,9 +58,8 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (kind, name) =
-            text.split_once('.').ok_or_else(|| "an address is `kind.name`, such as `directory.root`".to_owned())?;
-        Self::new(kind, name)
+        let parts = text.split_once('.').and_then(|(kind, name)| Self::new(kind, name).ok());
+        parts.ok_or_else(|| "an address is `kind.name`, such as `directory.root`".to_owned())
     }
 }
 

@@ -204,6 +204,10 @@ struct Index {
     things: BTreeMap<Thing, Vec<usize>>,
     /// Those that define a unit.
     definitions: BTreeSet<usize>,
+    /// Who serves a port, as `Target::Port` spells it.
+    ports: BTreeMap<String, BTreeSet<usize>>,
+    /// The units that a resource shapes.
+    units: BTreeMap<usize, Vec<String>>,
 }
 
 impl Index {
@@ -211,6 +215,9 @@ impl Index {
         let mut things: BTreeMap<Thing, Vec<usize>> = BTreeMap::new();
         // One path cannot be both a directory and a file, so both count as the same place.
         let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+        let mut told: BTreeSet<(usize, usize)> = BTreeSet::new();
+        let mut ports: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+        let mut units: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for (at, vertex) in vertices.iter().enumerate() {
             for thing in vertex.resource.provides() {
                 let label = match &thing {
@@ -222,16 +229,28 @@ impl Index {
                     }
                 };
                 if let Some(label) = label {
-                    match owners.get(&label).and_then(|other| vertices.get(*other)) {
-                        Some(other) => problems.add_help(
-                            vertex.place,
-                            format!("{} and {} both manage {label}", other.address, vertex.address),
-                            "leave it to one of them",
-                        ),
+                    match owners.get(&label).and_then(|other| Some((*other, vertices.get(*other)?))) {
+                        // Quadlet's name for a file that both manage.
+                        Some((other, _)) if matches!(thing, Thing::Quadlet(_)) && told.contains(&(other, at)) => {}
+                        Some((other, owner)) => {
+                            told.insert((other, at));
+                            problems.add_help(
+                                vertex.place,
+                                format!("{} and {} both manage {label}", owner.address, vertex.address),
+                                "leave it to one of them",
+                            );
+                        }
                         None => {
                             owners.insert(label, at);
                         }
                     }
+                }
+                match &thing {
+                    Thing::Port { port, .. } => {
+                        ports.entry(port.clone()).or_default().insert(at);
+                    }
+                    Thing::Unit(name) => units.entry(at).or_default().push(name.clone()),
+                    _ => {}
                 }
                 things.entry(thing).or_default().push(at);
             }
@@ -240,7 +259,7 @@ impl Index {
         let defines = |thing: &Thing| matches!(thing, Thing::Unit(_) | Thing::Quadlet(_));
         let definitions =
             things.iter().filter(|(thing, _)| defines(thing)).flat_map(|(_, at)| at.iter().copied()).collect();
-        Self { addresses, things, definitions }
+        Self { addresses, things, definitions, ports, units }
     }
 
     fn find(&self, target: &Target) -> Vec<usize> {
@@ -264,16 +283,12 @@ impl Index {
             }
             Target::Thing(thing) => self.things.get(thing).cloned().unwrap_or_default(),
             Target::Port(port) => {
-                let serves = |thing: &Thing| matches!(thing, Thing::Port { port: found, .. } if found == port);
-                let servers: BTreeSet<usize> =
-                    self.things.iter().filter(|(thing, _)| serves(thing)).flat_map(|(_, at)| at).copied().collect();
+                let servers = self.ports.get(port).into_iter().flatten().copied();
                 // What binds the port is a configuration; what has it open is the unit that runs with it.
-                let units = self.things.iter().filter_map(|(thing, at)| match thing {
-                    Thing::Unit(name) if at.iter().any(|at| servers.contains(at)) => Some(name),
-                    _ => None,
-                });
-                let running = units.flat_map(|name| self.find(&Target::Thing(Thing::Running(name.clone()))));
-                servers.iter().copied().chain(running).collect()
+                let units: BTreeSet<&String> = servers.clone().filter_map(|at| self.units.get(&at)).flatten().collect();
+                let running =
+                    units.into_iter().flat_map(|name| self.find(&Target::Thing(Thing::Running(name.clone()))));
+                servers.chain(running).collect()
             }
             Target::Resource(address) => self.addresses.get(address).copied().into_iter().collect(),
         }

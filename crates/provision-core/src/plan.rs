@@ -21,7 +21,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use crate::address::{Address, check_name};
+use crate::address::{Address, NAME, check_name};
 use crate::facts::Facts;
 use crate::graph::Graph;
 use crate::resource::{KINDS, Kind, kind};
@@ -33,7 +33,7 @@ use input::{Input, Inputs};
 use node::{Entry, Node, Table, Value};
 use ownership::Ownership;
 use problem::{Place, PlanError, Problems, Source, suggest};
-use template::{Reference, Templates, is_template};
+use template::{Failure, Reference, Templates, is_template};
 
 /// A plan that has been read and found free of mistakes.
 pub struct Plan {
@@ -151,9 +151,10 @@ impl Plan {
         }
         plan.digest = plan.digest_of(&root, &files);
         let mut problems = problems.into_inner();
-        problems.give_way_to(&syntax);
+        problems.give_way_to(&syntax, &source.text);
         problems.extend(syntax);
-        if problems.is_empty() { Ok(plan) } else { Err(problems.into_error(&source)) }
+        // What is lost without a finding is none the less not there.
+        if problems.is_whole() { Ok(plan) } else { Err(problems.into_error(&source)) }
     }
 
     /// The plan's name.
@@ -220,8 +221,12 @@ impl Plan {
             return;
         };
         for (name, entry) in &table.entries {
-            if let Err(reason) = check_name(name) {
-                problems.borrow_mut().add(entry.key, reason);
+            if check_name(name).is_err() {
+                problems.borrow_mut().add_help(
+                    entry.key,
+                    format!("{name:?} is not a name"),
+                    format!("a host's is {NAME}"),
+                );
             }
             let Value::Table(body) = &entry.node.value else {
                 let message = format!("host.{name} is {}", entry.node.type_name());
@@ -231,7 +236,9 @@ impl Plan {
             };
             // A host's own fields may use inputs, and nothing else: nothing else is known before it is reached.
             for (reference, place) in self.references_in(&entry.node, problems) {
-                if !reference.is("input") {
+                if reference.is("input") {
+                    self.check_reference(&reference, place, problems);
+                } else {
                     let message = format!("a host cannot refer to {}", reference.0.join("."));
                     problems.borrow_mut().add_help(place, message, "only inputs are known before a host is reached");
                 }
@@ -261,6 +268,22 @@ impl Plan {
                 );
                 continue;
             };
+            if let Some((field, wrong)) =
+                resources.entries.iter().find(|(_, entry)| !matches!(entry.node.value, Value::Table(_)))
+            {
+                // Of a header without a name each key would be a finding.
+                let (message, help) = match wrong.node.value {
+                    Value::Array(_) => (
+                        format!("{key}.{field} is a list"),
+                        format!("a resource is one table: [{key}.{field}], in single brackets"),
+                    ),
+                    _ => (
+                        format!("`{field}` of [{key}] is {}, not a resource", wrong.node.type_name()),
+                        format!("a resource is a table with a name: [{key}.NAME]"),
+                    ),
+                };
+                problems.borrow_mut().add_help(wrong.key.or(wrong.node.place), message, help);
+            }
             for (name, entry) in &resources.entries {
                 self.read_resource(kind, name, entry, problems);
             }
@@ -268,16 +291,9 @@ impl Plan {
     }
 
     fn read_resource(&mut self, kind: &'static Kind, name: &str, entry: &Entry, problems: &RefCell<Problems>) {
-        let address = match Address::new(kind.name, name) {
-            Ok(address) => address,
-            Err(reason) => {
-                problems.borrow_mut().add(entry.key.or(entry.node.place), reason);
-                return;
-            }
-        };
-        let Value::Table(table) = &entry.node.value else {
-            let message = format!("{} has no name, or is {}", kind.name, entry.node.type_name());
-            let help = format!("a resource is a table with a name: [{}.name]", kind.name);
+        let Value::Table(table) = &entry.node.value else { return };
+        let Ok(address) = Address::new(kind.name, name) else {
+            let (message, help) = (format!("{name:?} is not a name"), format!("a resource's is {NAME}"));
             problems.borrow_mut().add_help(entry.key.or(entry.node.place), message, help);
             return;
         };
@@ -293,7 +309,7 @@ impl Plan {
         for host in &hosts {
             if !self.hosts.iter().any(|known| known.name == *host) {
                 let known = self.hosts.iter().map(|host| host.name.as_str());
-                fields.problem("hosts", format!("the plan has no host `{host}`"), suggest(host, known));
+                fields.item_problem("hosts", host, format!("the plan has no host `{host}`"), suggest(host, known));
             }
         }
         let references = self.references_in(&Node::new(Value::Table(table.clone()), place), problems);
@@ -303,12 +319,13 @@ impl Plan {
     /// Puts the text of a template file in place of its name.
     fn load_template(&self, field: &str, node: &mut Node, problems: &RefCell<Problems>) {
         let Value::Text(name) = &node.value else { return };
-        let text = self.assets.read(name.expose()).and_then(|bytes| {
-            String::from_utf8(bytes)
-                .map_err(|_| format!("{} is not UTF-8 text, so it cannot be a template", name.expose()))
-        });
-        match text {
-            Ok(text) => node.value = Value::Text(crate::secret::Text::plain(text)),
+        match self.assets.read(name.expose()).map(String::from_utf8) {
+            Ok(Ok(text)) => node.value = Value::Text(crate::secret::Text::plain(text)),
+            Ok(Err(_)) => {
+                let message = format!("{} is not UTF-8 text, so it cannot be a template", name.expose());
+                let help = "name it in `source`, which sends a file as it is";
+                problems.borrow_mut().add_help(node.place, message, help);
+            }
             Err(reason) => {
                 let help = format!("a relative path in `{field}` starts at the plan's directory");
                 problems.borrow_mut().add_help(node.place, reason, help);
@@ -337,7 +354,7 @@ impl Plan {
         for (text, place) in texts(node) {
             match self.templates.references(text) {
                 Ok(references) => found.extend(references.into_iter().map(|reference| (reference, place))),
-                Err(reason) => problems.borrow_mut().add(place, reason),
+                Err(Failure { message, help }) => problems.borrow_mut().add_help(place, message, help),
             }
         }
         found
@@ -486,7 +503,7 @@ impl Reference {
 }
 
 fn read_name(root: &Table, problems: &RefCell<Problems>) -> String {
-    let help = "write `name = \"registry\"` at the top: small letters, digits and `-`, at most 48";
+    let help = "write `name = \"registry\"` above all headers: small letters, digits and `-`, at most 48";
     match root.entries.get("name").map(|entry| &entry.node) {
         Some(Node { value: Value::Text(text), place, .. }) => {
             let name = text.expose();

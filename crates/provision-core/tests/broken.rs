@@ -12,7 +12,7 @@
 //!          help: a mode is three or four octal digits in quotes, such as "0644"
 //! ```
 //!
-//! `name = "p"` is put before it where no line of it begins with `name =`; see [`Case`] for what else may stand below the
+//! `name = "p"` is put before it where nothing above its first header begins with `name`; see [`Case`] for what else may stand below the
 //! title. `BROKEN=overwrite cargo test -p provision-core --test broken` writes the marks anew: write a case without any,
 //! run that, and read what came of it as somebody would who made the mistake. Each finding says what to do; one mistake
 //! has one finding.
@@ -121,7 +121,8 @@ impl Case {
                 case.findings.push(Finding { place, message: message.to_owned(), help: String::new() });
             } else if let Some(message) = line.strip_prefix("! ") {
                 case.findings.push(Finding { place: None, message: message.to_owned(), help: String::new() });
-            } else if let (Some(finding), Some(help)) = (case.findings.last_mut(), line.trim_start().strip_prefix("help: "))
+            } else if let (Some(finding), Some(help)) =
+                (case.findings.last_mut(), line.trim_start().strip_prefix("help: "))
             {
                 help.clone_into(&mut finding.help);
             } else {
@@ -171,7 +172,8 @@ impl Case {
 
     /// What is found, and what is wrong with that.
     fn run(&self) -> Result<Vec<Finding>, String> {
-        let whole = self.is("@whole") || self.lines.iter().any(|line| line.starts_with("name ="));
+        let top = self.lines.iter().take_while(|line| !line.starts_with('['));
+        let whole = self.is("@whole") || top.into_iter().any(|line| line.starts_with("name"));
         let mut text = if whole { String::new() } else { HEAD.to_owned() };
         for line in &self.lines {
             writeln!(text, "{line}").unwrap();
@@ -194,7 +196,8 @@ impl Case {
                 "@var" => inputs.set(pair()?.0, pair()?.1, Origin::Argument),
                 "@environment" => inputs.set(pair()?.0, pair()?.1, Origin::Environment),
                 "@file" => {
-                    let table: toml::Table = toml::from_str(&format!("text = {}", pair()?.1)).map_err(|e| e.to_string())?;
+                    let table: toml::Table =
+                        toml::from_str(&format!("text = {}", pair()?.1)).map_err(|e| e.to_string())?;
                     let text = table["text"].as_str().ok_or("a string")?;
                     files.0.insert(pair()?.0.to_owned(), text.as_bytes().to_vec());
                 }
@@ -235,8 +238,7 @@ fn directory() -> PathBuf {
 }
 
 fn files() -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(directory()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(directory()).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }

@@ -98,7 +98,7 @@ impl Host {
         }
         let address = address?;
         let ours = |c: char| c.is_whitespace() || c.is_control() || c == '@' || c == '/';
-        if address.is_empty() || address.starts_with('-') || address.contains(ours) {
+        if address.is_empty() || address.starts_with('-') || address.contains(ours) || has_port(&address) {
             let help = "a name or an address without user and port, which have keys of their own; or \"local\"";
             fields.problem("address", format!("{address:?} is not an address"), help);
             return None;
@@ -126,4 +126,12 @@ impl Host {
             state,
         })
     }
+}
+
+/// Whether there is a port behind it, or a colon for another reason than that it is IPv6, with or without brackets and
+/// with or without the interface of a link-local address.
+fn has_port(address: &str) -> bool {
+    let inner = address.strip_prefix('[').map_or(Some(address), |rest| rest.strip_suffix(']'));
+    let number = inner.and_then(|inner| inner.split('%').next()).unwrap_or_default();
+    address.contains([':', '[', ']']) && number.parse::<std::net::Ipv6Addr>().is_err()
 }

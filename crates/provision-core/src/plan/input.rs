@@ -1,6 +1,7 @@
 //! Inputs: what a plan leaves open, typed and described, and the values that were given for it.
 
 use std::collections::BTreeMap;
+use std::num::IntErrorKind;
 
 use camino::Utf8PathBuf;
 use indexmap::IndexMap;
@@ -158,8 +159,10 @@ pub(crate) fn resolve(
     let mut values = IndexMap::new();
     let entries = table.map(|(table, _)| &table.entries);
     for (name, entry) in entries.into_iter().flatten() {
-        if let Err(reason) = crate::address::check_name(name) {
-            problems.borrow_mut().add(entry.key, reason);
+        if crate::address::check_name(name).is_err() {
+            let (message, help) =
+                (format!("{name:?} is not a name"), format!("an input's is {}", crate::address::NAME));
+            problems.borrow_mut().add_help(entry.key, message, help);
             continue;
         }
         let Value::Table(body) = &entry.node.value else {
@@ -187,6 +190,8 @@ pub(crate) fn resolve(
                 let place = if secret { place } else { default.place };
                 problems.borrow_mut().add_help(place, wrong_value(name, "its default"), reason);
             }),
+            // There is a finding about the default.
+            (None, None) if fields.is_meant("default") => Err(()),
             (None, None) => {
                 problems.borrow_mut().add_help(
                     place,
@@ -236,11 +241,16 @@ fn convert(node: &Node, input_type: InputType, inputs: &Inputs) -> Result<Node, 
     let value = match (input_type, &node.value) {
         (InputType::Text, Value::Text(text)) => Value::Text(text.clone()),
         (InputType::Text, _) => {
-            return Err(format!("it is {}, and text is wanted: put it in quotes", node.type_name()));
+            let quotes =
+                if matches!(node.value, Value::Array(_) | Value::Table(_)) { "" } else { ": put it in quotes" };
+            return Err(format!("it is {}, and text is wanted{quotes}", node.type_name()));
         }
         (InputType::Integer | InputType::Port, Value::Integer(number)) => Value::Integer(*number),
-        (InputType::Integer | InputType::Port, _) => match text.filter(|_| node.rendered).map(str::parse) {
+        (InputType::Integer | InputType::Port, _) => match text.filter(|_| node.rendered).map(str::parse::<i64>) {
             Some(Ok(number)) => Value::Integer(number),
+            Some(Err(error)) if matches!(error.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow) => {
+                return Err("it takes an integer of at most 64 bits".to_owned());
+            }
             _ => return Err("it takes an integer".to_owned()),
         },
         (InputType::Boolean, Value::Boolean(value)) => Value::Boolean(*value),

@@ -1,5 +1,6 @@
 //! What is wrong with a plan: every finding with its place and a way out.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,10 +43,38 @@ impl From<Range<usize>> for Place {
 /// Line and column of a byte, both from 1; columns count characters.
 #[must_use]
 pub fn position(text: &str, byte: usize) -> (usize, usize) {
-    let before = text.get(..byte).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (line, column)
+    Positions::new(text).position(byte)
+}
+
+/// Lines and columns of many bytes of one text; those that come in order cost one reading of the text in all.
+#[derive(Debug)]
+pub struct Positions<'a> {
+    text: &'a str,
+    /// How far lines were counted: the beginning of `line`.
+    start: usize,
+    line: usize,
+}
+
+impl<'a> Positions<'a> {
+    /// Of a text.
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
+        Self { text, start: 0, line: 1 }
+    }
+
+    /// Line and column of a byte, both from 1; columns count characters.
+    pub fn position(&mut self, byte: usize) -> (usize, usize) {
+        if byte < self.start {
+            (self.start, self.line) = (0, 1);
+        }
+        // What is no place in the text is its end.
+        let byte = if self.text.is_char_boundary(byte) { byte } else { self.text.len() };
+        let between = self.text.get(self.start..byte).unwrap_or_default();
+        self.line += between.matches('\n').count();
+        self.start += between.rfind('\n').map_or(0, |at| at + 1);
+        let column = self.text.get(self.start..byte).unwrap_or_default().chars().count() + 1;
+        (self.line, column)
+    }
 }
 
 /// All findings of a plan, sorted by place.
@@ -60,13 +89,14 @@ pub struct PlanError {
 impl fmt::Display for PlanError {
     /// One line a finding: `file:line:column: message (help)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut reader = Positions::new(&self.source_text.text);
         for (index, problem) in self.problems.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
             write!(f, "{}", self.source_text.name)?;
             if let Some(span) = problem.span {
-                let (line, column) = position(&self.source_text.text, span.start);
+                let (line, column) = reader.position(span.start);
                 write!(f, ":{line}:{column}")?;
             }
             write!(f, ": {}", problem.message)?;
@@ -89,12 +119,13 @@ pub(crate) struct Problems {
 }
 
 impl Problems {
-    pub(crate) fn add(&mut self, span: Option<Place>, message: impl Into<String>) {
-        self.found.push(Problem { span, message: message.into(), help: None });
-    }
-
     pub(crate) fn add_help(&mut self, span: Option<Place>, message: impl Into<String>, help: impl Into<String>) {
         self.found.push(Problem { span, message: message.into(), help: Some(help.into()) });
+    }
+
+    /// Takes a finding back that turns out to follow from another.
+    pub(crate) fn withdraw(&mut self, span: Option<Place>, message: &str) {
+        self.found.retain(|problem| problem.span != span || problem.message != message);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -114,7 +145,9 @@ impl Problems {
     /// Gives the collected findings, by place, each once.
     pub(crate) fn into_error(mut self, source: &Arc<Source>) -> PlanError {
         if self.found.is_empty() {
-            self.add(None, "something in the plan cannot be told on this host");
+            // Not without a finding: it would be taken for a plan that is right.
+            let help = "this is a mistake of provision's: please report it with the plan";
+            self.add_help(None, "something in the plan cannot be told on this host", help);
         }
         self.found.sort();
         self.found.dedup();
@@ -123,15 +156,43 @@ impl Problems {
 
     /// Leaves out what follows from syntax errors: what they have swallowed is not missing, and what stands where they
     /// do is not wrong in another way too.
-    pub(crate) fn give_way_to(&mut self, syntax: &Self) {
+    pub(crate) fn give_way_to(&mut self, syntax: &Self, text: &str) {
         if syntax.is_empty() {
             return;
         }
-        let broken: Vec<Place> = syntax.found.iter().filter_map(|problem| problem.span).collect();
-        let overlaps = |place: Place| broken.iter().any(|error| error.start <= place.end && place.start <= error.end);
+        let layout = Layout::new(text);
+        let mut lost: Vec<Range<usize>> = Vec::new();
+        for place in syntax.found.iter().filter_map(|problem| problem.span) {
+            lost.extend(layout.lost(place.start));
+            lost.push(place.start..place.end.max(place.start + 1));
+        }
+        let lost = joined(lost);
+        let touches = |place: Place| {
+            let next = lost.partition_point(|lost| lost.end < place.start);
+            lost.get(next).is_some_and(|lost| lost.start <= place.end)
+        };
         self.found.retain(|problem| {
             let missing = problem.message.contains(" lacks ") || problem.message.contains("is not there");
-            !missing && !problem.span.is_some_and(overlaps)
+            !missing && !problem.span.is_some_and(touches)
+        });
+    }
+
+    /// Of syntax errors, leaves in what is not the parser's way back into the text: one a line, and nothing of what
+    /// belongs to a header that is there twice.
+    pub(crate) fn only_first(&mut self, text: &str) {
+        self.found.sort();
+        let layout = Layout::new(text);
+        let mut lines = BTreeSet::new();
+        let mut twice = 0..0;
+        self.found.retain(|problem| {
+            let Some(place) = problem.span else { return true };
+            let is_duplicate = problem.message.contains("duplicate");
+            let is_again = is_duplicate && twice.contains(&place.start);
+            let line = layout.line(place.start);
+            if is_duplicate && let Some(section) = layout.section(&line) {
+                twice = section;
+            }
+            lines.insert(line.start) && !is_again
         });
     }
 
@@ -139,6 +200,64 @@ impl Problems {
         self.lost |= other.lost;
         self.found.extend(other.found);
     }
+}
+
+/// Where the headers of a text are.
+struct Layout<'a> {
+    text: &'a str,
+    /// Lines that begin with a bracket, in order.
+    headers: Vec<Range<usize>>,
+}
+
+impl<'a> Layout<'a> {
+    fn new(text: &'a str) -> Self {
+        let mut start = 0;
+        let lines = text.split_inclusive('\n').map(|line| {
+            let place = start..start + line.len();
+            start = place.end;
+            (place, line)
+        });
+        let headers = lines.filter(|(_, line)| line.trim_start().starts_with('[')).map(|(place, _)| place);
+        Self { text, headers: headers.collect() }
+    }
+
+    /// The line that a byte is in, with its end.
+    fn line(&self, byte: usize) -> Range<usize> {
+        let (before, after) = self.text.split_at_checked(byte).unwrap_or((self.text, ""));
+        let end = after.find('\n').map_or(self.text.len(), |at| before.len() + at + 1);
+        before.rfind('\n').map_or(0, |at| at + 1)..end
+    }
+
+    /// From a line that is a header up to the next.
+    fn section(&self, line: &Range<usize>) -> Option<Range<usize>> {
+        let at = self.headers.binary_search_by_key(&line.start, |header| header.start).ok()?;
+        Some(line.start..self.headers.get(at + 1).map_or(self.text.len(), |next| next.start))
+    }
+
+    /// What is not known of a text with a syntax error at a byte: its line, the header above it, to which that line may
+    /// have belonged, and after a broken header all that follows it.
+    fn lost(&self, byte: usize) -> Vec<Range<usize>> {
+        let line = self.line(byte);
+        if let Some(section) = self.section(&line) {
+            return vec![section];
+        }
+        let below = self.headers.partition_point(|header| header.start < line.start);
+        let header = below.checked_sub(1).and_then(|at| self.headers.get(at)).cloned();
+        header.into_iter().chain([line]).collect()
+    }
+}
+
+/// The same places in order, none of them touching another.
+fn joined(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    places.sort_by_key(|place| (place.start, place.end));
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for place in places.into_iter().filter(|place| !place.is_empty()) {
+        match joined.last_mut() {
+            Some(last) if place.start <= last.end => last.end = last.end.max(place.end),
+            _ => joined.push(place),
+        }
+    }
+    joined
 }
 
 /// Names the known word that was probably meant, or lists them all when none is near.
@@ -166,10 +285,14 @@ const NEAR: f64 = 0.72;
 
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
+    // Words that share little but their beginning are strangers: at least half of the longer one must be as it was meant.
+    let half = |name: &str| strsim::osa_distance(&lower, name) * 2 <= lower.chars().count().max(name.chars().count());
     known
         .into_iter()
-        .map(|name| (strsim::jaro_winkler(&lower, &name.to_lowercase()), name))
-        .filter(|(score, _)| *score >= NEAR)
+        .map(|name| (name.to_lowercase(), name))
+        .map(|(known, name)| (strsim::jaro_winkler(&lower, &known), half(&known), name))
+        .filter(|(score, half, _)| *score >= NEAR && *half)
+        .map(|(score, _, name)| (score, name))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }

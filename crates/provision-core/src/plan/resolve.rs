@@ -9,13 +9,13 @@ use super::digest::{Witness, of_resource};
 use super::fields::Fields;
 use super::host::{Host, Reach};
 use super::node::{Entry, Node, Table, Value};
-use super::problem::{Place, Problems, suggest};
+use super::problem::{Place, Problems, nearest, suggest};
 use super::template::{Reference, from_rendered, is_template, map, table_to_rendered, to_rendered};
 use super::{Declared, Plan};
 use crate::address::Address;
 use crate::facts::{self, Facts};
 use crate::graph::{Graph, Vertex};
-use crate::resource::Setup;
+use crate::resource::{Resource, Setup, Target};
 use crate::secret::Text;
 
 /// What `host.*` offers to templates.
@@ -103,7 +103,9 @@ impl Plan {
             if !self.resources.iter().any(|resource| resource.address == *address) {
                 let known: Vec<String> = self.resources.iter().map(|resource| resource.address.to_string()).collect();
                 let help = suggest(&address.to_string(), known.iter().map(String::as_str));
-                fields.problem("after", format!("the plan has no {address}"), help);
+                fields.item_problem("after", address, format!("the plan has no {address}"), help);
+            } else if address == &declared.address {
+                fields.item_problem("after", address, format!("{address} is to come after itself"), "take it out");
             }
         }
         let witness = Witness::new(self.assets.as_ref());
@@ -111,6 +113,7 @@ impl Plan {
         let resource = (kind.read)(&fields, &setup);
         fields.finish();
         let resource = resource?;
+        self.check_named(declared, resource.as_ref(), problems);
         let assets = witness.seen();
         let digest = of_resource(kind, &rendered, &assets);
         let mut attributes = rendered.clone();
@@ -122,6 +125,24 @@ impl Plan {
         let mut refers: Vec<Address> = names.iter().flat_map(|reference| self.targets(reference)).collect();
         refers.retain(|target| target != address);
         Some(Vertex { address: address.clone(), place: *place, resource, after, refers, digest, assets, adopt })
+    }
+
+    /// A finding for each resource that a field names and that is not there, at its name.
+    fn check_named(&self, declared: &Declared, resource: &dyn Resource, problems: &RefCell<Problems>) {
+        for want in resource.wants().into_iter().filter(|want| want.required) {
+            let Target::Resource(named) = want.target else { continue };
+            if !self.resources.iter().any(|resource| resource.address == named) {
+                let known: Vec<String> = self.resources.iter().map(|resource| resource.address.to_string()).collect();
+                let named = named.to_string();
+                let help = nearest(&named, known.iter().map(String::as_str)).map_or_else(
+                    || "add it, or take the name out".to_owned(),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                let place = place_of(&declared.table, &named).or(declared.place);
+                let message = format!("{} wants {named}, which the plan does not have", declared.address);
+                problems.borrow_mut().add_help(place, message, help);
+            }
+        }
     }
 
     /// A finding for each attribute that is referred to and is not there.
@@ -174,7 +195,9 @@ impl Plan {
                     entry.is_none_or(|entry| matches!(entry.node.value, Value::Unknown))
                 }),
             },
-            _ => false,
+            (Some("input" | "host" | "fact" | "plan"), None, _) => false,
+            (Some(word), None, _) => crate::resource::kind(word).is_none(),
+            (None, ..) => false,
         };
         references.iter().any(is_missing)
     }
@@ -223,12 +246,13 @@ impl Plan {
             Value::Text(text) if is_template(text.expose()) => {
                 let secret = self.is_tainted(text.expose(), known);
                 let rendered = self.templates.render(text.expose(), context);
-                let value = rendered.and_then(|value| from_rendered(&value, secret)).unwrap_or_else(|reason| {
+                let value = rendered.and_then(|value| from_rendered(&value, secret)).unwrap_or_else(|failure| {
                     let mut problems = problems.borrow_mut();
                     problems.lose();
                     if !self.is_reported(text.expose(), known) {
                         // The reason could quote what it stumbled over.
-                        problems.add(node.place, self.secrets.mask(&format!("cannot render this: {reason}")));
+                        let message = self.secrets.mask(&format!("cannot render this: {}", failure.message));
+                        problems.add_help(node.place, message, failure.help);
                     }
                     Value::Unknown
                 });
@@ -264,4 +288,14 @@ impl Plan {
             (None, _) => false,
         })
     }
+}
+
+/// Where a text stands within a list of a table.
+fn place_of(table: &Table, wanted: &str) -> Option<Place> {
+    let mut items = table.entries.values().filter_map(|entry| match &entry.node.value {
+        Value::Array(items) => Some(items.iter()),
+        _ => None,
+    });
+    let is_it = |node: &&Node| matches!(&node.value, Value::Text(text) if text.expose() == wanted);
+    items.find_map(|mut items| items.find(is_it)).and_then(|node| node.place)
 }

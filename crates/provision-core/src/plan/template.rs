@@ -11,6 +11,14 @@ use crate::secret::Text;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Reference(pub(crate) Vec<String>);
 
+/// Why a text is no template, or cannot be rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    /// What to do.
+    pub(crate) help: &'static str,
+}
+
 /// The template engine of one plan.
 pub(crate) struct Templates {
     environment: Environment<'static>,
@@ -38,7 +46,8 @@ impl Templates {
     }
 
     /// The references of a text; an error when it is no valid template.
-    pub(crate) fn references(&self, text: &str) -> Result<BTreeSet<Reference>, String> {
+    pub(crate) fn references(&self, text: &str) -> Result<BTreeSet<Reference>, Failure> {
+        check_length(text)?;
         let template = self.environment.template_from_str(text).map_err(|error| explain(&error))?;
         let functions: BTreeSet<&str> = self.environment.globals().map(|(name, _)| name).collect();
         Ok(template
@@ -50,12 +59,13 @@ impl Templates {
     }
 
     /// Renders a text. A lone `{{ expression }}` keeps the type of its value.
-    pub(crate) fn render(&self, text: &str, context: &Rendered) -> Result<Rendered, String> {
+    pub(crate) fn render(&self, text: &str, context: &Rendered) -> Result<Rendered, Failure> {
+        check_length(text)?;
         if let Some(expression) = lone_expression(text) {
             let expression = self.environment.compile_expression(expression).map_err(|error| explain(&error))?;
             let value = expression.eval(context.clone()).map_err(|error| explain(&error))?;
             if value.is_undefined() {
-                return Err("it refers to something that is not there".to_owned());
+                return Err(explain(&ErrorKind::UndefinedError.into()));
             }
             return Ok(value);
         }
@@ -68,24 +78,101 @@ pub(crate) fn is_template(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
 }
 
+/// How many operators one expression or block may have. The engine goes down a step for each and does not count them; on
+/// the stack of a thread it falls at some 4000.
+const OPERATORS: usize = 1000;
+
+/// Refuses what the engine would overflow its stack with: an expression with operators without end, or a block with
+/// branches without end.
+fn check_length(text: &str) -> Result<(), Failure> {
+    let mut rest = text;
+    let mut branches = 0;
+    while let Some((_, tag)) = rest.split_once('{') {
+        let Some(inner) = tag.strip_prefix(['{', '%']) else {
+            rest = tag;
+            continue;
+        };
+        let (operators, after) = measure(inner);
+        let inside = inner.get(..inner.len() - after.len()).unwrap_or_default();
+        let word = inside.trim_start_matches(['-', '+']).split_ascii_whitespace().next();
+        branches += usize::from(word == Some("elif"));
+        if operators > OPERATORS || branches > OPERATORS {
+            return Err(Failure {
+                message: format!("a template has an expression or branches of more than {OPERATORS} parts"),
+                help: "make several of it",
+            });
+        }
+        rest = match word {
+            // What stands in it is text.
+            Some("raw") => after.split_once("endraw").map_or("", |(_, after)| after),
+            _ => after,
+        };
+    }
+    Ok(())
+}
+
+/// Counts the operators up to the end of an expression or block, and gives what comes behind it.
+fn measure(inner: &str) -> (usize, &str) {
+    let mut operators = 0;
+    let mut quote = None;
+    let mut word = String::new();
+    let mut characters = inner.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match (quote, character) {
+            (Some(_), '\\') => {
+                characters.next();
+            }
+            (Some(open), _) if open == character => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(character),
+            (None, '}') if inner.get(..at).is_some_and(|before| before.ends_with(['}', '%'])) => {
+                return (operators, inner.get(at + 1..).unwrap_or_default());
+            }
+            (None, '+' | '-' | '*' | '/' | '%' | '~' | '|' | '.' | '[' | '(' | '<' | '>' | '=' | '!') => operators += 1,
+            (None, _) => {}
+        }
+        if character.is_alphanumeric() || character == '_' {
+            word.push(character);
+        } else {
+            operators += usize::from(matches!(word.as_str(), "not" | "and" | "or" | "is" | "in" | "if" | "else"));
+            word.clear();
+        }
+    }
+    (operators, "")
+}
+
 fn lone_expression(text: &str) -> Option<&str> {
     // Not trimmed: the newline behind it may be the end of a file's only line.
     let inner = text.strip_prefix("{{")?.strip_suffix("}}")?;
     (!inner.contains("{{") && !inner.contains("}}") && !inner.contains("{%")).then_some(inner)
 }
 
-fn explain(error: &minijinja::Error) -> String {
-    let what = match error.kind() {
-        ErrorKind::UndefinedError => "it refers to something that is not there".to_owned(),
-        ErrorKind::SyntaxError => format!("it is not a valid template: {}", error.detail().unwrap_or("syntax error")),
-        ErrorKind::OutOfFuel => "it does not come to an end, or makes more text than any file has".to_owned(),
-        _ => error.to_string(),
+fn explain(error: &minijinja::Error) -> Failure {
+    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    let (what, help) = match error.kind() {
+        ErrorKind::UndefinedError => (
+            "it refers to something that is not there".to_owned(),
+            "templates know `input`, `host`, `fact`, `plan` and the resources by their kinds",
+        ),
+        ErrorKind::SyntaxError => (
+            format!("it is not a valid template: {detail}"),
+            "an expression is `{{ ... }}` and a block `{% if ... %}...{% endif %}`; `{{` itself is {{ '{{' }}",
+        ),
+        ErrorKind::OutOfFuel => (
+            "it does not come to an end, or makes more text than any file has".to_owned(),
+            "make its loops and what they write smaller",
+        ),
+        ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest | ErrorKind::UnknownMethod => {
+            (detail, "there are those of minijinja (https://docs.rs/minijinja), and the function `htpasswd`")
+        }
+        _ => (detail, "correct the expression"),
     };
     // The place within the template, where it has several lines.
-    match error.line() {
+    let message = match error.line() {
         Some(line) if line > 1 => format!("{what} (line {line} of the template)"),
         _ => what,
-    }
+    };
+    Failure { message, help }
 }
 
 /// A value for templates.
@@ -111,7 +198,7 @@ pub(crate) fn map(pairs: impl IntoIterator<Item = (String, Rendered)>) -> Render
 }
 
 /// What a template gave, as a value of the plan; secret when a secret went in.
-pub(crate) fn from_rendered(value: &Rendered, secret: bool) -> Result<Value, String> {
+pub(crate) fn from_rendered(value: &Rendered, secret: bool) -> Result<Value, Failure> {
     use minijinja::value::ValueKind;
     let text = |text: String| Value::Text(if secret { Text::secret(text) } else { Text::plain(text) });
     Ok(match value.kind() {
@@ -125,12 +212,18 @@ pub(crate) fn from_rendered(value: &Rendered, secret: bool) -> Result<Value, Str
         ValueKind::Seq | ValueKind::Iterable => Value::Array(
             value
                 .try_iter()
-                .map_err(|error| error.to_string())?
+                .map_err(|error| explain(&error))?
                 .map(|item| Ok(Node { value: from_rendered(&item, secret)?, place: None, rendered: true }))
-                .collect::<Result<_, String>>()?,
+                .collect::<Result<_, Failure>>()?,
         ),
-        ValueKind::None => return Err("it gives nothing".to_owned()),
-        other => return Err(format!("it gives a {other}, which no field takes")),
+        ValueKind::None | ValueKind::Undefined => {
+            let help = "write what is to stand there instead: {{ value or 'nothing' }}";
+            return Err(Failure { message: "it gives nothing".to_owned(), help });
+        }
+        other => {
+            let help = "name the part of it that is meant, as in {{ input.port }} or {{ directory.root.path }}";
+            return Err(Failure { message: format!("it gives a {other}, which no field takes"), help });
+        }
     })
 }
 
@@ -185,7 +278,7 @@ mod tests {
         let found: Vec<String> = found.iter().map(|reference| reference.0.join(".")).collect();
         assert_eq!(found, ["directory.root.path", "input.names"]);
         assert!(templates.references("{{ htpasswd('a', input.p) }}").unwrap().iter().all(|r| r.0[0] == "input"));
-        assert!(templates.references("{{ x").unwrap_err().contains("not a valid template"));
+        assert!(templates.references("{{ x").unwrap_err().message.contains("not a valid template"));
     }
 
     #[test]
