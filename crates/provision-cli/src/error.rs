@@ -36,7 +36,7 @@ pub enum Error {
         help: Option<&'static str>,
     },
     /// The plan, or a variables file, has findings.
-    #[error("{} in {}", count(.0.problems.len(), "finding"), .0.source_text.name)]
+    #[error("{} in {}", count(.0.problems.len(), "finding"), .0.files().join(" and "))]
     Plan(PlanError),
     /// A host could not be asked, or not changed at all.
     #[error("{}", told(.host, .error))]

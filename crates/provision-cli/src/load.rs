@@ -6,7 +6,7 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 use provision_core::address::check_name;
 use provision_core::plan::Plan;
-use provision_core::plan::asset::Folder;
+use provision_core::plan::asset::{Folder, PLAN_FILE};
 use provision_core::plan::host::Host;
 use provision_core::plan::input::{Inputs, Origin};
 use provision_core::plan::problem::{Source, position, suggest};
@@ -15,9 +15,6 @@ use provision_core::seal::Seal;
 use crate::args;
 use crate::error::Error;
 use crate::surroundings::Surroundings;
-
-/// What a directory's plan is called.
-const PLAN_FILE: &str = "plan.toml";
 
 /// A plan and where it came from.
 #[derive(Debug)]
@@ -137,6 +134,12 @@ fn inputs(arguments: &args::Plan, surroundings: &Surroundings) -> Result<Inputs,
 
 /// The line itself is not shown: it may hold a secret.
 fn set_file(inputs: &mut Inputs, path: &Utf8Path, text: &str) -> Result<(), Error> {
+    if path.extension() == Some("json") {
+        return inputs.set_json_file(path.as_str(), text).map_err(|error| {
+            let message = format!("{path}:{}:{}: not an object in JSON", error.line(), error.column());
+            Error::usage(message, "a variables file whose name ends in .json is an object: { \"name\": \"value\" }")
+        });
+    }
     inputs.set_file(path.as_str(), text).map_err(|error| {
         let (line, column) = position(text, error.span().map_or(0, |span| span.start));
         let message = format!("{path}:{line}:{column}: not valid TOML: {}", error.message());

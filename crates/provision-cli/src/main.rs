@@ -13,6 +13,7 @@ mod command;
 mod connect;
 mod error;
 mod exit;
+mod fetch;
 mod load;
 mod prompt;
 mod sealed;

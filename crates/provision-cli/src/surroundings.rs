@@ -24,6 +24,8 @@ pub struct Surroundings {
     pub machine: Option<String>,
     /// The socket of the SSH agent.
     pub agent: Option<Utf8PathBuf>,
+    /// Where what can be had again is kept.
+    pub cache: Option<Utf8PathBuf>,
     /// Where Windows keeps what is the same for all users.
     pub program_data: Option<Utf8PathBuf>,
     /// Values of inputs by name.
@@ -50,9 +52,13 @@ impl Surroundings {
             })?;
             variables.insert(input.to_owned(), value);
         }
+        let home = std::env::home_dir().and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
+        let cache = ["XDG_CACHE_HOME", "LOCALAPPDATA"].into_iter().find_map(variable).map(Utf8PathBuf::from);
+        let cache = cache.filter(|path| path.is_absolute()).or_else(|| Some(home.as_ref()?.join(".cache")));
         Ok(Self {
             working_directory,
-            home: std::env::home_dir().and_then(|path| Utf8PathBuf::from_path_buf(path).ok()),
+            home,
+            cache: cache.map(|cache| cache.join("provision")),
             user: ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(variable),
             machine: machine().or_else(|| variable("COMPUTERNAME")),
             agent: variable("SSH_AUTH_SOCK").map(Utf8PathBuf::from),

@@ -71,15 +71,49 @@ impl FromStr for Account {
         {
             return Ok(Self::Id(id));
         }
-        let mut bytes = text.bytes();
-        let first = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-        let stem = text.strip_suffix('$').unwrap_or(text);
-        let rest = stem.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
-        if first && rest && text.len() <= 32 {
+        if text.len() <= LONGEST_NAME && is_name(text.strip_suffix('$').unwrap_or(text)) {
             Ok(Self::Name(text.to_owned()))
         } else {
             Err("a user or group is a name such as \"core\" or a number such as \"1000\"".to_owned())
         }
+    }
+}
+
+/// `LOGIN_NAME_MAX` of shadow's, without the closing NUL.
+const LONGEST_NAME: usize = 32;
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+/// A user by name. It has no character that means anything to a shell.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserName(String);
+
+impl UserName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UserName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.len() <= LONGEST_NAME && is_name(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("a user has a name such as \"core\"".to_owned())
+        }
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -30,7 +30,8 @@ use crate::resource::KINDS;
 use crate::seal::Seal;
 use crate::shell::Become;
 use crate::step::reply::Progress;
-use crate::step::{self, Batch, Journal, Purpose, Step, Task, UnitAction};
+use crate::step::{self, Batch, Journal, Purpose, Step, Task};
+use crate::systemd::Manager;
 use crate::testing::NOW;
 use crate::transport::{Exit, Request, Sink, Stream, Transport, TransportError};
 use crate::x509;
@@ -129,9 +130,9 @@ fn example(text: &str) -> Plan {
 
 /// Podman's own list of its images, as a host sends it.
 pub fn images(bytes: &[u8]) {
-    let reply = [b"\n@n begin\n\n@n image-store /s/images.json\n", bytes, b"\n@n end\n"].concat();
-    let answers = probe::reply::read(&[&Ask::Images], &reply, NONCE).expect("it begins and ends");
-    if let Ok(images) = answers.images() {
+    let reply = [b"\n@n begin\n\n@n images -\n\n@n image-store /s/images.json\n", bytes, b"\n@n end\n"].concat();
+    let answers = probe::reply::read(&[&Ask::Images(Manager::System)], &reply, NONCE).expect("it begins and ends");
+    if let Ok(images) = answers.images(&Manager::System) {
         assert!(images.is_sorted());
     }
 }
@@ -161,9 +162,9 @@ pub fn step(bytes: &[u8]) {
 /// Three tasks, as of a batch that goes on with an apply.
 fn batch() -> Batch {
     let task = |name: &str| {
-        let steps = vec![Step::Unit { name: format!("{name}.service"), action: UnitAction::Start }];
+        let steps = vec![Step::ReloadUnits(Manager::System)];
         let address = format!("service.{name}").parse().unwrap_or_else(|error| panic!("{error}"));
-        Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false }
+        Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false, drifted: false }
     };
     let second = Duration::from_secs(1);
     let [who, since] = ["me@here", "2026-06-01T12:00:00Z"].map(str::to_owned);

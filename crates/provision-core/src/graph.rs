@@ -10,6 +10,7 @@ use crate::plan::problem::{Place, Problems};
 use crate::resource::{Relation, Resource, Target, Thing};
 use crate::secret::Text;
 use crate::step::{Data, Keep};
+use crate::systemd::Managed;
 
 /// A resource with what the plan says of its place.
 pub(crate) struct Vertex {
@@ -26,6 +27,19 @@ pub(crate) struct Vertex {
     pub(crate) assets: BTreeSet<String>,
     /// Whether what is on the host may be taken over although the plan has never been applied to it.
     pub(crate) adopt: bool,
+    /// What only a host's facts decide of whether it is there, where those are made up: two of which this is not the same
+    /// may never be there together.
+    pub(crate) condition: Option<String>,
+}
+
+impl Vertex {
+    /// Whether two are together on some host, for all that is known.
+    fn meets(&self, other: &Self) -> bool {
+        match (&self.condition, &other.condition) {
+            (None, None) => true,
+            (one, other) => one == other,
+        }
+    }
 }
 
 /// The resources of one host in the order in which they are applied.
@@ -79,6 +93,11 @@ impl Graph {
         match order(&vertices, &edges) {
             Ok(order) => reorder(plan, vertices, edges, outputs, &order),
             Err(cycle) => {
+                let conditions: BTreeSet<&String> =
+                    cycle.iter().filter_map(|at| vertices.get(*at)?.condition.as_ref()).collect();
+                if conditions.len() > 1 {
+                    return Self { plan, vertices, edges, outputs, ownership: Ownership::default() };
+                }
                 let place = cycle.first().and_then(|at| vertices.get(*at)).and_then(|vertex| vertex.place);
                 let names: Vec<String> =
                     cycle.iter().filter_map(|at| vertices.get(*at)).map(|vertex| vertex.address.to_string()).collect();
@@ -164,11 +183,6 @@ impl Graph {
         self.vertices.get(index).map(|vertex| vertex.digest.as_str())
     }
 
-    /// Digests of the files beside the plan that its resources are made of.
-    pub(crate) fn assets(&self) -> impl Iterator<Item = &String> {
-        self.vertices.iter().flat_map(|vertex| &vertex.assets)
-    }
-
     /// The resources in their order.
     pub fn resources(&self) -> impl Iterator<Item = (&Address, &dyn Resource)> {
         self.vertices.iter().map(|vertex| (&vertex.address, vertex.resource.as_ref()))
@@ -207,7 +221,7 @@ struct Index {
     /// Who serves a port, as `Target::Port` spells it.
     ports: BTreeMap<String, BTreeSet<usize>>,
     /// The units that a resource shapes.
-    units: BTreeMap<usize, Vec<String>>,
+    units: BTreeMap<usize, Vec<Managed>>,
 }
 
 impl Index {
@@ -217,7 +231,7 @@ impl Index {
         let mut owners: BTreeMap<String, usize> = BTreeMap::new();
         let mut told: BTreeSet<(usize, usize)> = BTreeSet::new();
         let mut ports: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
-        let mut units: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        let mut units: BTreeMap<usize, Vec<Managed>> = BTreeMap::new();
         for (at, vertex) in vertices.iter().enumerate() {
             for thing in vertex.resource.provides() {
                 let label = match &thing {
@@ -230,6 +244,7 @@ impl Index {
                 };
                 if let Some(label) = label {
                     match owners.get(&label).and_then(|other| Some((*other, vertices.get(*other)?))) {
+                        Some((_, other)) if !vertex.meets(other) => {}
                         // Quadlet's name for a file that both manage.
                         Some((other, _)) if matches!(thing, Thing::Quadlet(_)) && told.contains(&(other, at)) => {}
                         Some((other, owner)) => {
@@ -285,7 +300,8 @@ impl Index {
             Target::Port(port) => {
                 let servers = self.ports.get(port).into_iter().flatten().copied();
                 // What binds the port is a configuration; what has it open is the unit that runs with it.
-                let units: BTreeSet<&String> = servers.clone().filter_map(|at| self.units.get(&at)).flatten().collect();
+                let units: BTreeSet<&Managed> =
+                    servers.clone().filter_map(|at| self.units.get(&at)).flatten().collect();
                 let running =
                     units.into_iter().flat_map(|name| self.find(&Target::Thing(Thing::Running(name.clone()))));
                 servers.chain(running).collect()
@@ -301,7 +317,7 @@ impl Index {
 
 fn missing(vertex: &Vertex, target: &Target, problems: &mut Problems) {
     let (what, help) = match target {
-        Target::Thing(Thing::Quadlet(name)) => {
+        Target::Thing(Thing::Quadlet(Managed { name, .. })) => {
             let (stem, kind) = name.rsplit_once('.').unwrap_or((name, "container"));
             let help = match check_name(stem) {
                 Ok(()) => format!("add [{kind}.{stem}]"),

@@ -8,12 +8,14 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+pub mod archive;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
 
 /// Every sort, by word.
 pub static SORTS: &[&KnobSort] = &[
+    &archive::ARCHIVE,
     &sysctl::SYSCTL,
     #[cfg(test)]
     &trial::TRIAL,
@@ -43,6 +45,8 @@ pub struct KnobSort {
     pub functions: &'static str,
     /// A state as people read it; none for `absent`.
     pub show: fn(&str) -> String,
+    /// What `get_w` says after a state has been set, where that is not the same.
+    pub settled: fn(&str) -> String,
     /// Whether it is a thing, which is there or not and may be somebody else's, rather than a setting, which always has
     /// some value.
     pub thing: bool,

@@ -19,6 +19,7 @@ pub mod connection;
 pub mod engine;
 pub mod event;
 pub mod facts;
+pub mod fetch;
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]
 pub mod fuzz;

@@ -12,6 +12,7 @@ use crate::blob::sha256_hex;
 use crate::knob::Knob;
 use crate::path::AbsPath;
 use crate::step::Layer;
+use crate::systemd::{Managed, Manager};
 
 /// One thing on a host that can be taken back by itself.
 ///
@@ -21,10 +22,10 @@ use crate::step::Layer;
 pub enum Object {
     /// Whatever stands at a path: `path /etc/motd`.
     Path(AbsPath),
-    /// Whether a systemd unit runs, and whether it starts at boot: `unit haproxy.service`.
-    Unit(String),
-    /// A name in podman's image store: `image localhost/registry:1`.
-    Image(String),
+    /// Whether a systemd unit runs, and whether it starts at boot: `unit haproxy.service`, `unit core/registry.service`.
+    Unit(Managed),
+    /// A name in podman's image store: `image localhost/registry:1`; in that of a user `image core localhost/registry:1`.
+    Image(Managed),
     /// A port of a firewalld zone, in one of its two configurations: `port permanent public 8443/tcp`. The default zone
     /// is `-`.
     Port {
@@ -35,19 +36,20 @@ pub enum Object {
         /// `8443/tcp` or `5000-5010/udp`.
         port: String,
     },
-    /// A volume of podman's and the unit that makes it: `volume systemd-data data-volume.service`. It is data.
+    /// A volume of podman's and the unit that makes it: `volume systemd-data data-volume.service`, or
+    /// `volume systemd-data core/data-volume.service`. It is data.
     Volume {
         /// As podman has it.
         name: String,
-        /// The service that makes it.
-        unit: String,
+        /// The service that makes it, and whose both are.
+        unit: Managed,
     },
     /// A network of podman's and the unit that makes it: `network systemd-net net-network.service`.
     Network {
         /// As podman has it.
         name: String,
-        /// The service that makes it.
-        unit: String,
+        /// The service that makes it, and whose both are.
+        unit: Managed,
     },
     /// A piece of state that is read and set as one text: `knob sysctl net/ipv4/ip_forward`.
     Knob(Knob),
@@ -74,7 +76,8 @@ impl fmt::Display for Object {
         match self {
             Self::Path(path) => write!(f, "path {path}"),
             Self::Unit(name) => write!(f, "unit {name}"),
-            Self::Image(name) => write!(f, "image {name}"),
+            Self::Image(Managed { manager: Manager::System, name }) => write!(f, "image {name}"),
+            Self::Image(Managed { manager, name }) => write!(f, "image {} {name}", manager.word()),
             Self::Port { layer, zone, port } => {
                 write!(f, "port {} {} {port}", layer.word(), zone.as_deref().unwrap_or("-"))
             }
@@ -94,9 +97,13 @@ impl FromStr for Object {
         let words: Vec<&str> = rest.split(' ').collect();
         let object = match (sort, words.as_slice()) {
             ("path", _) => Self::Path(rest.parse().map_err(|_| wrong())?),
+            ("unit", [name]) => Self::Unit(name.parse().map_err(|_| wrong())?),
+            ("image", [name]) => Self::Image(Managed::system(*name)),
+            ("image", [word, name]) => {
+                let manager = Manager::from_word(word).filter(|manager| *manager != Manager::System);
+                Self::Image(Managed::new(&manager.ok_or_else(wrong)?, *name))
+            }
             ("knob", _) => Self::Knob(rest.parse().map_err(|_| wrong())?),
-            ("unit", [name]) => Self::Unit((*name).to_owned()),
-            ("image", [name]) => Self::Image((*name).to_owned()),
             ("port", [layer, zone, port]) => Self::Port {
                 layer: match *layer {
                     "running" => Layer::Running,
@@ -106,8 +113,12 @@ impl FromStr for Object {
                 zone: (*zone != "-").then(|| (*zone).to_owned()),
                 port: (*port).to_owned(),
             },
-            ("volume", [name, unit]) => Self::Volume { name: (*name).to_owned(), unit: (*unit).to_owned() },
-            ("network", [name, unit]) => Self::Network { name: (*name).to_owned(), unit: (*unit).to_owned() },
+            ("volume", [name, unit]) => {
+                Self::Volume { name: (*name).to_owned(), unit: unit.parse().map_err(|_| wrong())? }
+            }
+            ("network", [name, unit]) => {
+                Self::Network { name: (*name).to_owned(), unit: unit.parse().map_err(|_| wrong())? }
+            }
             _ => return Err(wrong()),
         };
         Ok(object)
@@ -259,6 +270,11 @@ mod tests {
             "1 link.l link path /l",
             "1 service.s unit:active:enabled unit a@b.service",
             "1 image.i image:abc image localhost/registry:1",
+            "1 service.s unit:unknown:unknown unit core/registry.service",
+            "1 service.s unit:active:enabled unit ~/registry.service",
+            "1 image.i absent image core localhost/registry:1",
+            "1 image.i absent image ~ localhost/registry:1",
+            "1 volume.v absent volume systemd-data core/data-volume.service",
             "1 firewall.f present port permanent - 8443/tcp",
             "1 firewall.f absent port running public 5000-5010/udp",
             "1 volume.v absent volume systemd-data data-volume.service",
@@ -268,7 +284,14 @@ mod tests {
             let text = text.replace("SHA", &sha256);
             assert_eq!(text.parse::<Record>().map(|record| record.to_string()), Ok(text));
         }
-        for wrong in ["", "1 a.b absent", "x a.b absent path /a", "1 a.b gone path /a", "1 a.b absent path a"] {
+        for wrong in [
+            "",
+            "1 a.b absent",
+            "x a.b absent path /a",
+            "1 a.b gone path /a",
+            "1 a.b absent path a",
+            "1 a.b absent image - a:1",
+        ] {
             assert!(wrong.parse::<Record>().is_err(), "{wrong}");
         }
     }

@@ -2,17 +2,21 @@
 //! that the plan names beside it.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 
 pub mod asset;
 pub mod build;
 mod digest;
+mod expand;
 pub mod fields;
 pub mod host;
 pub mod input;
+mod module;
+mod names;
 pub(crate) mod node;
 pub mod ownership;
 pub mod problem;
@@ -20,35 +24,46 @@ mod resolve;
 mod template;
 #[cfg(test)]
 mod tests;
+mod world;
 
-use crate::address::{Address, NAME, check_name};
+use crate::address::{Address, NAME, Segment, check_name};
 use crate::facts::Facts;
 use crate::graph::Graph;
-use crate::resource::{KINDS, Kind, kind};
 use crate::secret::Secrets;
 use asset::Assets;
 use fields::Fields;
 use host::Host;
 use input::{Input, Inputs};
-use node::{Entry, Node, Table, Value};
+use module::{Module, Reader, References};
+use names::Names;
+use node::{Node, Table, Value};
 use ownership::Ownership;
-use problem::{Place, PlanError, Problems, Source, suggest};
-use template::{Failure, Reference, Templates, is_template};
+use problem::{Place, PlanError, Problems, Source};
+use template::{Templates, is_template, map, to_rendered};
+use world::Mode;
 
 /// A plan that has been read and found free of mistakes.
 pub struct Plan {
-    source: Arc<Source>,
+    /// The plan's own text, then those of the plans that it uses.
+    sources: Vec<Arc<Source>>,
     name: String,
     description: Option<String>,
     hosts: Vec<Host>,
     inputs: IndexMap<String, Input>,
     values: IndexMap<String, Node>,
-    resources: Vec<Declared>,
-    outputs: Vec<(String, Node)>,
+    /// The plan and those that it uses, each after those that it uses itself.
+    modules: Vec<Module>,
+    /// Which of them is the plan.
+    root: usize,
+    /// What holds of an input of a plan that is used where nothing is given: by the plan's number and the input's name.
+    defaults: BTreeMap<(usize, String), Node>,
+    /// Where a relative path starts that is given from outside.
+    working_directory: Utf8PathBuf,
     templates: Templates,
-    assets: Arc<dyn Assets>,
     secrets: Secrets,
     ownership: Ownership,
+    /// What may be there on any of its hosts.
+    addresses: BTreeSet<Address>,
     digest: String,
 }
 
@@ -56,21 +71,9 @@ impl std::fmt::Debug for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plan")
             .field("name", &self.name)
-            .field("resources", &self.resources.len())
+            .field("resources", &self.addresses.len())
             .finish_non_exhaustive()
     }
-}
-
-/// A resource as it is written.
-#[derive(Debug, Clone)]
-struct Declared {
-    address: Address,
-    kind: &'static Kind,
-    table: Table,
-    place: Option<Place>,
-    references: Vec<(Reference, Option<Place>)>,
-    /// Hosts it is for; all without any.
-    hosts: Vec<String>,
 }
 
 /// Words that stand beside the kinds at the top of a plan.
@@ -88,7 +91,7 @@ impl Plan {
     /// All that is wrong with it, each with its place and a way out.
     pub fn parse(source: Source, assets: Arc<dyn Assets>, inputs: &Inputs) -> Result<Self, PlanError> {
         let mut problems = Problems::default();
-        let root = node::parse(&source.text, &mut problems);
+        let root = node::parse(0, &source.text, &mut problems);
         Self::from_table(source, root, assets, inputs, problems)
     }
 
@@ -99,62 +102,95 @@ impl Plan {
         inputs: &Inputs,
         syntax: Problems,
     ) -> Result<Self, PlanError> {
-        let source = Arc::new(source);
         let problems = RefCell::new(Problems::default());
-        let name = read_name(&root, &problems);
-        let description = match root.entries.get("description").map(|entry| &entry.node) {
-            Some(Node { value: Value::Text(text), .. }) => Some(text.expose().to_owned()),
-            Some(node) => {
-                problems.borrow_mut().add_help(
-                    node.place,
-                    format!("`description` is {}", node.type_name()),
-                    "it takes text",
-                );
-                None
-            }
-            None => None,
-        };
-        let (inputs, values) = input::resolve(section(&root, "input", &problems), inputs, &problems);
+        let name = read_name(&root, Some(Place::new(0, 0..0)), &problems);
+        let description = read_description(&root, &problems);
+        let declared = input::declare(section(&root, "input", &problems), &problems);
+        let values = input::resolve(&declared, inputs, &problems);
+        let mut secrets = Secrets::default();
+        values.values().for_each(|value| remember(value, &mut secrets));
         let templates = Templates::new(&name);
+        let hosts = read_hosts(&root, &templates, &declared, &values, &problems);
+        let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
+        let mut reader = Reader::new(source, names, &templates, &problems, syntax);
+        let ownership = Ownership::read(&root, &problems);
+        let described = declared.iter().map(|(name, declared)| (name.clone(), declared.input.clone())).collect();
+        let root = reader.plan(root, &assets, declared);
+        let Reader { modules, sources, syntax, .. } = reader;
+        Names { modules: &modules, sources: &sources, problems: &problems }.check();
         let mut plan = Self {
-            source: Arc::clone(&source),
+            sources,
             name,
             description,
-            hosts: Vec::new(),
-            inputs,
+            hosts,
+            inputs: described,
             values,
-            resources: Vec::new(),
-            outputs: Vec::new(),
+            modules,
+            root,
+            defaults: BTreeMap::new(),
+            working_directory: inputs.working_directory().to_owned(),
             templates,
-            assets,
-            secrets: Secrets::default(),
-            ownership: Ownership::default(),
+            secrets,
+            ownership,
+            addresses: BTreeSet::new(),
             digest: String::new(),
         };
-        for value in plan.values.values() {
-            remember(value, &mut plan.secrets);
-        }
-        plan.read_hosts(&root, &problems);
-        plan.read_resources(&root, &problems);
-        plan.read_outputs(&root, &problems);
-        let addresses: Vec<&Address> = plan.resources.iter().map(|resource| &resource.address).collect();
-        plan.ownership = Ownership::read(&root, &addresses, &problems);
-        plan.check_references(&problems);
-        let ordered = plan.order(&problems);
-        let hosts: Vec<Host> = plan.hosts.clone();
-        let mut files = BTreeSet::new();
-        for host in hosts.iter().filter(|_| ordered) {
-            match plan.resolve_for(host, &Facts::example()) {
-                Ok(graph) => files.extend(graph.assets().cloned()),
-                Err(found) => problems.borrow_mut().extend(found),
-            }
-        }
-        plan.digest = plan.digest_of(&root, &files);
+        plan.read_defaults(&problems);
+        let files = plan.look_through(&problems);
+        plan.digest = plan.digest_of(&files);
         let mut problems = problems.into_inner();
-        problems.give_way_to(&syntax, &source.text);
+        problems.give_way_to(&syntax, &plan.sources);
         problems.extend(syntax);
         // What is lost without a finding is none the less not there.
-        if problems.is_whole() { Ok(plan) } else { Err(problems.into_error(&source)) }
+        if problems.is_whole() { Ok(plan) } else { Err(problems.into_error(&plan.sources)) }
+    }
+
+    fn read_defaults(&mut self, problems: &RefCell<Problems>) {
+        for (at, module) in self.modules.iter().enumerate().filter(|(at, _)| *at != self.root) {
+            for (name, declaration) in &module.inputs {
+                if let Some(node) = declaration.default_value(name, &self.working_directory, problems) {
+                    remember(&node, &mut self.secrets);
+                    self.defaults.insert((at, name.clone()), node);
+                }
+            }
+        }
+    }
+
+    /// Looks for mistakes on each host as far as that goes without asking it: its facts are made up, and what a `when` over
+    /// facts decides is looked at as if it were there. Gives the digests of the files beside the plan.
+    fn look_through(&mut self, problems: &RefCell<Problems>) -> BTreeSet<String> {
+        let (mut files, mut here) = (BTreeSet::new(), BTreeSet::new());
+        let mut addresses: BTreeMap<(usize, Vec<Segment>), BTreeSet<Address>> = BTreeMap::new();
+        let mut sound = true;
+        let mut secrets = std::mem::take(&mut self.secrets);
+        for host in &self.hosts {
+            let (resolved, found) = self.resolve_for(host, &Facts::example(), Mode::EveryHost);
+            sound &= found.is_whole();
+            problems.borrow_mut().extend(found);
+            files.extend(resolved.assets);
+            here.extend(resolved.here);
+            for (instance, own) in resolved.addresses {
+                addresses.entry(instance).or_default().extend(own);
+            }
+            secrets.extend(&resolved.secrets);
+        }
+        self.secrets = secrets;
+        self.addresses = here;
+        let mut moved: BTreeSet<ownership::Move> = BTreeSet::new();
+        for (at, module) in self.modules.iter().enumerate() {
+            let instances = addresses.iter().filter(|((number, _), _)| *number == at);
+            let known: BTreeSet<Address> = instances.clone().flat_map(|(_, own)| own).cloned().collect();
+            // Where something could not be told there may be more.
+            if known.is_empty() && !sound {
+                continue;
+            }
+            let moves = ownership::read_moved(&module.root, &known, problems);
+            for ((_, within), _) in instances {
+                moved.extend(moves.iter().map(|(old, new)| (old.clone().inside(within), new.clone().inside(within))));
+            }
+        }
+        self.ownership.moved = moved.into_iter().collect();
+        files
     }
 
     /// The plan's name.
@@ -197,14 +233,18 @@ impl Plan {
     /// Whether its resources depend on facts of the host, so that those must be asked first.
     #[must_use]
     pub fn needs_facts(&self) -> bool {
-        self.resources.iter().any(|resource| resource.references.iter().any(|(reference, _)| reference.is("fact")))
-            || self.outputs.iter().any(|(_, node)| {
-                texts(node).iter().any(|(text, _)| {
-                    self.templates
-                        .references(text)
-                        .is_ok_and(|found| found.iter().any(|reference| reference.is("fact")))
-                })
-            })
+        let of_facts = |references: &References| references.iter().any(|(reference, _)| reference.is("fact"));
+        self.modules.iter().any(|module| {
+            let mut found = module.outputs.iter().any(|output| of_facts(&output.references));
+            module.body.look(&mut |references| found |= of_facts(references));
+            found
+        })
+    }
+
+    /// The resources that may be there on any of its hosts, sorted: what a `when` over facts decides is among them.
+    #[must_use]
+    pub fn addresses(&self) -> &BTreeSet<Address> {
+        &self.addresses
     }
 
     /// The resources on one host, with their order.
@@ -212,297 +252,57 @@ impl Plan {
     /// # Errors
     /// What is wrong once the host's facts are known.
     pub fn resolve(&self, host: &Host, facts: &Facts) -> Result<Graph, PlanError> {
-        self.resolve_for(host, facts).map_err(|problems| problems.into_error(&self.source))
+        match self.resolve_for(host, facts, Mode::ThisHost) {
+            (resolve::Resolved { graph: Some(graph), .. }, problems) if problems.is_empty() => Ok(graph),
+            (_, problems) => Err(problems.into_error(&self.sources)),
+        }
     }
+}
 
-    fn read_hosts(&mut self, root: &Table, problems: &RefCell<Problems>) {
-        let Some((table, _)) = section(root, "host", problems) else {
-            self.hosts.push(Host::local("local"));
-            return;
+fn read_description(root: &Table, problems: &RefCell<Problems>) -> Option<String> {
+    match root.entries.get("description").map(|entry| &entry.node) {
+        Some(Node { value: Value::Text(text), .. }) => Some(text.expose().to_owned()),
+        Some(node) => {
+            let message = format!("`description` is {}", node.type_name());
+            problems.borrow_mut().add_help(node.place, message, "it takes text");
+            None
+        }
+        None => None,
+    }
+}
+
+fn read_hosts(
+    root: &Table,
+    templates: &Templates,
+    declared: &IndexMap<String, input::Declaration>,
+    values: &IndexMap<String, Node>,
+    problems: &RefCell<Problems>,
+) -> Vec<Host> {
+    let Some((table, _)) = section(root, "host", problems) else { return vec![Host::local("local")] };
+    let input = map(values.iter().map(|(name, node)| (name.clone(), to_rendered(node))));
+    let context = map([("input".to_owned(), input)]);
+    let mut hosts = Vec::new();
+    for (name, entry) in &table.entries {
+        if check_name(name).is_err() {
+            let (message, help) = (format!("{name:?} is not a name"), format!("a host's is {NAME}"));
+            problems.borrow_mut().add_help(entry.key, message, help);
+        }
+        let Value::Table(body) = &entry.node.value else {
+            let message = format!("host.{name} is {}", entry.node.type_name());
+            problems.borrow_mut().add_help(entry.node.place, message, format!("a host is a table: [host.{name}]"));
+            hosts.push(Host::local(name));
+            continue;
         };
-        for (name, entry) in &table.entries {
-            if check_name(name).is_err() {
-                problems.borrow_mut().add_help(
-                    entry.key,
-                    format!("{name:?} is not a name"),
-                    format!("a host's is {NAME}"),
-                );
-            }
-            let Value::Table(body) = &entry.node.value else {
-                let message = format!("host.{name} is {}", entry.node.type_name());
-                problems.borrow_mut().add_help(entry.node.place, message, format!("a host is a table: [host.{name}]"));
-                self.hosts.push(Host::local(name));
-                continue;
-            };
-            // A host's own fields may use inputs, and nothing else: nothing else is known before it is reached.
-            for (reference, place) in self.references_in(&entry.node, problems) {
-                if reference.is("input") {
-                    self.check_reference(&reference, place, problems);
-                } else {
-                    let message = format!("a host cannot refer to {}", reference.0.join("."));
-                    problems.borrow_mut().add_help(place, message, "only inputs are known before a host is reached");
-                }
-            }
-            let host = self.render_table(body, problems).and_then(|rendered| {
-                let place = entry.key.or(entry.node.place);
-                Host::read(name, &Fields::new(format!("host.{name}"), &rendered, place, problems))
-            });
-            // A wrong host keeps its place, so that what else is wrong with the plan is found too.
-            self.hosts.push(host.unwrap_or_else(|| Host::local(name)));
-        }
-    }
-
-    fn read_resources(&mut self, root: &Table, problems: &RefCell<Problems>) {
-        for (key, entry) in root.entries.iter().filter(|(key, _)| top().all(|word| word != *key)) {
-            let Some(kind) = kind(key) else {
-                let known = KINDS.iter().map(|kind| kind.name).chain(top());
-                problems.borrow_mut().add_help(entry.key, format!("unknown kind `{key}`"), suggest(key, known));
-                continue;
-            };
-            let Value::Table(resources) = &entry.node.value else {
-                let message = format!("`{key}` is {}", entry.node.type_name());
-                problems.borrow_mut().add_help(
-                    entry.node.place,
-                    message,
-                    format!("a resource has a name: [{key}.name]"),
-                );
-                continue;
-            };
-            if let Some((field, wrong)) =
-                resources.entries.iter().find(|(_, entry)| !matches!(entry.node.value, Value::Table(_)))
-            {
-                // Of a header without a name each key would be a finding.
-                let (message, help) = match wrong.node.value {
-                    Value::Array(_) => (
-                        format!("{key}.{field} is a list"),
-                        format!("a resource is one table: [{key}.{field}], in single brackets"),
-                    ),
-                    _ => (
-                        format!("`{field}` of [{key}] is {}, not a resource", wrong.node.type_name()),
-                        format!("a resource is a table with a name: [{key}.NAME]"),
-                    ),
-                };
-                problems.borrow_mut().add_help(wrong.key.or(wrong.node.place), message, help);
-            }
-            for (name, entry) in &resources.entries {
-                self.read_resource(kind, name, entry, problems);
-            }
-        }
-    }
-
-    fn read_resource(&mut self, kind: &'static Kind, name: &str, entry: &Entry, problems: &RefCell<Problems>) {
-        let Value::Table(table) = &entry.node.value else { return };
-        let Ok(address) = Address::new(kind.name, name) else {
-            let (message, help) = (format!("{name:?} is not a name"), format!("a resource's is {NAME}"));
-            problems.borrow_mut().add_help(entry.key.or(entry.node.place), message, help);
-            return;
-        };
-        let mut table = table.clone();
-        for field in kind.templates {
-            if let Some(entry) = table.entries.get_mut(*field) {
-                self.load_template(field, &mut entry.node, problems);
-            }
-        }
         let place = entry.key.or(entry.node.place);
-        let fields = Fields::new(address.to_string(), &table, place, problems);
-        let hosts: Vec<String> = fields.list("hosts");
-        for host in &hosts {
-            if !self.hosts.iter().any(|known| known.name == *host) {
-                let known = self.hosts.iter().map(|host| host.name.as_str());
-                fields.item_problem("hosts", host, format!("the plan has no host `{host}`"), suggest(host, known));
-            }
-        }
-        let references = self.references_in(&Node::new(Value::Table(table.clone()), place), problems);
-        self.resources.push(Declared { address, kind, table, place, references, hosts });
+        let rendered = host::render(body, templates, declared, values, &context, problems);
+        let host = Host::read(name, &Fields::new(format!("host.{name}"), &rendered, place, problems));
+        // A wrong host keeps its place, so that what else is wrong with the plan is found too.
+        hosts.push(host.unwrap_or_else(|| Host::local(name)));
     }
-
-    /// Puts the text of a template file in place of its name.
-    fn load_template(&self, field: &str, node: &mut Node, problems: &RefCell<Problems>) {
-        let Value::Text(name) = &node.value else { return };
-        match self.assets.read(name.expose()).map(String::from_utf8) {
-            Ok(Ok(text)) => node.value = Value::Text(crate::secret::Text::plain(text)),
-            Ok(Err(_)) => {
-                let message = format!("{} is not UTF-8 text, so it cannot be a template", name.expose());
-                let help = "name it in `source`, which sends a file as it is";
-                problems.borrow_mut().add_help(node.place, message, help);
-            }
-            Err(reason) => {
-                let help = format!("a relative path in `{field}` starts at the plan's directory");
-                problems.borrow_mut().add_help(node.place, reason, help);
-            }
-        }
-    }
-
-    fn read_outputs(&mut self, root: &Table, problems: &RefCell<Problems>) {
-        let Some((table, _)) = section(root, "outputs", problems) else { return };
-        for (name, entry) in &table.entries {
-            if matches!(entry.node.value, Value::Table(_) | Value::Array(_)) {
-                let message = format!("outputs.{name} is {}", entry.node.type_name());
-                problems.borrow_mut().add_help(entry.node.place, message, "an output is text");
-                continue;
-            }
-            for (reference, place) in self.references_in(&entry.node, problems) {
-                self.check_reference(&reference, place, problems);
-            }
-            self.outputs.push((name.clone(), entry.node.clone()));
-        }
-    }
-
-    /// Every reference in the texts of a value, with its place.
-    fn references_in(&self, node: &Node, problems: &RefCell<Problems>) -> Vec<(Reference, Option<Place>)> {
-        let mut found = Vec::new();
-        for (text, place) in texts(node) {
-            match self.templates.references(text) {
-                Ok(references) => found.extend(references.into_iter().map(|reference| (reference, place))),
-                Err(Failure { message, help }) => problems.borrow_mut().add_help(place, message, help),
-            }
-        }
-        found
-    }
-
-    fn check_references(&self, problems: &RefCell<Problems>) {
-        for resource in &self.resources {
-            for (reference, place) in &resource.references {
-                self.check_reference(reference, *place, problems);
-            }
-        }
-    }
-
-    /// Whether a reference leads somewhere, as far as can be said before anything is rendered.
-    fn check_reference(&self, reference: &Reference, place: Option<Place>, problems: &RefCell<Problems>) {
-        let text = reference.0.join(".");
-        let place = place.map(|place| self.place_of(&text, place));
-        let (first, second) = (reference.part(0).unwrap_or_default(), reference.part(1));
-        let missing = |help: String| {
-            problems.borrow_mut().add_help(place, format!("`{text}` refers to something that is not there"), help);
-        };
-        match (first, second) {
-            ("input", Some(name)) if !self.inputs.contains_key(name) => {
-                missing(suggest(name, self.inputs.keys().map(String::as_str)));
-            }
-            ("host", Some(name)) if !resolve::HOST_ATTRIBUTES.contains(&name) => {
-                missing(suggest(name, resolve::HOST_ATTRIBUTES.iter().copied()));
-            }
-            ("fact", Some(name)) if !crate::facts::NAMES.iter().any(|(fact, _)| *fact == name) => {
-                missing(suggest(name, crate::facts::NAMES.iter().map(|(fact, _)| *fact)));
-            }
-            ("plan", Some(name)) if name != "name" => missing(suggest(name, ["name"])),
-            ("input" | "host" | "fact" | "plan", _) => {}
-            (kind_name, name) => {
-                if kind(kind_name).is_none() {
-                    let known = KINDS.iter().map(|kind| kind.name).chain(["input", "host", "fact", "plan"]);
-                    missing(suggest(kind_name, known));
-                } else if let Some(name) = name
-                    && !self.resources.iter().any(|r| r.address.kind() == kind_name && r.address.name() == name)
-                {
-                    let of_kind = self.resources.iter().filter(|r| r.address.kind() == kind_name);
-                    missing(suggest(name, of_kind.map(|resource| resource.address.name())));
-                }
-            }
-        }
-    }
-
-    /// Where a reference stands in a text; the whole text when it is spelled in another way there.
-    fn place_of(&self, reference: &str, place: Place) -> Place {
-        let text = self.source.text.get(place.start..place.end).unwrap_or_default();
-        let of_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
-        let alone = |at: &usize| {
-            let (before, rest) = text.split_at(*at);
-            let after = rest.get(reference.len()..).unwrap_or_default();
-            !before.ends_with(of_a_name) && !after.starts_with(of_a_name)
-        };
-        match text.match_indices(reference).map(|(at, _)| at).find(alone) {
-            Some(at) => Place { start: place.start + at, end: place.start + at + reference.len() },
-            None => place,
-        }
-    }
-
-    /// Puts the resources in an order in which each comes after those it refers to; says whether there is one.
-    fn order(&mut self, problems: &RefCell<Problems>) -> bool {
-        let mut order = Vec::new();
-        let mut state = vec![Visit::Fresh; self.resources.len()];
-        let mut circles = Problems::default();
-        for index in 0..self.resources.len() {
-            self.visit(index, &mut state, &mut order, &mut Vec::new(), &mut circles);
-        }
-        let ordered = circles.is_empty();
-        problems.borrow_mut().extend(circles);
-        self.resources = order.into_iter().filter_map(|index| self.resources.get(index).cloned()).collect();
-        ordered
-    }
-
-    fn visit(
-        &self,
-        index: usize,
-        state: &mut Vec<Visit>,
-        order: &mut Vec<usize>,
-        trail: &mut Vec<usize>,
-        circles: &mut Problems,
-    ) {
-        let Some(resource) = self.resources.get(index) else { return };
-        match state.get(index) {
-            Some(Visit::Fresh) => {}
-            Some(Visit::Open) => {
-                let from = trail.iter().position(|seen| *seen == index).unwrap_or(0);
-                let names = trail.iter().skip(from).chain(std::iter::once(&index));
-                let names: Vec<String> =
-                    names.filter_map(|at| self.resources.get(*at)).map(|r| r.address.to_string()).collect();
-                circles.add_help(
-                    resource.place,
-                    format!("these refer to each other in a circle: {}", names.join(" -> ")),
-                    "take one of the references out, for instance by an input that both use",
-                );
-                return;
-            }
-            Some(Visit::Done) | None => return,
-        }
-        if let Some(slot) = state.get_mut(index) {
-            *slot = Visit::Open;
-        }
-        trail.push(index);
-        for address in resource.references.iter().flat_map(|(reference, _)| self.targets(reference)) {
-            if let Some(target) = self.resources.iter().position(|r| r.address == address) {
-                self.visit(target, state, order, trail, circles);
-            }
-        }
-        trail.pop();
-        if let Some(slot) = state.get_mut(index) {
-            *slot = Visit::Done;
-        }
-        order.push(index);
-    }
-
-    /// The resources that a reference means: one, or all of a kind when only the kind is named.
-    fn targets(&self, reference: &Reference) -> BTreeSet<Address> {
-        self.resources
-            .iter()
-            .filter(|resource| {
-                reference.is(resource.address.kind())
-                    && reference.part(1).is_none_or(|name| name == resource.address.name())
-            })
-            .map(|resource| resource.address.clone())
-            .collect()
-    }
+    hosts
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Visit {
-    Fresh,
-    Open,
-    Done,
-}
-
-impl Reference {
-    fn part(&self, index: usize) -> Option<&str> {
-        self.0.get(index).map(String::as_str)
-    }
-
-    fn is(&self, first: &str) -> bool {
-        self.0.first().is_some_and(|part| part == first)
-    }
-}
-
-fn read_name(root: &Table, problems: &RefCell<Problems>) -> String {
+fn read_name(root: &Table, top: Option<Place>, problems: &RefCell<Problems>) -> String {
     let help = "write `name = \"registry\"` above all headers: small letters, digits and `-`, at most 48";
     match root.entries.get("name").map(|entry| &entry.node) {
         Some(Node { value: Value::Text(text), place, .. }) => {
@@ -520,8 +320,7 @@ fn read_name(root: &Table, problems: &RefCell<Problems>) -> String {
             String::new()
         }
         None => {
-            let top = Place { start: 0, end: 0 };
-            problems.borrow_mut().add_help(Some(top), "the plan lacks `name`", help);
+            problems.borrow_mut().add_help(top, "the plan lacks `name`", help);
             String::new()
         }
     }

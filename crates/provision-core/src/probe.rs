@@ -10,6 +10,7 @@ use crate::knob::Knob;
 use crate::ledger::{Applied, Memory, Records, Scope};
 use crate::object::Object;
 use crate::path::AbsPath;
+use crate::systemd::{Managed, Manager};
 
 mod memory;
 pub(crate) mod reply;
@@ -34,10 +35,10 @@ pub enum Ask {
     },
     /// The public half of the private key in a file; the key itself stays on the host.
     PublicKey(AbsPath),
-    /// A systemd unit of the system's manager, by its full name.
-    Unit(String),
-    /// The images in podman's store.
-    Images,
+    /// A systemd unit, by its full name.
+    Unit(Managed),
+    /// The images in somebody's store of podman's.
+    Images(Manager),
     /// The ports of a firewalld zone, permanent and running; of the default zone without a name.
     Zone(Option<String>),
     /// Whether a command succeeds. It must be one that changes nothing.
@@ -67,7 +68,7 @@ pub enum Ask {
         /// Which of the two.
         sort: Store,
         /// Its name.
-        name: String,
+        name: Managed,
     },
     /// The state of a knob.
     Knob(Knob),
@@ -80,10 +81,10 @@ impl Ask {
         match object {
             Object::Path(path) => Self::Path(path.clone()),
             Object::Unit(name) => Self::Unit(name.clone()),
-            Object::Image(_) => Self::Images,
+            Object::Image(name) => Self::Images(name.manager.clone()),
             Object::Port { zone, .. } => Self::Zone(zone.clone()),
-            Object::Volume { name, .. } => Self::Stored { sort: Store::Volume, name: name.clone() },
-            Object::Network { name, .. } => Self::Stored { sort: Store::Network, name: name.clone() },
+            Object::Volume { name, unit } => Self::Stored { sort: Store::Volume, name: unit.beside(name) },
+            Object::Network { name, unit } => Self::Stored { sort: Store::Network, name: unit.beside(name) },
             Object::Knob(knob) => Self::Knob(knob.clone()),
         }
     }
@@ -289,6 +290,13 @@ pub struct UnitState {
 }
 
 impl UnitState {
+    /// Of a unit that nobody has read, as `systemctl show` has it.
+    #[must_use]
+    pub fn unknown() -> Self {
+        let [load, active, sub] = ["not-found", "inactive", "dead"].map(str::to_owned);
+        Self { load, active, sub, ..Self::default() }
+    }
+
     /// Whether there is something to stop.
     #[must_use]
     pub fn is_up(&self) -> bool {
@@ -409,9 +417,9 @@ impl Answers {
         /// The public half of a private key.
         public_key(path: &AbsPath) Ask::PublicKey(path.clone()) => PublicKey(PublicKeyState);
         /// A unit.
-        unit(name: &str) Ask::Unit(name.to_owned()) => Unit(UnitState);
+        unit(name: &Managed) Ask::Unit(name.clone()) => Unit(UnitState);
         /// The images.
-        images() Ask::Images => Images(Vec<ImageState>);
+        images(manager: &Manager) Ask::Images(manager.clone()) => Images(Vec<ImageState>);
         /// A zone's ports.
         zone(name: &Option<String>) Ask::Zone(name.clone()) => Zone(ZoneState);
         /// A command's exit status.
@@ -429,6 +437,6 @@ impl Answers {
         /// The state of a knob.
         knob(knob: &Knob) Ask::Knob(knob.clone()) => Knob(String);
         /// Whether podman has it.
-        stored(sort: Store, name: &str) Ask::Stored { sort, name: name.to_owned() } => Stored(bool);
+        stored(sort: Store, name: &Managed) Ask::Stored { sort, name: name.clone() } => Stored(bool);
     }
 }

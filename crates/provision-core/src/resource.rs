@@ -11,8 +11,10 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::address::Address;
+use crate::blob::Blob;
 use crate::change::{Action, Cause, Change, Shown};
 use crate::check::Check;
+use crate::fetch::Download;
 use crate::knob::Knob;
 use crate::object::Object;
 use crate::path::AbsPath;
@@ -20,7 +22,9 @@ use crate::plan::asset::Assets;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::step::{Await, Step};
+use crate::systemd::Managed;
 
+pub mod archive;
 pub mod certificate;
 pub mod certificate_authority;
 pub mod check;
@@ -28,6 +32,7 @@ pub mod command;
 pub mod container;
 pub(crate) mod definition;
 pub mod directory;
+pub mod download;
 pub mod file;
 pub mod firewall;
 pub mod haproxy;
@@ -46,6 +51,8 @@ pub static KINDS: &[&Kind] = &[
     &directory::KIND,
     &file::KIND,
     &link::KIND,
+    &download::KIND,
+    &archive::KIND,
     &certificate_authority::KIND,
     &certificate::KIND,
     &image::KIND,
@@ -165,6 +172,11 @@ pub trait Resource: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// What [`Resource::steps`] needs for a change that this side has to download first.
+    fn downloads(&self, _change: &Change) -> Option<Download> {
+        None
+    }
+
     /// Resources whose change makes the steps of this one necessary. From the moment one of them changes the steps are owed
     /// until they are done, however often an apply ends early.
     fn when_changed(&self) -> &[Address] {
@@ -190,15 +202,15 @@ pub enum Thing {
     /// A file or link.
     Path(AbsPath),
     /// What defines a systemd unit or configures it.
-    Unit(String),
+    Unit(Managed),
     /// The `[Install]` of a unit: what it takes to enable it.
-    Install(String),
+    Install(Managed),
     /// A systemd unit that is running, or as its service resource wants it.
-    Running(String),
+    Running(Managed),
     /// A unit of podman's, by its file name: `data.volume`.
-    Quadlet(String),
+    Quadlet(Managed),
     /// An image in podman's store.
-    Image(String),
+    Image(Managed),
     /// A piece of state such as a user, a package or a kernel parameter.
     Knob(Knob),
     /// A port that something listens on, as `8443/tcp`, with the address it binds.
@@ -219,7 +231,7 @@ impl fmt::Display for Thing {
             Self::Install(name) => write!(f, "the [Install] of {name}"),
             Self::Running(name) => write!(f, "the running unit {name}"),
             Self::Quadlet(name) => write!(f, "the Quadlet unit {name}"),
-            Self::Image(name) => write!(f, "the image {name}"),
+            Self::Image(name) => write!(f, "the image {}", name.spelled()),
             Self::Knob(knob) => f.write_str(&knob.title()),
             Self::Port { address, port } => write!(f, "port {port} on {address}"),
         }
@@ -363,6 +375,7 @@ impl Context<'_> {
 #[derive(Default)]
 pub struct Materials {
     files: BTreeMap<AbsPath, Zeroizing<Vec<u8>>>,
+    downloads: BTreeMap<Download, Blob>,
     /// The time, as for [`Context::now`].
     pub(crate) now: Option<OffsetDateTime>,
 }
@@ -371,12 +384,25 @@ impl Materials {
     /// With the time at which things are made.
     #[must_use]
     pub fn new(now: OffsetDateTime) -> Self {
-        Self { files: BTreeMap::new(), now: Some(now) }
+        Self { now: Some(now), ..Self::default() }
     }
 
     /// Keeps the content of a file.
     pub fn insert(&mut self, path: AbsPath, content: Zeroizing<Vec<u8>>) {
         self.files.insert(path, content);
+    }
+
+    /// Keeps what was downloaded.
+    pub fn insert_download(&mut self, download: Download, content: Blob) {
+        self.downloads.insert(download, content);
+    }
+
+    /// What was downloaded.
+    ///
+    /// # Errors
+    /// When it was not asked for by [`Resource::downloads`].
+    pub fn download(&self, download: &Download) -> Result<&Blob, Undecided> {
+        self.downloads.get(download).ok_or_else(|| Undecided::new(format!("{} was not downloaded", download.url)))
     }
 
     /// Whether a file's content is known.

@@ -75,6 +75,11 @@ impl Secrets {
         self.0.sort_by_key(|known| std::cmp::Reverse(known.len()));
     }
 
+    /// Remembers those that another knows.
+    pub fn extend(&mut self, other: &Self) {
+        other.0.iter().for_each(|secret| self.add(secret));
+    }
+
     /// The text with every known secret masked.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {

@@ -4,6 +4,10 @@
 
 use std::fmt::Write;
 
+mod manager;
+
+pub(crate) use manager::{AWAKE, MANAGER};
+
 /// One word of shell text that stands for exactly the given text.
 ///
 /// Single quotes keep everything but themselves (POSIX.1-2017, XCU 2.2.2), so a quote is closed, escaped, and opened again.

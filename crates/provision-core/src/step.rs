@@ -5,12 +5,15 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::attribute::{Account, Mode};
 use crate::blob::Blob;
+use crate::fetch::Download;
 use crate::knob::{ABSENT, Knob};
 use crate::ledger::{Ended, Scope};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
+use crate::systemd::{Managed, Manager};
 
+mod fetch;
 mod journal;
 pub(crate) mod lock;
 mod note;
@@ -66,6 +69,19 @@ pub enum Step {
         /// A command that must succeed before the file replaces the old one; `%s` in an argument is the staged file.
         validate: Vec<String>,
     },
+    /// Downloads a file on the host, with curl or wget, and puts it in place once its digest is right.
+    Fetch {
+        /// Where it goes.
+        path: AbsPath,
+        /// Where it comes from, and its digest.
+        download: Download,
+        /// Permission bits.
+        mode: Mode,
+        /// Its owner and group.
+        ownership: Ownership,
+        /// Longest time that it may take.
+        limit: Duration,
+    },
     /// Puts a symbolic link in place of nothing or of another link.
     PutLink {
         /// Where.
@@ -73,12 +89,12 @@ pub enum Step {
         /// What it says.
         target: String,
     },
-    /// Lets systemd read its unit files anew, once, before the next unit is acted upon or at the end.
-    ReloadUnits,
+    /// Lets a manager of systemd's read its unit files anew, once, before its next unit is acted upon or at the end.
+    ReloadUnits(Manager),
     /// Acts upon a systemd unit.
     Unit {
-        /// Its full name.
-        name: String,
+        /// By its full name.
+        unit: Managed,
         /// What is done.
         action: UnitAction,
     },
@@ -89,19 +105,19 @@ pub enum Step {
         /// The ID that the image must have afterwards, in hex.
         id: String,
         /// The name it gets.
-        name: String,
+        name: Managed,
     },
     /// Gives an image in podman's store one more name.
     TagImage {
         /// Its ID in hex.
         id: String,
         /// The name; an image that had it loses it.
-        name: String,
+        name: Managed,
     },
     /// Lets podman fetch an image.
     PullImage {
         /// What is fetched.
-        reference: String,
+        reference: Managed,
         /// As which platform, such as `linux/arm64`; the host's own without it.
         platform: Option<String>,
     },
@@ -251,12 +267,15 @@ impl Step {
             Self::EnsureDirectory { path } => format!("make the directory {path} unless it is there"),
             Self::SetAttributes { path, .. } => format!("set mode and owner of {path}"),
             Self::PutFile { path, .. } => format!("put the file {path} in place"),
+            Self::Fetch { path, .. } => format!("download {path}"),
             Self::PutLink { path, .. } => format!("put the link {path} in place"),
-            Self::ReloadUnits => "let systemd read its units".to_owned(),
-            Self::Unit { name, action } => format!("{} {name}", action.verb()),
-            Self::LoadImage { name, .. } => format!("load the image {name}"),
-            Self::TagImage { name, .. } => format!("name the image {name}"),
-            Self::PullImage { reference, .. } => format!("pull the image {reference}"),
+            Self::ReloadUnits(Manager::System) => "let systemd read its units".to_owned(),
+            Self::ReloadUnits(Manager::Own) => "let systemd read the login user's units".to_owned(),
+            Self::ReloadUnits(Manager::User(user)) => format!("let systemd read the units of {user}"),
+            Self::Unit { unit, action } => format!("{} {unit}", action.verb()),
+            Self::LoadImage { name, .. } => format!("load the image {}", name.spelled()),
+            Self::TagImage { name, .. } => format!("name the image {}", name.spelled()),
+            Self::PullImage { reference, .. } => format!("pull the image {}", reference.spelled()),
             Self::OpenPort { port, protocol, layer, .. } => match layer {
                 Layer::Running => format!("open {port}/{protocol} in the running firewall"),
                 Layer::Permanent => format!("open {port}/{protocol} in the permanent firewall"),
@@ -290,8 +309,9 @@ impl Step {
             | Self::EnsureDirectory { path }
             | Self::SetAttributes { path, .. }
             | Self::PutFile { path, .. }
+            | Self::Fetch { path, .. }
             | Self::PutLink { path, .. } => vec![Object::Path(path.clone())],
-            Self::Unit { name, .. } => vec![Object::Unit(name.clone())],
+            Self::Unit { unit, .. } => vec![Object::Unit(unit.clone())],
             Self::LoadImage { name, .. } | Self::TagImage { name, .. } => vec![Object::Image(name.clone())],
             Self::PullImage { reference, .. } => vec![Object::Image(reference.clone())],
             Self::OpenPort { zone, port, protocol, layer } => {
@@ -300,7 +320,7 @@ impl Step {
             Self::Revert(revert) => vec![revert.object.clone()],
             Self::Claim(object) => vec![object.clone()],
             Self::Turn { knob, .. } => vec![Object::Knob(knob.clone())],
-            Self::ReloadUnits | Self::Run(_) | Self::Await(_) => Vec::new(),
+            Self::ReloadUnits(_) | Self::Run(_) | Self::Await(_) => Vec::new(),
         }
     }
 
@@ -311,6 +331,7 @@ impl Step {
             Self::MakeDirectory { .. } | Self::EnsureDirectory { .. } => Undo::Remove,
             Self::SetAttributes { .. }
             | Self::PutFile { .. }
+            | Self::Fetch { .. }
             | Self::PutLink { .. }
             | Self::TagImage { .. }
             | Self::Turn { .. }
@@ -321,7 +342,7 @@ impl Step {
                 UnitAction::Restart | UnitAction::Reload => Undo::Repeat,
                 UnitAction::ResetFailed => Undo::Nothing,
             },
-            Self::ReloadUnits => Undo::Repeat,
+            Self::ReloadUnits(_) => Undo::Repeat,
             // What it replaced is noted like what any other step replaces.
             Self::Revert(_) => Undo::Restore,
             Self::Claim(_) => Undo::Remove,
@@ -372,13 +393,13 @@ impl Revert {
         match &self.object {
             Object::Path(path) => format!("put back what was at {path}"),
             Object::Unit(name) => format!("take {name} back to how it was"),
-            Object::Image(name) => format!("give the image name {name} back"),
+            Object::Image(name) => format!("give the image name {} back", name.spelled()),
             Object::Port { port, layer, .. } => match layer {
                 Layer::Running => format!("close {port} in the running firewall"),
                 Layer::Permanent => format!("close {port} in the permanent firewall"),
             },
-            Object::Volume { name, .. } => format!("remove the volume {name}"),
-            Object::Network { name, .. } => format!("remove the network {name}"),
+            Object::Volume { name, unit } => format!("remove the volume {}", unit.beside(name).spelled()),
+            Object::Network { name, unit } => format!("remove the network {}", unit.beside(name).spelled()),
             Object::Knob(knob) => format!("take {} back to how it was", knob.title()),
         }
     }
@@ -393,12 +414,15 @@ pub struct Task {
     pub after: Vec<usize>,
     /// In order.
     pub steps: Vec<Step>,
-    /// Restarts that are owed from the moment this task begins: unit names.
+    /// Restarts that are owed from the moment this task begins: units, each as its text.
     pub owes: Vec<String>,
     /// Restarts that are no longer owed once this task has succeeded.
     pub pays: Vec<String>,
     /// Whether what its objects are is noted only when its turn comes: a command that runs before may change them.
     pub late: bool,
+    /// Whether the host has moved its objects since the plan came to hold them: what they are now is not what they were before
+    /// the plan, and only the apply's own history has it.
+    pub drifted: bool,
 }
 
 /// What one exchange does.

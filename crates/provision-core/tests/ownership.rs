@@ -197,6 +197,25 @@ async fn what_was_found_as_wanted_is_owned_without_being_touched() {
 }
 
 #[tokio::test]
+async fn what_was_found_as_wanted_does_not_become_what_somebody_made_of_it() {
+    let host = FakeHost::new();
+    host.with(|state| state.put_file("/srv/a", b"1", "0644"));
+    applied(&file("a", "1"), &host).await;
+    let before = recorded(&host);
+    host.with(|state| state.put_file("/srv/a", b"by hand", "0644"));
+    applied(&file("a", "1"), &host).await;
+    destroyed(&host, Data::Keep).await;
+    assert_eq!(recorded(&host), before);
+    // What the plan itself makes of it has an origin: what it was until then.
+    applied(&file("a", "1"), &host).await;
+    applied(&file("a", "2"), &host).await;
+    host.with(|state| state.put_file("/srv/a", b"by hand", "0644"));
+    applied(&file("a", "2"), &host).await;
+    destroyed(&host, Data::Keep).await;
+    assert_eq!(recorded(&host), before);
+}
+
+#[tokio::test]
 async fn drift_is_told_apart_from_change() {
     let host = FakeHost::new();
     let text = format!("{}{}{}{}", file("host", "1"), file("plan", "1"), file("both", "1"), file("gone", "1"));

@@ -32,29 +32,24 @@ fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
 
 #[test]
 fn ten_thousand_resources() {
-    let t = std::time::Instant::now();
     let plan = parse(many(|n| {
         format!("[file.f{n}]\npath = \"/srv/data/directory/f{n}\"\ncontent = \"{n}\"\nmode = \"0640\"\n")
     }));
-    eprintln!("plain {:?}", t.elapsed());
     assert!(plan.is_ok());
 }
 
 #[test]
 fn ten_thousand_resources_that_refer_to_one() {
-    let t = std::time::Instant::now();
     let plan = parse(many(|n| match n {
         0 => "[directory.d]\npath = \"/d\"".to_owned(),
         n => format!("[file.f{n}]\npath = \"{{{{ directory.d.path }}}}/f{n}\"\ncontent = \"\""),
     }));
-    eprintln!("refer to one {:?}", t.elapsed());
     assert!(plan.is_ok());
 }
 
 #[test]
 fn ten_thousand_resources_that_refer_to_the_one_before() {
     for forwards in [true, false] {
-        let t = std::time::Instant::now();
         let plan = on_a_thread(move || {
             parse(many(|n| match n {
                 n if n == (if forwards { 0 } else { MANY - 1 }) => {
@@ -67,20 +62,17 @@ fn ten_thousand_resources_that_refer_to_the_one_before() {
             }))
             .is_ok()
         });
-        eprintln!("chain {forwards} {:?}", t.elapsed());
         assert!(plan);
     }
 }
 
 #[test]
 fn ten_thousand_checks_and_containers() {
-    let t = std::time::Instant::now();
     let plan = parse(many(|n| match n % 3 {
         0 => format!("[container.c{n}]\nimage = \"localhost/a:1\"\npublish = [\"0.0.0.0:{}:80\"]", n + 1),
         1 => format!("[service.s{n}]\nunit = \"c{}\"", n - 1),
         _ => format!("[check.k{n}]\nurl = \"tcp://127.0.0.1:{}\"", n - 1),
     }));
-    eprintln!("checks {:?}", t.elapsed());
     assert!(plan.is_ok(), "{:?}", plan.err().map(|e| e[0].clone()));
 }
 
@@ -97,27 +89,20 @@ fn ten_thousand_mistakes() {
         ("syntax and other", "path = /f{n}\ncontent = 5\nmode = 5"),
         ("template", "path = \"/f{n}\"\ncontent = \"{{ x\""),
     ] {
-        let t = std::time::Instant::now();
         let found = parse(many(|n| format!("[file.f{n}]\n{}", body.replace("{n}", &n.to_string())))).unwrap_err();
-        eprintln!("{what} {:?} {}", t.elapsed(), found.len());
         assert!(found.len() >= MANY - 1, "{what}: {}", found.len());
     }
 }
 
 #[test]
 fn one_large_value() {
-    let t = std::time::Instant::now();
     assert!(parse(format!("name = \"p\"\n[file.f]\npath = \"/f\"\ncontent = \"{}\"", "x".repeat(10 << 20))).is_ok());
-    eprintln!("value {:?}", t.elapsed());
-    let t = std::time::Instant::now();
     assert!(
         parse(format!("name = \"p\"\n[file.f]\npath = \"/f\"\ncontent = \"{}\"", "{{ 1 }}".repeat(1 << 17))).is_ok()
     );
-    eprintln!("template {:?}", t.elapsed());
-    let t = std::time::Instant::now();
-    let e = parse(format!("name = \"p\"\n[file.f]\npath = \"/f\"\ncontent = \"\"\n{} = 1", "x".repeat(1 << 20)))
-        .unwrap_err();
-    eprintln!("key {:?} {}", t.elapsed(), e[0].len());
+    let key = "x".repeat(1 << 20);
+    let found = parse(format!("name = \"p\"\n[file.f]\npath = \"/f\"\ncontent = \"\"\n{key} = 1")).unwrap_err();
+    assert_eq!(found.len(), 1);
 }
 
 #[test]
@@ -152,7 +137,6 @@ fn what_is_nested_without_end_is_refused() {
         ("set", block(format!("{}{}", "{% set a %}".repeat(deep), "{% endset %}".repeat(deep)))),
         ("macro", block(format!("{}{}", "{% macro a() %}".repeat(deep), "{% endmacro %}".repeat(deep)))),
     ] {
-        eprintln!("{what}");
         let found = on_a_thread(move || parse(format!("name = \"p\"\n{text}")).map(|_| ()));
         let found = found.expect_err(what);
         let ways = ["recursion", "more than 1000 parts"];

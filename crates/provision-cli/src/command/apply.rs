@@ -1,5 +1,7 @@
 //! `provision apply`: shows what differs, asks, and changes it; or does what was sealed.
 
+use std::sync::Arc;
+
 use provision_core::engine::{Adopt, Orders};
 use provision_core::plan::host::Host;
 use provision_core::seal::Seal;
@@ -11,6 +13,7 @@ use super::work::{self, Job};
 use crate::args;
 use crate::connect::Connector;
 use crate::error::Error;
+use crate::fetch::Fetcher;
 use crate::load::{Loaded, hosts, load, load_sealed};
 use crate::sealed;
 use crate::surroundings::Surroundings;
@@ -44,6 +47,7 @@ pub async fn run(arguments: args::Apply, surroundings: &Surroundings, view: &Vie
         lock_wait: consent.lock_timeout.duration(),
         adopt: if adopt { Adopt::All } else { Adopt::Named },
         on_failure: on_failure.map(Into::into),
+        fetch: Arc::new(Fetcher::new(surroundings.cache.as_deref())),
     };
     let survey =
         Survey { plan: &loaded.plan, connector: &connector, aim: Aim::Apply, data, orders, seal: seal.as_ref() };

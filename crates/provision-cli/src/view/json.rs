@@ -305,12 +305,16 @@ fn error(error: &Error) -> Value {
 }
 
 fn findings(error: &PlanError) -> Value {
-    let PlanError { source_text, problems } = error;
-    let text = source_text.text.as_str();
-    problems
+    error
+        .problems
         .iter()
-        .map(|Problem { span, message, help }| {
-            let mut finding = json!({ "message": message, "help": help, "file": source_text.name });
+        .map(|problem| {
+            let Problem { span, message, help } = problem;
+            let (file, text) = match error.source_of(problem) {
+                Some(source) => (source.name.as_str(), source.text.as_str()),
+                None => ("", ""),
+            };
+            let mut finding = json!({ "message": message, "help": help, "file": file });
             if let (Some(place), Value::Object(finding)) = (span, &mut finding) {
                 let (line, column) = position(text, place.start);
                 let (end_line, end_column) = position(text, place.end);

@@ -1,6 +1,8 @@
 //! What an apply, a destroy or a rollback would do, made by diff alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -11,6 +13,7 @@ use super::ownership::held_elsewhere;
 use super::removal::Removal;
 use crate::address::Address;
 use crate::change::{Action, Cause, Change, Moved, Signal};
+use crate::fetch::{Fetch, NoFetch};
 use crate::graph::Graph;
 use crate::ledger::{Ended, LedgerFound, Memory};
 use crate::object::Record;
@@ -35,7 +38,7 @@ pub struct Changes {
 }
 
 /// How changes are to be made.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Orders {
     /// By whom, for the host's history and for whoever finds it locked: `user@machine`.
     pub who: String,
@@ -45,6 +48,20 @@ pub struct Orders {
     pub adopt: Adopt,
     /// What to do when something fails; what the plan says without it.
     pub on_failure: Option<OnFailure>,
+    /// Who downloads what goes through this side.
+    pub fetch: Arc<dyn Fetch>,
+}
+
+impl fmt::Debug for Orders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { who, lock_wait, adopt, on_failure, fetch: _ } = self;
+        f.debug_struct("Orders")
+            .field("who", who)
+            .field("lock_wait", lock_wait)
+            .field("adopt", adopt)
+            .field("on_failure", on_failure)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether what is on the host already, differs and does not belong to the plan may be taken over.
@@ -62,7 +79,13 @@ const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 impl Default for Orders {
     fn default() -> Self {
-        Self { who: "provision".to_owned(), lock_wait: LOCK_WAIT, adopt: Adopt::Named, on_failure: None }
+        Self {
+            who: "provision".to_owned(),
+            lock_wait: LOCK_WAIT,
+            adopt: Adopt::Named,
+            on_failure: None,
+            fetch: Arc::new(NoFetch),
+        }
     }
 }
 

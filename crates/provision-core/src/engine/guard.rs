@@ -11,6 +11,7 @@ use crate::connection::{Again, Connection};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::step::{Batch, Revert, Step, UnitAction};
+use crate::systemd::{Managed, Manager};
 
 /// Units whose start, stop, restart or reload decides who gets in.
 const UNITS: &[&str] = &[
@@ -78,8 +79,9 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         Step::MakeDirectory { path, .. }
         | Step::SetAttributes { path, .. }
         | Step::PutFile { path, .. }
+        | Step::Fetch { path, .. }
         | Step::PutLink { path, .. } => decides(path),
-        Step::Unit { name, action } => *action != UnitAction::Enable && is_gate(name),
+        Step::Unit { unit, action } => *action != UnitAction::Enable && is_gate(unit),
         Step::Revert(Revert { object, .. }) => match object {
             Object::Path(path) => decides(path),
             Object::Unit(name) => is_gate(name),
@@ -93,7 +95,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         }),
         Step::Turn { knob, .. } => knob.sort().may_cut_off,
         Step::EnsureDirectory { .. }
-        | Step::ReloadUnits
+        | Step::ReloadUnits(_)
         | Step::LoadImage { .. }
         | Step::TagImage { .. }
         | Step::PullImage { .. }
@@ -103,9 +105,10 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
     }
 }
 
-fn is_gate(unit: &str) -> bool {
-    let stem = unit.split(['.', '@']).next().unwrap_or_default();
-    UNITS.contains(&stem)
+/// Whoever gets in does so by the system's own units.
+fn is_gate(unit: &Managed) -> bool {
+    let stem = unit.name.split(['.', '@']).next().unwrap_or_default();
+    unit.manager == Manager::System && UNITS.contains(&stem)
 }
 
 fn decides(path: &AbsPath) -> bool {
@@ -194,8 +197,10 @@ mod tests {
             assert!(!decides(&path(no)), "{no}");
         }
         for yes in ["sshd.service", "ssh.socket", "firewalld.service", "NetworkManager.service", "network@a.service"] {
-            assert!(is_gate(yes), "{yes}");
+            assert!(is_gate(&Managed::system(yes)), "{yes}");
         }
-        assert!(!is_gate("haproxy.service"));
+        for no in ["haproxy.service", "core/sshd.service"] {
+            assert!(!is_gate(&no.parse().unwrap()), "{no}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::blob::sha256_hex;
 use crate::change::{Action, Change};
 use crate::connection::Connection;
 use crate::path::AbsPath;
-use crate::probe::{FileState, Wanted};
+use crate::probe::{FileState, Undecided, Wanted};
 use crate::resource::{Materials, Relation, Thing, Watch};
 use crate::step::{Step, UnitAction};
 
@@ -55,8 +55,15 @@ pub(super) async fn gather(changes: &Changes, connection: &dyn Connection) -> Re
     // What is made anew comes from the steps that make it: what is there now is of no use to anybody.
     let made = made(changes);
     let unchanged = Change::none();
-    for ((_, resource), item) in changes.observed.graph.resources().zip(&changes.items) {
+    for ((address, resource), item) in changes.observed.graph.resources().zip(&changes.items) {
         let change = item.as_ref().unwrap_or(&unchanged);
+        if let Some(download) = resource.downloads(change).filter(|_| !change.is_none()) {
+            let content = changes.orders.fetch.fetch(&download).await.map_err(|reason| {
+                let reason = Undecided::new(format!("cannot download {}: {reason}", download.url));
+                EngineError::Unprepared { address: address.clone(), reason }
+            })?;
+            materials.insert_download(download, content);
+        }
         if change.is_none() && resource.watch().is_none() {
             continue;
         }
@@ -196,7 +203,7 @@ pub(super) fn debts(changes: &Changes, work: &[Work]) -> Vec<Debt> {
 
 /// The name under which a host notes that a command is owed; no unit can have it, for the `=`.
 pub(crate) fn owed_run(address: &Address) -> String {
-    format!("{}={}", address.kind(), address.name())
+    address.label()
 }
 
 /// The units that some steps restart or reload.
@@ -204,7 +211,7 @@ fn restarted(steps: &[Step]) -> Vec<String> {
     steps
         .iter()
         .filter_map(|step| match step {
-            Step::Unit { name, action: UnitAction::Restart | UnitAction::Reload } => Some(name.clone()),
+            Step::Unit { unit, action: UnitAction::Restart | UnitAction::Reload } => Some(unit.to_string()),
             _ => None,
         })
         .collect()
@@ -216,7 +223,7 @@ pub(super) fn settled(steps: &[Step]) -> Vec<String> {
     let mut units: Vec<String> = steps
         .iter()
         .filter_map(|step| match step {
-            Step::Unit { name, action } if settles(*action) => Some(name.clone()),
+            Step::Unit { unit, action } if settles(*action) => Some(unit.to_string()),
             _ => None,
         })
         .collect();

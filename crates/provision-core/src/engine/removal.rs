@@ -13,6 +13,7 @@ use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
 use crate::probe::{Answers, Ask, FileState, PathState, Sort, Store, Undecided, UnitState, Wanted, ZoneState, is_up};
 use crate::step::{Data, Layer, Revert, Step, UnitAction};
+use crate::systemd::Managed;
 
 /// A resource, or what is left of one, on its way out.
 #[derive(Debug)]
@@ -108,18 +109,18 @@ impl Takeback<'_> {
     /// The second half of a unit's way back, once the files are back: what started at boot does so again, and what ran runs with
     /// them. Its record goes last, so that an apply that is cut before knows what is left to do.
     fn resumed(&self, record: &Record, answers: &Answers, files: bool, owed: &[String]) -> Vec<Step> {
-        let (Object::Unit(name), Was::Unit { active, file }) = (&record.object, &record.was) else { return Vec::new() };
-        let Ok(now) = answers.unit(name) else { return Vec::new() };
+        let (Object::Unit(unit), Was::Unit { active, file }) = (&record.object, &record.was) else { return Vec::new() };
+        let Ok(now) = answers.unit(unit) else { return Vec::new() };
         if !is_up(active) && file != "enabled" {
             return Vec::new();
         }
-        let step = |action| Step::Unit { name: name.clone(), action };
+        let step = |action| Step::Unit { unit: unit.clone(), action };
         let mut steps = Vec::new();
         if file == "enabled" && now.file != "enabled" {
             steps.push(step(UnitAction::Enable));
         }
         if is_up(active) {
-            match (now.is_up(), files || owed.contains(name)) {
+            match (now.is_up(), files || owed.contains(&unit.to_string())) {
                 (false, _) => steps.push(step(UnitAction::Start)),
                 (true, true) => steps.push(step(UnitAction::Restart)),
                 (true, false) => {}
@@ -202,18 +203,20 @@ impl Takeback<'_> {
                 let was = *was == Was::Present;
                 Ok(changed(layer.word().to_owned(), word(open).into(), word(was).into()))
             }
-            Object::Volume { name, .. } => {
-                if *was == Was::Present || !*answers.stored(Store::Volume, name)? {
+            Object::Volume { name, unit } => {
+                let name = unit.beside(name);
+                if *was == Was::Present || !*answers.stored(Store::Volume, &name)? {
                     return Ok(Back::Same);
                 }
-                Ok(self.data(|| one(format!("volume {name}"), "present".into(), Shown::Absent)))
+                Ok(self.data(|| one(format!("volume {}", name.spelled()), "present".into(), Shown::Absent)))
             }
             Object::Knob(knob) => self.knob(knob, record, answers),
-            Object::Network { name, .. } => {
-                if *was == Was::Present || !*answers.stored(Store::Network, name)? {
+            Object::Network { name, unit } => {
+                let name = unit.beside(name);
+                if *was == Was::Present || !*answers.stored(Store::Network, &name)? {
                     return Ok(Back::Same);
                 }
-                Ok(Back::Changes(vec![one(format!("network {name}"), "present".into(), Shown::Absent)]))
+                Ok(Back::Changes(vec![one(format!("network {}", name.spelled()), "present".into(), Shown::Absent)]))
             }
         }
     }
@@ -240,9 +243,10 @@ impl Takeback<'_> {
         }
     }
 
-    fn image(&self, name: &str, was: &Was, answers: &Answers) -> Result<Back, Undecided> {
-        let images = answers.images().map_or(&[][..], Vec::as_slice);
-        let now = images.iter().find(|image| image.names.iter().any(|known| known == name)).map(|image| &image.id);
+    fn image(&self, name: &Managed, was: &Was, answers: &Answers) -> Result<Back, Undecided> {
+        let images = answers.images(&name.manager).map_or(&[][..], Vec::as_slice);
+        let now = images.iter().find(|image| image.names.contains(&name.name)).map(|image| &image.id);
+        let name = name.spelled();
         let short = |id: &String| id.get(..12).unwrap_or(id).to_owned();
         Ok(match (was, now) {
             (Was::Image(before), Some(now)) if before == now => Back::Same,
@@ -360,8 +364,8 @@ impl Takeback<'_> {
 /// Says what the whole comes down to, and what a person may wonder about.
 fn settle(change: &mut Change, address: &Address, records: &[&Record], after: &[Step]) {
     for step in after {
-        if let Step::Unit { name, action } = step {
-            change.reasons.push(format!("{} {name} afterwards, which was up or enabled before", action.verb()));
+        if let Step::Unit { unit, action } = step {
+            change.reasons.push(format!("{} {unit} afterwards, which was up or enabled before", action.verb()));
         }
     }
     // A unit that was up or enabled before has not come with the plan.
@@ -379,11 +383,11 @@ fn settle(change: &mut Change, address: &Address, records: &[&Record], after: &[
 }
 
 /// The half of a unit's way back that can be gone before anything else: it stops, and does not start at boot.
-fn unit_back(unit: &str, was: &Was, now: &UnitState) -> Back {
+fn unit_back(unit: &Managed, was: &Was, now: &UnitState) -> Back {
     let Was::Unit { active, file } = was else { return Back::Same };
     let mut attributes = Vec::new();
     if now.is_up() && !is_up(active) {
-        attributes.push(one(unit.to_owned(), now.active.as_str().into(), "stopped".into()));
+        attributes.push(one(unit.to_string(), now.active.as_str().into(), "stopped".into()));
     }
     if now.file == "enabled" && file != "enabled" {
         attributes.push(one(format!("{unit} at boot"), "enabled".into(), "disabled".into()));

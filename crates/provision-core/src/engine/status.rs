@@ -152,11 +152,11 @@ fn left(changes: &Changes, records: &[Record]) -> Vec<Record> {
 fn is_there(object: &Object, answers: &Answers) -> bool {
     match object {
         Object::Path(path) => answers.path(path).is_ok_and(|state| state.entry().is_some()),
-        Object::Image(name) => {
-            answers.images().is_ok_and(|images| images.iter().any(|image| image.names.contains(name)))
-        }
-        Object::Volume { name, .. } => answers.stored(Store::Volume, name).is_ok_and(|there| *there),
-        Object::Network { name, .. } => answers.stored(Store::Network, name).is_ok_and(|there| *there),
+        Object::Image(name) => answers
+            .images(&name.manager)
+            .is_ok_and(|images| images.iter().any(|image| image.names.contains(&name.name))),
+        Object::Volume { name, unit } => answers.stored(Store::Volume, &unit.beside(name)).is_ok_and(|there| *there),
+        Object::Network { name, unit } => answers.stored(Store::Network, &unit.beside(name)).is_ok_and(|there| *there),
         Object::Knob(knob) => knob.sort().thing && answers.knob(knob).is_ok_and(|state| state != ABSENT),
         Object::Unit(_) | Object::Port { .. } => false,
     }

@@ -9,7 +9,7 @@ use super::exchange::Run;
 use super::observe::Verb;
 use super::prepare::{Debt, Member, Work, debts, settled};
 use crate::blob::Blob;
-use crate::change::Signal;
+use crate::change::{Moved, Signal};
 use crate::ledger::{Head, Ledger};
 use crate::object::Object;
 use crate::resource::{Relation, Watch};
@@ -40,7 +40,7 @@ impl Run<'_> {
             Member::Removal(at) => {
                 let resumed = self.changes.removals.iter().flat_map(|removal| &removal.after);
                 let restarts = resumed.filter_map(|step| match step {
-                    Step::Unit { name, action: UnitAction::Restart } => Some(name.clone()),
+                    Step::Unit { unit, action: UnitAction::Restart } => Some(unit.to_string()),
                     _ => None,
                 });
                 (self.changes.removals.get(at)?.steps.clone(), restarts.collect(), Vec::new(), false)
@@ -65,7 +65,9 @@ impl Run<'_> {
             }
         };
         let set = |names: Vec<String>| names.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-        Some(Task { address, after, steps, owes: set(owes), pays: set(pays), late })
+        // One that was as wanted when the plan came to hold it has no origin; what somebody made of it since is none either.
+        let drifted = self.change(member).is_some_and(|change| matches!(change.moved, Some(Moved::Host | Moved::Both)));
+        Some(Task { address, after, steps, owes: set(owes), pays: set(pays), late, drifted })
     }
 
     /// What must have succeeded before a member is tried.

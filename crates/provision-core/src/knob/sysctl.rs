@@ -9,6 +9,7 @@ pub static SYSCTL: KnobSort = KnobSort {
     noun: "the kernel parameter",
     functions: FUNCTIONS,
     show: KnobSort::as_it_is,
+    settled: KnobSort::as_it_is,
     thing: false,
     may_cut_off: false,
     stays: None,

@@ -7,6 +7,7 @@ pub static TRIAL: KnobSort = KnobSort {
     noun: "the trial",
     functions: FUNCTIONS,
     show: KnobSort::as_it_is,
+    settled: KnobSort::as_it_is,
     thing: true,
     may_cut_off: false,
     stays: None,

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
@@ -45,6 +46,27 @@ pub trait Assets: Send + Sync {
         Ok(Blob::from_file(path, length, sha256))
     }
 
+    /// Reads another plan: a file, or that of a directory.
+    ///
+    /// # Errors
+    /// When it cannot be read; the message names it.
+    fn plan(&self, name: &str) -> Result<PlanFile, String> {
+        let mut path = self.locate(name)?;
+        if path.is_dir() {
+            path.push(PLAN_FILE);
+        }
+        let failed = |error: &dyn std::fmt::Display| format!("cannot read {path}: {error}");
+        let identity = path.canonicalize_utf8().map_err(|error| failed(&error))?;
+        // A pipe or a device would be waited for, or have no end.
+        if !identity.is_file() {
+            return Err(failed(&"not a regular file"));
+        }
+        let bytes = std::fs::read(&identity).map_err(|error| failed(&error))?;
+        let text = String::from_utf8(bytes).map_err(|_| failed(&"it is not UTF-8 text"))?;
+        let folder = path.parent().map(Utf8Path::to_owned).unwrap_or_default();
+        Ok(PlanFile { name: path.to_string(), identity, text, assets: Arc::new(Folder(folder)) })
+    }
+
     /// Reads what an image archive says of itself, and names it for sending. Its layers are passed over, so that a plan
     /// with gigabytes beside it is looked at as quickly as any other.
     ///
@@ -65,6 +87,21 @@ pub trait Assets: Send + Sync {
         Ok((archive, Blob::unhashed(path, length)))
     }
 }
+
+/// Another plan, which a plan uses.
+pub struct PlanFile {
+    /// What to call it in findings.
+    pub name: String,
+    /// What tells it from any other plan, however it is named: a circle of plans is known by it.
+    pub identity: Utf8PathBuf,
+    /// Its text.
+    pub text: String,
+    /// The files beside it.
+    pub assets: Arc<dyn Assets>,
+}
+
+/// What the plan of a directory is called.
+pub const PLAN_FILE: &str = "plan.toml";
 
 /// Above this a file is streamed from disk when it is sent, not kept in memory.
 const IN_MEMORY: u64 = 4 << 20;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Plan;
 use super::asset::{Assets, NoAssets};
 use super::input::Inputs;
+use super::module::{BLOCK, USE};
 use super::node::{Entry, Node, Table, Value, from_toml, from_toml_table};
 use super::ownership::OnFailure;
 use super::problem::{PlanError, Problems, Source};
@@ -52,6 +53,18 @@ impl PlanBuilder {
     #[must_use]
     pub fn resource(self, kind: &str, name: &str, fields: toml::Table) -> Self {
         self.entry(kind, name, Node::new(Value::Table(from_toml_table(&fields)), None))
+    }
+
+    /// Adds a block of resources with the fields of a `[block.name]` table, its resources among them.
+    #[must_use]
+    pub fn block(self, name: &str, fields: toml::Table) -> Self {
+        self.entry(BLOCK, name, Node::new(Value::Table(from_toml_table(&fields)), None))
+    }
+
+    /// Uses another plan, with the fields of a `[use.name]` table. Where it is found [`PlanBuilder::assets`] says.
+    #[must_use]
+    pub fn uses(self, name: &str, fields: toml::Table) -> Self {
+        self.entry(USE, name, Node::new(Value::Table(from_toml_table(&fields)), None))
     }
 
     /// Adds an input and its value.

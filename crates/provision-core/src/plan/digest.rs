@@ -11,14 +11,14 @@ use sha2::{Digest, Sha256};
 
 use super::Plan;
 use super::asset::Assets;
-use super::node::{Node, Table, Value};
+use super::node::{Entry, Node, Table, Value};
 use crate::blob::{Blob, hex, sha256_hex};
 use crate::image_archive::ImageArchive;
 use crate::resource::Kind;
 use crate::secret::MASK;
 
 /// What every resource takes besides the fields of its kind. It says where and when, not what is wanted.
-pub(super) const COMMON: [&str; 3] = ["after", "hosts", "adopt"];
+pub(super) const COMMON: [&str; 5] = ["after", "hosts", "adopt", "when", "for_each"];
 
 /// Whether secrets count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,9 +96,11 @@ impl Plan {
         &self.digest
     }
 
-    pub(super) fn digest_of(&self, root: &Table, files: &BTreeSet<String>) -> String {
+    pub(super) fn digest_of(&self, files: &BTreeSet<String>) -> String {
         let mut hasher = Hasher::new(Secrecy::LeftOut);
-        for (key, entry) in root.entries.iter().filter(|(key, _)| *key != "input") {
+        let applied = self.modules.get(self.root);
+        // The values of the plan's own inputs stand for what it says of them; a plan that is used has its defaults only.
+        for (key, entry) in applied.iter().flat_map(|module| &module.root.entries).filter(|(key, _)| *key != "input") {
             hasher.text(key);
             hasher.node(&entry.node);
         }
@@ -106,14 +108,34 @@ impl Plan {
             hasher.text(name);
             hasher.node(value);
         }
+        let used = self.modules.iter().enumerate().filter(|(at, _)| *at != self.root);
+        for (_, module) in used {
+            hasher.table(&without_secrets(&module.root));
+        }
         // The text of a template has taken the place of its name by now.
-        for resource in &self.resources {
+        for resource in self.modules.iter().flat_map(|module| module.body.resources()) {
             let templates = resource.kind.templates.iter().filter_map(|field| resource.table.entries.get(*field));
             templates.for_each(|entry| hasher.node(&entry.node));
         }
         hasher.all("files", files);
         hasher.finish()
     }
+}
+
+/// A plan's text without the defaults of secret inputs.
+fn without_secrets(root: &Table) -> Table {
+    let mut root = root.clone();
+    if let Some(Entry { node: Node { value: Value::Table(inputs), .. }, .. }) = root.entries.get_mut("input") {
+        for entry in inputs.entries.values_mut() {
+            let Value::Table(input) = &mut entry.node.value else { continue };
+            let secret =
+                input.entries.get("secret").is_some_and(|entry| matches!(entry.node.value, Value::Boolean(true)));
+            if secret {
+                input.entries.shift_remove("default");
+            }
+        }
+    }
+    root
 }
 
 /// Of one resource: its kind, its fields as they are rendered, in whatever order they are written, and the files that it

@@ -1,8 +1,16 @@
 //! The `[host.*]` tables: where a plan is applied.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
+use indexmap::IndexMap;
+use minijinja::Value as Rendered;
+
 use super::fields::Fields;
+use super::input::Declaration;
+use super::node::{Entry, Node, Table, Value};
+use super::problem::{Problems, suggest};
+use super::template::{Templates, from_rendered, is_template};
 use crate::attribute::Span;
 use crate::path::AbsPath;
 use crate::shell::Become;
@@ -134,4 +142,63 @@ fn has_port(address: &str) -> bool {
     let inner = address.strip_prefix('[').map_or(Some(address), |rest| rest.strip_suffix(']'));
     let number = inner.and_then(|inner| inner.split('%').next()).unwrap_or_default();
     address.contains([':', '[', ']']) && number.parse::<std::net::Ipv6Addr>().is_err()
+}
+
+/// Renders the fields of a host, which may use inputs and nothing else: nothing else is known before it is reached.
+pub(super) fn render(
+    table: &Table,
+    templates: &Templates,
+    declared: &IndexMap<String, Declaration>,
+    values: &IndexMap<String, Node>,
+    context: &Rendered,
+    problems: &RefCell<Problems>,
+) -> Table {
+    let text = |text: &str, node: &Node| -> Value {
+        let mut problems = problems.borrow_mut();
+        let found = match templates.references(text) {
+            Ok(found) => found,
+            Err(failure) => {
+                problems.add_help(node.place, failure.message, failure.help);
+                return Value::Unknown;
+            }
+        };
+        let mut sound = true;
+        for reference in &found {
+            let name = reference.part(1);
+            if !reference.is("input") {
+                let message = format!("a host cannot refer to {}", reference.text());
+                problems.add_help(node.place, message, "only inputs are known before a host is reached");
+                sound = false;
+            } else if let Some(name) = name.filter(|name| !declared.contains_key(*name)) {
+                let message = format!("`{}` refers to something that is not there", reference.text());
+                problems.add_help(node.place, message, suggest(name, declared.keys().map(String::as_str)));
+                sound = false;
+            } else if name.is_some_and(|name| !values.contains_key(name)) {
+                // Without a value, which has been reported.
+                sound = false;
+            }
+        }
+        if !sound {
+            return Value::Unknown;
+        }
+        let secret = found.iter().any(|reference| match reference.part(1) {
+            Some(name) => values.get(name).is_some_and(Node::is_secret),
+            None => values.values().any(Node::is_secret),
+        });
+        templates.render(text, context).and_then(|value| from_rendered(&value, secret)).unwrap_or_else(|failure| {
+            let reason = if secret { "it uses a secret, so the reason is not shown" } else { &failure.message };
+            problems.add_help(node.place, format!("cannot render this: {reason}"), failure.help);
+            Value::Unknown
+        })
+    };
+    let entry = |(key, Entry { key: place, node }): (&String, &Entry)| {
+        let node = match &node.value {
+            Value::Text(template) if is_template(template.expose()) => {
+                Node { value: text(template.expose(), node), place: node.place, rendered: true }
+            }
+            _ => node.clone(),
+        };
+        (key.clone(), Entry { key: *place, node })
+    };
+    Table { entries: table.entries.iter().map(entry).collect() }
 }

@@ -58,6 +58,31 @@ impl Node {
         }
     }
 
+    /// What stands at a path of names below it, as far as it goes: the value, and how many of the names led to it.
+    pub(crate) fn at(&self, path: &[String]) -> (&Self, usize) {
+        let mut node = self;
+        for (depth, part) in path.iter().enumerate() {
+            match &node.value {
+                Value::Table(table) => match table.entries.get(part) {
+                    Some(entry) => node = &entry.node,
+                    None => return (node, depth),
+                },
+                _ => return (node, depth),
+            }
+        }
+        (node, path.len())
+    }
+
+    /// Whether a text in it could not be told.
+    pub(crate) fn is_unknown(&self) -> bool {
+        match &self.value {
+            Value::Unknown => true,
+            Value::Array(items) => items.iter().any(Self::is_unknown),
+            Value::Table(table) => table.entries.values().any(|entry| entry.node.is_unknown()),
+            Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => false,
+        }
+    }
+
     pub(crate) fn is_secret(&self) -> bool {
         match &self.value {
             Value::Text(text) => text.is_secret(),
@@ -69,15 +94,17 @@ impl Node {
 }
 
 /// Reads TOML text; a syntax error is a finding like any other.
-pub(crate) fn parse(text: &str, problems: &mut Problems) -> Table {
+/// `source` is the number under which its places are found again.
+pub(crate) fn parse(source: usize, text: &str, problems: &mut Problems) -> Table {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        let (place, message) = (error.span().map(Place::from), format!("not valid TOML: {}", error.message()));
+        let (place, message) =
+            (error.span().map(|span| Place::new(source, span)), format!("not valid TOML: {}", error.message()));
         let help = way_out(&message);
         problems.add_help(place, message, help);
     }
     problems.only_first(text);
-    table(root.get_ref(), problems)
+    table(source, root.get_ref(), problems)
 }
 
 /// What to do about a syntax error, told from the parser's words for it.
@@ -107,12 +134,12 @@ fn way_out(message: &str) -> &'static str {
     way.map_or("https://toml.io shows how it is written", |(_, help)| help)
 }
 
-fn table(source: &DeTable<'_>, problems: &mut Problems) -> Table {
-    let mut entries: Vec<(usize, String, Entry)> = source
+fn table(source: usize, table: &DeTable<'_>, problems: &mut Problems) -> Table {
+    let mut entries: Vec<(usize, String, Entry)> = table
         .iter()
         .map(|(key, value)| {
-            let place = Place::from(key.span());
-            (place.start, key.get_ref().to_string(), Entry { key: Some(place), node: node(value, problems) })
+            let place = Place::new(source, key.span());
+            (place.start, key.get_ref().to_string(), Entry { key: Some(place), node: node(source, value, problems) })
         })
         .collect();
     // The parser's map is sorted by key; the order of the text is what a reader expects back.
@@ -120,9 +147,9 @@ fn table(source: &DeTable<'_>, problems: &mut Problems) -> Table {
     Table { entries: entries.into_iter().map(|(_, key, entry)| (key, entry)).collect() }
 }
 
-fn node(source: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Node {
-    let place = Some(Place::from(source.span()));
-    let value = match source.get_ref() {
+fn node(source: usize, value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Node {
+    let place = Some(Place::new(source, value.span()));
+    let value = match value.get_ref() {
         DeValue::String(text) => Value::Text(Text::plain(text.as_ref())),
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Value::Integer(number),
@@ -140,10 +167,42 @@ fn node(source: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Node {
             problems.add_help(place, format!("{date}: a plan has no dates"), "put it in quotes");
             Value::Text(Text::plain(date.to_string()))
         }
-        DeValue::Array(items) => Value::Array(items.iter().map(|item| node(item, problems)).collect()),
-        DeValue::Table(inner) => Value::Table(table(inner, problems)),
+        DeValue::Array(items) => Value::Array(items.iter().map(|item| node(source, item, problems)).collect()),
+        DeValue::Table(inner) => Value::Table(table(source, inner, problems)),
     };
     Node::new(value, place)
+}
+
+/// Takes in JSON: a variables file, an argument, or what a sealed plan has kept.
+///
+/// # Errors
+/// What it holds that a plan cannot.
+pub(crate) fn from_json(value: &serde_json::Value) -> Result<Node, String> {
+    use serde_json::Value as Json;
+    let value = match value {
+        Json::String(text) => Value::Text(Text::plain(text)),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => Value::Integer(number),
+            (None, Some(float)) if !number.is_u64() => Value::Float(float),
+            _ => return Err(format!("{number} does not fit a 64-bit integer")),
+        },
+        Json::Bool(value) => Value::Boolean(*value),
+        Json::Array(items) => Value::Array(items.iter().map(from_json).collect::<Result<_, _>>()?),
+        Json::Object(object) => Value::Table(from_json_object(object)?),
+        Json::Null => return Err("null has no meaning in a plan".to_owned()),
+    };
+    Ok(Node::new(value, None))
+}
+
+/// Takes in a JSON object.
+///
+/// # Errors
+/// As for [`from_json`].
+pub(crate) fn from_json_object(object: &serde_json::Map<String, serde_json::Value>) -> Result<Table, String> {
+    let entry = |(key, value): (&String, &serde_json::Value)| {
+        from_json(value).map(|node| (key.clone(), Entry { key: None, node }))
+    };
+    Ok(Table { entries: object.iter().map(entry).collect::<Result<_, _>>()? })
 }
 
 /// Takes in a value of the `toml` crate, for plans that are built in Rust.

@@ -2,7 +2,7 @@
 //! and which resources have another address than before.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use super::fields::Fields;
@@ -72,14 +72,17 @@ impl Default for Ownership {
     }
 }
 
+/// Those of them that only the plan which is applied can say.
+pub(super) const OF_THE_WHOLE: [&str; 3] = ["on_failure", "history", "delete_data"];
+
 impl Ownership {
-    /// Reads it from the top of a plan. `addresses` are those of the plan's resources.
-    pub(super) fn read(root: &Table, addresses: &[&Address], problems: &RefCell<Problems>) -> Self {
+    /// Reads it from the top of the plan that is applied; moves apart, since what there is must be known for those.
+    pub(super) fn read(root: &Table, problems: &RefCell<Problems>) -> Self {
         let top = Fields::new("the plan", root, None, problems);
         Self {
             on_failure: top.optional("on_failure").unwrap_or_default(),
             keep: read_keep(root, problems),
-            moved: read_moved(root, addresses, problems),
+            moved: Vec::new(),
             data: if top.boolean("delete_data").unwrap_or(false) { Data::Delete } else { Data::Keep },
         }
     }
@@ -95,7 +98,8 @@ fn read_keep(root: &Table, problems: &RefCell<Problems>) -> Keep {
     Keep { applies: applies.unwrap_or(DEFAULT_KEEP.applies), bytes: size.map_or(DEFAULT_KEEP.bytes, Size::bytes) }
 }
 
-fn read_moved(root: &Table, addresses: &[&Address], problems: &RefCell<Problems>) -> Vec<Move> {
+/// Reads the moves of a plan's file. `addresses` are those of its resources, as they are named in it.
+pub(super) fn read_moved(root: &Table, addresses: &BTreeSet<Address>, problems: &RefCell<Problems>) -> Vec<Move> {
     let Some((table, _)) = section(root, "moved", problems) else { return Vec::new() };
     let mut by_new: BTreeMap<Address, Address> = BTreeMap::new();
     for (old, entry) in &table.entries {
@@ -128,7 +132,7 @@ struct Finding {
     help: String,
 }
 
-fn read_move(old: &str, entry: &Entry, addresses: &[&Address]) -> Result<Move, Finding> {
+fn read_move(old: &str, entry: &Entry, addresses: &BTreeSet<Address>) -> Result<Move, Finding> {
     let finding = |place: Option<Place>, message: String, help: String| Finding { place, message, help };
     let written = "it is written \"file.old\" = \"file.new\", both in quotes";
     let Value::Text(new) = &entry.node.value else {
@@ -144,7 +148,7 @@ fn read_move(old: &str, entry: &Entry, addresses: &[&Address]) -> Result<Move, F
         })
     };
     let (old, new) = (address(old, entry.key)?, address(new, entry.node.place)?);
-    if addresses.contains(&&old) {
+    if addresses.contains(&old) {
         let message = format!("{old} has moved to {new}, and yet the plan has {old}");
         return Err(finding(entry.key, message, "take this line out, or rename the resource".to_owned()));
     }
@@ -153,7 +157,7 @@ fn read_move(old: &str, entry: &Entry, addresses: &[&Address]) -> Result<Move, F
         let help = "take this line out: what is of another kind is removed and made anew";
         return Err(finding(entry.node.place, message, help.to_owned()));
     }
-    if !addresses.contains(&&new) {
+    if !addresses.contains(&new) {
         let message = format!("{old} moves to {new}, which is not there");
         let names: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         let help = suggest(&new.to_string(), names.iter().map(String::as_str));

@@ -1,6 +1,6 @@
 //! What is wrong with a plan: every finding with its place and a way out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct Source {
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// Bytes of the source that are wrong; absent for a plan that was built in Rust or a finding about an input from outside.
+    /// Bytes of a source that are wrong; absent for a plan that was built in Rust or a finding about an input from outside.
     pub span: Option<Place>,
     /// What is wrong.
     pub message: String,
@@ -25,18 +25,22 @@ pub struct Problem {
     pub help: Option<String>,
 }
 
-/// A byte range of the source that can be ordered and copied, unlike [`Range`].
+/// A byte range of a source that can be ordered and copied, unlike [`Range`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
+    /// Which of the sources, in the order in which they were read: 0 is the plan itself, the others are modules.
+    pub source: usize,
     /// First byte.
     pub start: usize,
     /// One after the last byte.
     pub end: usize,
 }
 
-impl From<Range<usize>> for Place {
-    fn from(range: Range<usize>) -> Self {
-        Self { start: range.start, end: range.end }
+impl Place {
+    /// A range of a source.
+    #[must_use]
+    pub const fn new(source: usize, range: Range<usize>) -> Self {
+        Self { source, start: range.start, end: range.end }
     }
 }
 
@@ -80,24 +84,46 @@ impl<'a> Positions<'a> {
 /// All findings of a plan, sorted by place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanError {
-    /// The text they are about.
-    pub source_text: Arc<Source>,
+    /// The texts they are about: the plan, then the modules that it uses.
+    pub sources: Vec<Arc<Source>>,
     /// Never empty.
     pub problems: Vec<Problem>,
+}
+
+impl PlanError {
+    /// The text that a finding is about: the plan's where it has no place of its own.
+    #[must_use]
+    pub fn source_of(&self, problem: &Problem) -> Option<&Source> {
+        self.sources.get(problem.span.map_or(0, |place| place.source)).map(Arc::as_ref)
+    }
+
+    /// The names of the files that have findings, in their order.
+    #[must_use]
+    pub fn files(&self) -> Vec<&str> {
+        let mut files: Vec<&str> =
+            self.problems.iter().filter_map(|problem| Some(self.source_of(problem)?.name.as_str())).collect();
+        files.dedup();
+        files
+    }
 }
 
 impl fmt::Display for PlanError {
     /// One line a finding: `file:line:column: message (help)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut reader = Positions::new(&self.source_text.text);
+        let mut reader = (0, Positions::new(self.sources.first().map_or("", |source| &source.text)));
         for (index, problem) in self.problems.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
-            write!(f, "{}", self.source_text.name)?;
-            if let Some(span) = problem.span {
-                let (line, column) = reader.position(span.start);
-                write!(f, ":{line}:{column}")?;
+            if let Some(source) = self.source_of(problem) {
+                write!(f, "{}", source.name)?;
+                if let Some(span) = problem.span {
+                    if reader.0 != span.source {
+                        reader = (span.source, Positions::new(&source.text));
+                    }
+                    let (line, column) = reader.1.position(span.start);
+                    write!(f, ":{line}:{column}")?;
+                }
             }
             write!(f, ": {}", problem.message)?;
             if let Some(help) = &problem.help {
@@ -143,7 +169,7 @@ impl Problems {
     }
 
     /// Gives the collected findings, by place, each once.
-    pub(crate) fn into_error(mut self, source: &Arc<Source>) -> PlanError {
+    pub(crate) fn into_error(mut self, sources: &[Arc<Source>]) -> PlanError {
         if self.found.is_empty() {
             // Not without a finding: it would be taken for a plan that is right.
             let help = "this is a mistake of provision's: please report it with the plan";
@@ -151,34 +177,46 @@ impl Problems {
         }
         self.found.sort();
         self.found.dedup();
-        PlanError { source_text: Arc::clone(source), problems: self.found }
+        PlanError { sources: sources.to_vec(), problems: self.found }
     }
 
     /// Leaves out what follows from syntax errors: what they have swallowed is not missing, and what stands where they
     /// do is not wrong in another way too.
-    pub(crate) fn give_way_to(&mut self, syntax: &Self, text: &str) {
-        if syntax.is_empty() {
-            return;
+    pub(crate) fn give_way_to(&mut self, syntax: &Self, sources: &[Arc<Source>]) {
+        let mut lost: BTreeMap<usize, Vec<Range<usize>>> = BTreeMap::new();
+        for (number, source) in sources.iter().enumerate() {
+            let here = |problem: &Problem| problem.span.filter(|place| place.source == number);
+            let mut broken = syntax.found.iter().filter_map(here).peekable();
+            if broken.peek().is_none() {
+                continue;
+            }
+            let layout = Layout::new(&source.text);
+            let mut places = Vec::new();
+            for place in broken {
+                places.extend(layout.lost(place.start));
+                // What begins right behind it is part of it.
+                places.push(place.start..place.end + 1);
+            }
+            lost.insert(number, joined(places));
         }
-        let layout = Layout::new(text);
-        let mut lost: Vec<Range<usize>> = Vec::new();
-        for place in syntax.found.iter().filter_map(|problem| problem.span) {
-            lost.extend(layout.lost(place.start));
-            lost.push(place.start..place.end.max(place.start + 1));
-        }
-        let lost = joined(lost);
-        let touches = |place: Place| {
-            let next = lost.partition_point(|lost| lost.end < place.start);
-            lost.get(next).is_some_and(|lost| lost.start <= place.end)
-        };
         self.found.retain(|problem| {
             let missing = problem.message.contains(" lacks ") || problem.message.contains("is not there");
-            !missing && !problem.span.is_some_and(touches)
+            let swallowed = missing
+                && match problem.span {
+                    Some(place) => lost.contains_key(&place.source),
+                    None => !lost.is_empty(),
+                };
+            let touches = |place: Place| {
+                let Some(lost) = lost.get(&place.source) else { return false };
+                let next = lost.partition_point(|lost| lost.end <= place.start);
+                lost.get(next).is_some_and(|lost| lost.start <= place.end)
+            };
+            !swallowed && !problem.span.is_some_and(touches)
         });
     }
 
-    /// Of syntax errors, leaves in what is not the parser's way back into the text: one a line, and nothing of what
-    /// belongs to a header that is there twice.
+    /// Of the syntax errors of one text, leaves in what is not the parser's way back into it: one a line, and nothing of
+    /// what belongs to a header that is there twice.
     pub(crate) fn only_first(&mut self, text: &str) {
         self.found.sort();
         let layout = Layout::new(text);
@@ -194,6 +232,11 @@ impl Problems {
             }
             lines.insert(line.start) && !is_again
         });
+    }
+
+    /// The findings.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.found.iter()
     }
 
     pub(crate) fn extend(&mut self, other: Self) {
@@ -283,10 +326,22 @@ pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Stri
 /// Similarity from which a word counts as a slip of another; found by trying typical slips.
 const NEAR: f64 = 0.72;
 
+/// Longest text that is looked at as a slip: longer than any address.
+const LONGEST: usize = 512;
+
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // What nobody would write is no slip, and comparing it would take its time.
+    if word.len() > LONGEST {
+        return None;
+    }
     let lower = word.to_lowercase();
-    // Words that share little but their beginning are strangers: at least half of the longer one must be as it was meant.
-    let half = |name: &str| strsim::osa_distance(&lower, name) * 2 <= lower.chars().count().max(name.chars().count());
+    // Words that share little but their beginning are strangers: at least half of the longer one must be as it was meant,
+    // unless one is the beginning of the other.
+    let half = |name: &str| {
+        name.starts_with(&lower)
+            || lower.starts_with(name)
+            || strsim::osa_distance(&lower, name) * 2 <= lower.chars().count().max(name.chars().count())
+    };
     known
         .into_iter()
         .map(|name| (name.to_lowercase(), name))

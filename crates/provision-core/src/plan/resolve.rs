@@ -1,119 +1,262 @@
 //! Renders a plan for one host: templates become values, tables become resources, references become edges.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use minijinja::Value as Rendered;
-
+use super::Plan;
 use super::digest::{Witness, of_resource};
+use super::expand::{Family, Sort};
 use super::fields::Fields;
-use super::host::{Host, Reach};
+use super::host::Host;
+use super::module::{BLOCK, Declared, GATE, Part, USE};
 use super::node::{Entry, Node, Table, Value};
-use super::problem::{Place, Problems, nearest, suggest};
-use super::template::{Reference, from_rendered, is_template, map, table_to_rendered, to_rendered};
-use super::{Declared, Plan};
-use crate::address::Address;
-use crate::facts::{self, Facts};
+use super::problem::{Problems, suggest};
+use super::world::{Mode, Whose, World};
+use crate::address::{Address, Segment};
+use crate::facts::Facts;
 use crate::graph::{Graph, Vertex};
-use crate::resource::{Resource, Setup, Target};
-use crate::secret::Text;
+use crate::resource::Setup;
+use crate::secret::{Secrets, Text};
 
 /// What `host.*` offers to templates.
 pub(super) const HOST_ATTRIBUTES: &[&str] = &["address", "name", "port", "user"];
 
-/// The attributes of the resources that have been read, by kind and name. A resource whose reading failed is there
-/// without attributes: what refers to it is not reported a second time.
-type Known = BTreeMap<String, BTreeMap<String, Option<Table>>>;
+/// A plan on one host.
+pub(super) struct Resolved {
+    /// The resources that are there; of a plan for any host none where that would be too much to say.
+    pub(super) graph: Option<Graph>,
+    /// Every resource, whether it is there or not, by the use of a plan that it is in: what that is in, and its addresses
+    /// there.
+    pub(super) addresses: BTreeMap<(usize, Vec<Segment>), BTreeSet<Address>>,
+    /// Resources that are there.
+    pub(super) here: BTreeSet<Address>,
+    /// Digests of files.
+    pub(super) assets: BTreeSet<String>,
+    /// Secrets that inputs have come to.
+    pub(super) secrets: Secrets,
+}
 
 impl Plan {
-    pub(super) fn resolve_for(&self, host: &Host, facts: &Facts) -> Result<Graph, Problems> {
-        let problems = RefCell::new(Problems::default());
-        let base = self.base(host, facts);
-        let mut known = Known::new();
-        let mut vertices = Vec::new();
-        for declared in &self.resources {
-            if !declared.hosts.is_empty() && !declared.hosts.contains(&host.name) {
-                continue;
-            }
-            let vertex = self.read(declared, &base, &mut known, &problems);
-            vertices.extend(vertex);
-        }
-        let outputs = self
-            .outputs
-            .iter()
-            .filter_map(|(name, node)| {
-                let references = self.references_in(node, &RefCell::new(Problems::default()));
-                self.check_attributes(&references, &known, &problems);
-                let references: Vec<Reference> = references.into_iter().map(|(reference, _)| reference).collect();
-                match self.render_node(node, &known, &base, &references, &problems).value {
-                    Value::Text(text) => Some((name.clone(), text)),
-                    Value::Integer(number) => Some((name.clone(), Text::plain(number.to_string()))),
-                    Value::Boolean(value) => Some((name.clone(), Text::plain(value.to_string()))),
-                    _ => None,
-                }
-            })
-            .collect();
-        if !problems.borrow().is_whole() {
-            // Without all of its resources a graph would be said to lack what it only lost.
-            return Err(problems.into_inner());
-        }
-        let mut problems = problems.into_inner();
-        let graph = Graph::build(self.name.clone(), vertices, outputs, &mut problems);
-        if problems.is_empty() { Ok(graph.with_ownership(&self.ownership)) } else { Err(problems) }
-    }
-
-    fn base(&self, host: &Host, facts: &Facts) -> Vec<(String, Rendered)> {
-        let (address, port, user) = match &host.reach {
-            Reach::Local => ("local".to_owned(), 0, String::new()),
-            Reach::Ssh(ssh) => (ssh.address.clone(), ssh.port, ssh.user.clone().unwrap_or_default()),
+    pub(super) fn resolve_for(&self, host: &Host, facts: &Facts, mode: Mode) -> (Resolved, Problems) {
+        let mut world = World::new(self, host, facts, mode);
+        world.expand();
+        let mut resolved = Resolved {
+            graph: None,
+            addresses: world.addresses(),
+            here: BTreeSet::new(),
+            assets: BTreeSet::new(),
+            secrets: Secrets::default(),
         };
-        let host = map([
-            ("address".to_owned(), Rendered::from(address)),
-            ("name".to_owned(), Rendered::from(host.name.as_str())),
-            ("port".to_owned(), Rendered::from(port)),
-            ("user".to_owned(), Rendered::from(user)),
-        ]);
-        let facts = map(facts.iter().map(|(name, value)| (name.to_owned(), Rendered::from(value))));
-        let plan = map([("name".to_owned(), Rendered::from(self.name.as_str()))]);
-        vec![("host".to_owned(), host), ("fact".to_owned(), facts), ("plan".to_owned(), plan)]
+        let mut circles = Problems::default();
+        let order = world.order(&mut circles);
+        if !circles.is_empty() {
+            let mut problems = world.problems();
+            problems.extend(circles);
+            return (resolved, problems);
+        }
+        world.values = vec![None; world.cells.len()];
+        let mut vertices: BTreeMap<usize, Vertex> = BTreeMap::new();
+        for at in order.iter().copied() {
+            vertices.extend(world.read(at).map(|vertex| (at, vertex)));
+        }
+        let outputs = world.outputs();
+        world.collect_secrets(&mut resolved.secrets);
+        // In the order of reading: of those that are free the graph takes the first.
+        let vertices: Vec<Vertex> = order.iter().filter_map(|at| vertices.remove(at)).collect();
+        resolved.here = vertices.iter().map(|vertex| vertex.address.clone()).collect();
+        resolved.assets = vertices.iter().flat_map(|vertex| vertex.assets.iter().cloned()).collect();
+        let mut problems = world.problems();
+        if !problems.is_whole() {
+            // Without all of its resources a graph would be said to lack what it only lost.
+            return (resolved, problems);
+        }
+        let graph = Graph::build(self.name.clone(), vertices, outputs, &mut problems);
+        resolved.graph = Some(graph.with_ownership(&self.ownership));
+        (resolved, problems)
+    }
+}
+
+impl<'a> World<'a> {
+    /// Every resource by what it is in: a use of a plan, and its address there.
+    fn addresses(&self) -> BTreeMap<(usize, Vec<Segment>), BTreeSet<Address>> {
+        let mut found: BTreeMap<(usize, Vec<Segment>), BTreeSet<Address>> = BTreeMap::new();
+        let mut modules: BTreeMap<&[Segment], usize> = BTreeMap::new();
+        for instance in &self.instances {
+            let Some(scope) = self.scopes.get(instance.scope) else { continue };
+            modules.insert(&scope.within, instance.module);
+            found.entry((instance.module, scope.within.clone())).or_default();
+        }
+        for (_, address) in self.resources() {
+            for depth in 0..=address.within().len() {
+                let within = address.within().get(..depth).unwrap_or_default();
+                let Some(module) = modules.get(within) else { continue };
+                if let Some(addresses) = found.get_mut(&(*module, within.to_vec())) {
+                    addresses.extend(address.outside(within));
+                }
+            }
+        }
+        found
     }
 
-    fn read(
+    fn resources(&self) -> impl Iterator<Item = (usize, &Address)> {
+        self.cells.iter().enumerate().filter_map(|(at, cell)| match &cell.what {
+            Sort::Resource(_, address) => Some((at, address)),
+            Sort::Input { .. } | Sort::Output(_) => None,
+        })
+    }
+
+    fn is_here(&self, at: usize) -> bool {
+        self.cells.get(at).is_some_and(|cell| cell.absent.is_none())
+    }
+
+    /// What a cell refers to.
+    fn behind(&self, at: usize) -> BTreeSet<usize> {
+        let Some(cell) = self.cells.get(at) else { return BTreeSet::new() };
+        let references = cell.references().iter();
+        references.flat_map(|(reference, _)| self.cells_behind(reference, cell.scope, cell.each.as_deref())).collect()
+    }
+
+    /// The cells that are there, each after those that it refers to.
+    fn order(&self, circles: &mut Problems) -> Vec<usize> {
+        let mut search = Search {
+            behind: (0..self.cells.len()).map(|_| None).collect(),
+            state: vec![Visit::Fresh; self.cells.len()],
+            order: Vec::new(),
+        };
+        for at in (0..self.cells.len()).filter(|at| self.is_here(*at)) {
+            self.visit(at, &mut search, circles);
+        }
+        search.order
+    }
+
+    /// Depth first, without calling itself: a chain of references may be as long as the plan.
+    fn visit(&self, from: usize, search: &mut Search, circles: &mut Problems) {
+        let mut trail: Vec<usize> = Vec::new();
+        let mut next = Some(from);
+        loop {
+            if let Some(at) = next.take() {
+                match search.state.get(at) {
+                    Some(Visit::Fresh) => {
+                        search.set(at, Visit::Open);
+                        trail.push(at);
+                        if let Some(slot) = search.behind.get_mut(at) {
+                            *slot = Some(self.behind(at).into_iter().rev().collect());
+                        }
+                    }
+                    Some(Visit::Open) => self.circle(at, &trail, circles),
+                    Some(Visit::Done) | None => {}
+                }
+            }
+            let Some(at) = trail.last().copied() else { return };
+            next = search.behind.get_mut(at).and_then(Option::as_mut).and_then(Vec::pop);
+            if next.is_none() {
+                trail.pop();
+                search.set(at, Visit::Done);
+                search.order.push(at);
+            }
+        }
+    }
+
+    fn circle(&self, at: usize, trail: &[usize], circles: &mut Problems) {
+        let from = trail.iter().position(|seen| *seen == at).unwrap_or(0);
+        let names = trail.iter().skip(from).chain(std::iter::once(&at));
+        let names: Vec<String> = names.map(|at| self.name_of(*at)).collect();
+        let place = self.cells.get(at).and_then(|cell| match &cell.what {
+            Sort::Resource(declared, _) => declared.place,
+            Sort::Input { given, .. } => given.node.place,
+            Sort::Output(output) => output.node.place,
+        });
+        circles.add_help(
+            place,
+            format!("these refer to each other in a circle: {}", names.join(" -> ")),
+            "take one of the references out, for instance by an input that both use",
+        );
+    }
+
+    /// Renders a cell; a vertex where it is a resource.
+    fn read(&mut self, at: usize) -> Option<Vertex> {
+        let cell = self.cells.get(at)?;
+        let (scope, each) = (cell.scope, cell.each.clone());
+        let (value, vertex) = match &cell.what {
+            Sort::Resource(declared, address) => {
+                let (declared, address, condition) = (*declared, address.clone(), cell.condition.clone());
+                self.read_resource(at, declared, address, condition)?
+            }
+            Sort::Input { part, name, given, module } => {
+                let (part, name, given) = (*part, *name, *given);
+                let plan = self.plan;
+                let declaration = plan.modules.get(*module)?.inputs.get(name)?;
+                let each = each.as_deref();
+                (self.input_value(part, name, given, declaration, scope, each, false)?, None)
+            }
+            Sort::Output(output) => {
+                let output = *output;
+                (self.render(&output.node, &output.references, scope, each.as_deref())?, None)
+            }
+        };
+        if let Some(slot) = self.values.get_mut(at) {
+            *slot = Some(value);
+        }
+        vertex.map(|vertex| *vertex)
+    }
+
+    fn read_resource(
+        &mut self,
+        at: usize,
+        declared: &'a Declared,
+        address: Address,
+        condition: Option<String>,
+    ) -> Option<(Node, Option<Box<Vertex>>)> {
+        let problems = RefCell::new(Problems::default());
+        let found = self.read_fields(at, declared, &address, condition, &problems);
+        let Declared { label, place, .. } = declared;
+        let whose = Whose { label: label.clone(), place: *place, address: address.to_string() };
+        self.take(problems.into_inner(), Some(&whose));
+        found.map(|(attributes, vertex)| (Node::new(Value::Table(attributes), None), Some(Box::new(vertex))))
+    }
+
+    fn read_fields(
         &self,
-        declared: &Declared,
-        base: &[(String, Rendered)],
-        known: &mut Known,
+        at: usize,
+        declared: &'a Declared,
+        address: &Address,
+        condition: Option<String>,
         problems: &RefCell<Problems>,
-    ) -> Option<Vertex> {
-        let Declared { address, kind, table, place, references, hosts: _ } = declared;
-        let attributes = known.entry(address.kind().to_owned()).or_default();
-        attributes.insert(address.name().to_owned(), None);
-        self.check_attributes(references, known, problems);
-        let names: Vec<Reference> = references.iter().map(|(reference, _)| reference.clone()).collect();
-        let Value::Table(rendered) =
-            self.render_node(&Node::new(Value::Table(table.clone()), *place), known, base, &names, problems).value
-        else {
+    ) -> Option<(Table, Vertex)> {
+        let cell = self.cells.get(at)?;
+        let (scope, each) = (cell.scope, cell.each.as_deref());
+        let Declared { kind, label, table, place, references, .. } = declared;
+        self.check(references, scope, each, &mut problems.borrow_mut());
+        let node = Node::new(Value::Table(table.clone()), *place);
+        let Value::Table(mut rendered) = self.render_node(&node, references, scope, each, problems).value else {
             return None;
         };
-        let fields = Fields::new(address.to_string(), &rendered, *place, problems);
-        let after: Vec<Address> = fields.list("after");
-        let _read_before: Vec<String> = fields.list("hosts");
-        let adopt = fields.boolean("adopt").unwrap_or(false);
-        for address in &after {
-            if !self.resources.iter().any(|resource| resource.address == *address) {
-                let known: Vec<String> = self.resources.iter().map(|resource| resource.address.to_string()).collect();
-                let help = suggest(&address.to_string(), known.iter().map(String::as_str));
-                fields.item_problem("after", address, format!("the plan has no {address}"), help);
-            } else if address == &declared.address {
-                fields.item_problem("after", address, format!("{address} is to come after itself"), "take it out");
+        let addressed = kind.fields.iter().filter(|field| field.takes == "list of addresses");
+        for name in addressed.map(|field| field.name).chain(["after"]) {
+            if let Some(entry) = rendered.entries.get_mut(name) {
+                self.address_all(&mut entry.node, name, label, scope, problems);
             }
         }
-        let witness = Witness::new(self.assets.as_ref());
-        let setup = Setup { address, plan: &self.name, assets: &witness };
+        let fields = Fields::new(label, &rendered, *place, problems);
+        let mut after: Vec<Address> = fields.list("after");
+        if after.contains(address) {
+            fields.item_problem("after", address, format!("{label} is to come after itself"), "take it out");
+        }
+        let adopt = fields.boolean("adopt").unwrap_or(false);
+        for word in GATE {
+            // Read before anything was rendered; named here for who misspells them.
+            let _read_before = fields.raw(word);
+        }
+        for (from, part) in self.scopes.get(scope).map(|scope| scope.after.as_slice()).unwrap_or_default() {
+            after.extend(self.after_part(*from, part, problems));
+        }
+        let assets = self.scopes.get(scope).and_then(|scope| self.instances.get(scope.instance));
+        let assets = assets.and_then(|instance| self.plan.modules.get(instance.module))?.assets.as_ref();
+        let witness = Witness::new(assets);
+        let setup = Setup { address, plan: &self.plan.name, assets: &witness };
         let resource = (kind.read)(&fields, &setup);
         fields.finish();
         let resource = resource?;
-        self.check_named(declared, resource.as_ref(), problems);
         let assets = witness.seen();
         let digest = of_resource(kind, &rendered, &assets);
         let mut attributes = rendered.clone();
@@ -121,181 +264,244 @@ impl Plan {
             let node = Node { value: Value::Text(Text::plain(value)), place: None, rendered: true };
             attributes.entries.insert(name.to_owned(), Entry { key: None, node });
         }
-        known.entry(address.kind().to_owned()).or_default().insert(address.name().to_owned(), Some(attributes));
-        let mut refers: Vec<Address> = names.iter().flat_map(|reference| self.targets(reference)).collect();
-        refers.retain(|target| target != address);
-        Some(Vertex { address: address.clone(), place: *place, resource, after, refers, digest, assets, adopt })
+        let refers = self.refers(at);
+        let address = address.clone();
+        let vertex = Vertex { address, place: *place, resource, after, refers, digest, assets, adopt, condition };
+        Some((attributes, vertex))
     }
 
-    /// A finding for each resource that a field names and that is not there, at its name.
-    fn check_named(&self, declared: &Declared, resource: &dyn Resource, problems: &RefCell<Problems>) {
-        for want in resource.wants().into_iter().filter(|want| want.required) {
-            let Target::Resource(named) = want.target else { continue };
-            if !self.resources.iter().any(|resource| resource.address == named) {
-                let known: Vec<String> = self.resources.iter().map(|resource| resource.address.to_string()).collect();
-                let named = named.to_string();
-                let help = nearest(&named, known.iter().map(String::as_str)).map_or_else(
-                    || "add it, or take the name out".to_owned(),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                let place = place_of(&declared.table, &named).or(declared.place);
-                let message = format!("{} wants {named}, which the plan does not have", declared.address);
-                problems.borrow_mut().add_help(place, message, help);
-            }
-        }
-    }
-
-    /// A finding for each attribute that is referred to and is not there.
-    fn check_attributes(&self, references: &[(Reference, Option<Place>)], known: &Known, problems: &RefCell<Problems>) {
-        for (reference, place) in references {
-            let (Some(kind), Some(name), Some(attribute)) = (reference.part(0), reference.part(1), reference.part(2))
-            else {
-                continue;
-            };
-            if crate::resource::kind(kind).is_none() {
+    /// The resources that a resource refers to, through inputs and outputs of plans too.
+    fn refers(&self, at: usize) -> Vec<Address> {
+        let mut found = Vec::new();
+        let mut seen = BTreeSet::from([at]);
+        let mut open: Vec<usize> = self.behind(at).into_iter().collect();
+        while let Some(at) = open.pop() {
+            if !seen.insert(at) {
                 continue;
             }
-            let text = reference.0.join(".");
-            let place = place.map(|place| self.place_of(&text, place));
-            match known.get(kind).and_then(|of_kind| of_kind.get(name)) {
-                Some(Some(table)) if !table.entries.contains_key(attribute) => {
-                    let help = suggest(attribute, table.entries.keys().map(String::as_str));
-                    let message = format!("`{text}` refers to something that is not there");
-                    problems.borrow_mut().add_help(place, message, help);
-                }
-                // It could not be read: that has been reported.
-                Some(_) => {}
-                None if self.has(kind, name) => {
-                    let message = format!("`{text}` is not for this host");
-                    problems.borrow_mut().add_help(place, message, "give both resources the same `hosts`");
-                }
-                // Not in the plan: that has been reported.
+            match self.cells.get(at).map(|cell| &cell.what) {
+                Some(Sort::Resource(_, address)) => found.push(address.clone()),
+                Some(Sort::Input { .. } | Sort::Output(_)) => open.extend(self.behind(at)),
                 None => {}
             }
         }
+        found
     }
 
-    fn has(&self, kind: &str, name: &str) -> bool {
-        self.resources.iter().any(|resource| resource.address.kind() == kind && resource.address.name() == name)
-    }
-
-    /// Whether there is a finding already about why a text cannot be rendered.
-    fn is_reported(&self, text: &str, known: &Known) -> bool {
-        let Ok(references) = self.templates.references(text) else { return true };
-        let is_missing = |reference: &Reference| match (reference.part(0), reference.part(1), reference.part(2)) {
-            (Some("input"), Some(name), _) => !self.values.contains_key(name),
-            (Some("host"), Some(name), _) => !HOST_ATTRIBUTES.contains(&name),
-            (Some("fact"), Some(name), _) => !facts::NAMES.iter().any(|(fact, _)| *fact == name),
-            (Some("plan"), Some(name), _) => name != "name",
-            (Some(kind), Some(name), attribute) => match known.get(kind).and_then(|of_kind| of_kind.get(name)) {
-                None => attribute.is_some() || !self.has(kind, name),
-                Some(None) => true,
-                Some(Some(table)) => attribute.is_some_and(|attribute| {
-                    let entry = table.entries.get(attribute);
-                    entry.is_none_or(|entry| matches!(entry.node.value, Value::Unknown))
-                }),
-            },
-            (Some("input" | "host" | "fact" | "plan"), None, _) => false,
-            (Some(word), None, _) => crate::resource::kind(word).is_none(),
-            (None, ..) => false,
-        };
-        references.iter().any(is_missing)
-    }
-
-    /// Renders a table that may use nothing but inputs.
-    pub(super) fn render_table(&self, table: &Table, problems: &RefCell<Problems>) -> Option<Table> {
-        let node = Node::new(Value::Table(table.clone()), None);
-        match self.render_node(&node, &Known::new(), &[], &[], problems).value {
-            Value::Table(table) => Some(table),
-            _ => None,
-        }
-    }
-
-    /// Renders every text in a value. What cannot be rendered is unknown, and reported.
-    fn render_node(
-        &self,
-        node: &Node,
-        known: &Known,
-        base: &[(String, Rendered)],
-        references: &[Reference],
-        problems: &RefCell<Problems>,
-    ) -> Node {
-        // Only what is referred to goes in: a plan of a thousand resources is not copied a thousand times.
-        let mut context: BTreeMap<String, Rendered> = base.iter().cloned().collect();
-        let inputs = self.values.iter().map(|(name, node)| (name.clone(), to_rendered(node)));
-        context.insert("input".to_owned(), map(inputs));
-        for kind in references.iter().filter_map(|reference| reference.part(0)) {
-            if let Some(of_kind) = known.get(kind)
-                && !context.contains_key(kind)
-            {
-                let wanted =
-                    |name: &str| references.iter().any(|r| r.is(kind) && r.part(1).is_none_or(|part| part == name));
-                let of_kind = of_kind
-                    .iter()
-                    .filter(|(name, _)| wanted(name))
-                    .filter_map(|(name, table)| Some((name.clone(), table_to_rendered(table.as_ref()?))));
-                context.insert(kind.to_owned(), map(of_kind));
+    /// Puts whole addresses in place of those that are written, each for as many resources as it means.
+    fn address_all(&self, node: &mut Node, field: &str, label: &str, scope: usize, problems: &RefCell<Problems>) {
+        let Value::Array(items) = &node.value else { return };
+        let mut whole: Vec<Node> = Vec::new();
+        for item in items {
+            let written = match &item.value {
+                Value::Text(text) if !text.is_secret() => text.expose().parse::<Address>().ok(),
+                _ => None,
+            };
+            // What is no address at all is for the kind to report.
+            let Some(written) = written else {
+                whole.push(item.clone());
+                continue;
+            };
+            match self.meant(&written, scope) {
+                Ok(found) => whole.extend(found.into_iter().map(|address| Node {
+                    value: Value::Text(Text::plain(address.to_string())),
+                    place: item.place,
+                    rendered: true,
+                })),
+                Err(reason) => {
+                    let message = format!("`{field}` of {label}: {}", reason.message);
+                    problems.borrow_mut().add_help(item.place.or(node.place), message, reason.help);
+                }
             }
         }
-        let context = map(context);
-        self.render_in(node, known, &context, problems)
+        node.value = Value::Array(whole);
     }
 
-    fn render_in(&self, node: &Node, known: &Known, context: &Rendered, problems: &RefCell<Problems>) -> Node {
-        let value = match &node.value {
-            Value::Text(text) if is_template(text.expose()) => {
-                let secret = self.is_tainted(text.expose(), known);
-                let rendered = self.templates.render(text.expose(), context);
-                let value = rendered.and_then(|value| from_rendered(&value, secret)).unwrap_or_else(|failure| {
-                    let mut problems = problems.borrow_mut();
-                    problems.lose();
-                    if !self.is_reported(text.expose(), known) {
-                        // The reason could quote what it stumbled over.
-                        let message = self.secrets.mask(&format!("cannot render this: {}", failure.message));
-                        problems.add_help(node.place, message, failure.help);
+    fn after_part(&self, from: usize, part: &Part, problems: &RefCell<Problems>) -> Vec<Address> {
+        let mut after = Vec::new();
+        for (text, place) in &part.after {
+            let found =
+                text.parse().map_err(|reason| Unmeant { message: format!("{text:?} is not an address"), help: reason });
+            match found.and_then(|written| self.meant(&written, from)) {
+                Ok(found) => after.extend(found),
+                Err(reason) => {
+                    let message = format!("`after` of {}: {}", part.label, reason.message);
+                    problems.borrow_mut().add_help(*place, message, reason.help);
+                }
+            }
+        }
+        after
+    }
+
+    /// The resources that an address means where it is written: one, all elements of a `for_each`, all of a block, all of a
+    /// plan. What is not on this host is left out: nothing waits for it.
+    fn meant(&self, written: &Address, scope: usize) -> Result<Vec<Address>, Unmeant> {
+        let mut views = vec![scope];
+        while let Some(outer) = views.last().and_then(|at| self.scopes.get(*at)).and_then(|scope| scope.outer) {
+            views.push(outer);
+        }
+        for view in views {
+            if let Some(found) = self.meant_from(written.within(), written, view)? {
+                return Ok(found);
+            }
+        }
+        let names: BTreeSet<String> = self.nameable(scope);
+        let help = suggest(&written.to_string(), names.iter().map(String::as_str));
+        Err(Unmeant { message: format!("the plan has no {written}"), help })
+    }
+
+    fn meant_from(&self, within: &[Segment], written: &Address, scope: usize) -> Result<Option<Vec<Address>>, Unmeant> {
+        let Some(here) = self.scopes.get(scope) else { return Ok(None) };
+        let Some((first, rest)) = within.split_first() else {
+            let (kind, name) = (written.kind(), written.name());
+            let key = written.key().map(|key| key.as_str());
+            let family = match kind {
+                BLOCK => here.blocks.get(name),
+                USE => here.uses.get(name),
+                _ => here.resources.get(kind).and_then(|of_kind| of_kind.get(name)),
+            };
+            let Some(family) = family else { return Ok(None) };
+            let members = chosen(family, key, &format!("{kind}.{name}"))?;
+            let of_members = members.into_iter().flat_map(|at| match kind {
+                BLOCK => self.all_in(at),
+                USE => self.instances.get(at).map(|instance| self.all_in(instance.scope)).unwrap_or_default(),
+                _ => self.cells.get(at).map(|cell| &cell.what).and_then(address_of).cloned().into_iter().collect(),
+            });
+            return Ok(Some(of_members.collect()));
+        };
+        let (name, key) = (first.name(), first.key().map(|key| key.as_str()));
+        if here.uses.contains_key(name) {
+            let help = format!("name all of it: \"{USE}.{first}\"");
+            return Err(Unmeant { message: format!("{written} is in a plan of its own"), help });
+        }
+        let Some(family) = here.blocks.get(name) else { return Ok(None) };
+        let (mut all, mut refused) = (None, None);
+        for at in chosen(family, key, &format!("{BLOCK}.{name}"))? {
+            match self.meant_from(rest, written, at) {
+                Ok(Some(found)) => all.get_or_insert_with(Vec::new).extend(found),
+                Ok(None) => {}
+                // One of the elements of a block may have what another has not.
+                Err(reason) => refused = Some(reason),
+            }
+        }
+        match (all, refused) {
+            (None, Some(reason)) => Err(reason),
+            (all, _) => Ok(all),
+        }
+    }
+
+    /// Every resource below a scope that is there.
+    fn all_in(&self, scope: usize) -> Vec<Address> {
+        let Some(scope) = self.scopes.get(scope) else { return Vec::new() };
+        let all = self.resources().filter(|(at, _)| self.is_here(*at));
+        all.map(|(_, address)| address).filter(|address| address.outside(&scope.within).is_some()).cloned().collect()
+    }
+
+    /// What can be written for an address in a scope.
+    fn nameable(&self, scope: usize) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let mut view = self.scopes.get(scope);
+        while let Some(here) = view {
+            for (kind, of_kind) in &here.resources {
+                names.extend(of_kind.keys().map(|name| format!("{kind}.{name}")));
+            }
+            names.extend(here.blocks.keys().map(|name| format!("{BLOCK}.{name}")));
+            names.extend(here.uses.keys().map(|name| format!("{USE}.{name}")));
+            view = here.outer.and_then(|outer| self.scopes.get(outer));
+        }
+        names
+    }
+
+    /// The outputs of the plan that is applied.
+    fn outputs(&mut self) -> Vec<(String, Text)> {
+        let Some(instance) = self.instances.first() else { return Vec::new() };
+        let cells: Vec<(String, usize)> = instance.outputs.iter().map(|(name, at)| ((*name).to_owned(), *at)).collect();
+        let mut outputs = Vec::new();
+        for (name, at) in cells {
+            let Some(node) = self.values.get(at).and_then(Option::as_ref) else { continue };
+            match &node.value {
+                Value::Text(text) => outputs.push((name, text.clone())),
+                Value::Integer(number) => outputs.push((name, Text::plain(number.to_string()))),
+                Value::Boolean(value) => outputs.push((name, Text::plain(value.to_string()))),
+                Value::Float(number) => outputs.push((name, Text::plain(number.to_string()))),
+                Value::Unknown => {}
+                Value::Array(_) | Value::Table(_) => {
+                    let (place, sort) = (node.place, node.type_name());
+                    let help = "an output that people see is text: join it";
+                    self.add(place, format!("outputs.{name} comes to {sort}"), help);
+                }
+            }
+        }
+        outputs
+    }
+
+    /// What inputs of plans have come to and nobody may see.
+    fn collect_secrets(&self, secrets: &mut Secrets) {
+        use super::expand::InputValue;
+        for value in self.instances.iter().flat_map(|instance| instance.inputs.values()) {
+            match value {
+                InputValue::Known { node, .. } => super::remember(node, secrets),
+                InputValue::Cell(at) => {
+                    if let Some(node) = self.values.get(*at).and_then(Option::as_ref) {
+                        super::remember(node, secrets);
                     }
-                    Value::Unknown
-                });
-                return Node { value, place: node.place, rendered: true };
+                }
+                InputValue::Lost => {}
             }
-            Value::Array(items) => {
-                Value::Array(items.iter().map(|item| self.render_in(item, known, context, problems)).collect())
-            }
-            Value::Table(table) => {
-                let render = |(key, entry): (&String, &Entry)| {
-                    let node = self.render_in(&entry.node, known, context, problems);
-                    (key.clone(), Entry { key: entry.key, node })
-                };
-                Value::Table(Table { entries: table.entries.iter().map(render).collect() })
-            }
-            other => other.clone(),
-        };
-        Node { value, ..*node }
-    }
-
-    /// Whether a secret goes into a text. Told from what it refers to, so that no filter or loop can launder one.
-    fn is_tainted(&self, text: &str, known: &Known) -> bool {
-        let Ok(references) = self.templates.references(text) else { return true };
-        references.iter().any(|reference| match (reference.part(0), reference.part(1)) {
-            (Some("input"), Some(name)) => self.values.get(name).is_some_and(Node::is_secret),
-            (Some("input"), None) => self.values.values().any(Node::is_secret),
-            (Some(kind), name) => known.get(kind).into_iter().flatten().any(|(of_kind, table)| {
-                name.is_none_or(|name| name == of_kind)
-                    && table.iter().flat_map(|table| &table.entries).any(|(key, entry)| {
-                        reference.part(2).is_none_or(|attribute| attribute == key) && entry.node.is_secret()
-                    })
-            }),
-            (None, _) => false,
-        })
+        }
     }
 }
 
-/// Where a text stands within a list of a table.
-fn place_of(table: &Table, wanted: &str) -> Option<Place> {
-    let mut items = table.entries.values().filter_map(|entry| match &entry.node.value {
-        Value::Array(items) => Some(items.iter()),
-        _ => None,
-    });
-    let is_it = |node: &&Node| matches!(&node.value, Value::Text(text) if text.expose() == wanted);
-    items.find_map(|mut items| items.find(is_it)).and_then(|node| node.place)
+/// Why an address means nothing.
+struct Unmeant {
+    message: String,
+    help: String,
+}
+
+fn address_of<'x>(sort: &'x Sort<'_>) -> Option<&'x Address> {
+    match sort {
+        Sort::Resource(_, address) => Some(address),
+        Sort::Input { .. } | Sort::Output(_) => None,
+    }
+}
+
+/// The members of a family that are there: one, or all.
+fn chosen(family: &Family, key: Option<&str>, label: &str) -> Result<Vec<usize>, Unmeant> {
+    match key {
+        Some(key) if !family.keyed => Err(Unmeant {
+            message: format!("{label} has no `for_each`, so there is no {label}[{key}]"),
+            help: format!("write \"{label}\""),
+        }),
+        Some(key) if !family.lost && !family.members.contains_key(key) => Err(Unmeant {
+            message: format!("the `for_each` of {label} has no `{key}`"),
+            help: suggest(key, family.members.keys().map(String::as_str)),
+        }),
+        _ => {
+            let wanted = |found: &&String| key.is_none_or(|key| key == found.as_str());
+            let members = family.members.iter().filter(|(found, _)| wanted(found)).map(|(_, member)| member);
+            Ok(members.filter(|member| member.absent.is_none()).map(|member| member.at).collect())
+        }
+    }
+}
+
+struct Search {
+    /// What is still to be visited behind each that is open.
+    behind: Vec<Option<Vec<usize>>>,
+    state: Vec<Visit>,
+    order: Vec<usize>,
+}
+
+impl Search {
+    fn set(&mut self, at: usize, visit: Visit) {
+        if let Some(slot) = self.state.get_mut(at) {
+            *slot = visit;
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Visit {
+    Fresh,
+    Open,
+    Done,
 }

@@ -4,12 +4,68 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::{Environment, ErrorKind, State, UndefinedBehavior, Value as Rendered};
 
-use super::node::{Node, Table, Value};
-use crate::secret::Text;
+mod length;
 
-/// What a template refers to: the parts of a dotted name, at most three are looked at.
+use super::node::{Entry, Node, Table, Value};
+use crate::blob::hex;
+use crate::secret::Text;
+use length::check_length;
+
+/// What a template refers to: `directory.data["a"].path`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Reference(pub(crate) Vec<String>);
+pub(crate) struct Reference(pub(crate) Vec<Part>);
+
+/// One part of a reference.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// `.a` or `["a"]`.
+    Name(String),
+    /// `[each.key]`: what stands there.
+    By(Vec<String>),
+}
+
+impl Reference {
+    /// A part that is written out.
+    pub(crate) fn part(&self, index: usize) -> Option<&str> {
+        match self.0.get(index) {
+            Some(Part::Name(name)) => Some(name),
+            Some(Part::By(_)) | None => None,
+        }
+    }
+
+    /// Whether it begins so.
+    pub(crate) fn is(&self, first: &str) -> bool {
+        self.part(0) == Some(first)
+    }
+
+    /// Its parts once it is known what stands at those that are not written out; as far as that is known.
+    pub(crate) fn path(&self, standing: impl Fn(&[String]) -> Option<String>) -> Vec<String> {
+        let part = |part: &Part| match part {
+            Part::Name(name) => Some(name.clone()),
+            Part::By(path) => standing(path),
+        };
+        self.0.iter().map_while(part).collect()
+    }
+
+    /// As it would be written.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Name(name) if text.is_empty() => text.push_str(name),
+                Part::Name(name) if is_identifier(name) => text.extend([".", name]),
+                Part::Name(name) => text.extend(["[\"", name, "\"]"]),
+                Part::By(path) => text.extend(["[", &path.join("."), "]"]),
+            }
+        }
+        text
+    }
+}
+
+fn is_identifier(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
 
 /// Why a text is no template, or cannot be rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,27 +105,117 @@ impl Templates {
     pub(crate) fn references(&self, text: &str) -> Result<BTreeSet<Reference>, Failure> {
         check_length(text)?;
         let template = self.environment.template_from_str(text).map_err(|error| explain(&error))?;
+        // The engine follows names and stops at `["a"]`, so those are names where it looks.
+        let flat = flat(text);
+        let names = match self.environment.template_from_str(&flat) {
+            Ok(template) => template.undeclared_variables(true),
+            Err(_) => template.undeclared_variables(true),
+        };
         let functions: BTreeSet<&str> = self.environment.globals().map(|(name, _)| name).collect();
-        Ok(template
-            .undeclared_variables(true)
-            .into_iter()
-            .filter(|name| !functions.contains(name.as_str()))
-            .map(|name| Reference(name.split('.').map(str::to_owned).collect()))
-            .collect())
+        let names = names.into_iter().filter(|name| !functions.contains(name.as_str()));
+        let mut found = BTreeSet::new();
+        for name in names {
+            let parts: Vec<Part> = name.split('.').map(unflat).collect();
+            for part in &parts {
+                if let Part::By(path) = part {
+                    found.insert(Reference(path.iter().cloned().map(Part::Name).collect()));
+                }
+            }
+            found.insert(Reference(parts));
+        }
+        Ok(found)
+    }
+
+    /// The references of an expression; an error when it is none.
+    pub(crate) fn expression_references(&self, text: &str) -> Result<BTreeSet<Reference>, Failure> {
+        check_length(&format!("{{{{ {text} }}}}"))?;
+        self.environment.compile_expression(text).map_err(|error| explain(&error))?;
+        self.references(&format!("{{{{ {text} }}}}"))
+    }
+
+    /// What an expression comes to.
+    pub(crate) fn evaluate(&self, text: &str, context: &Rendered) -> Result<Rendered, Failure> {
+        let expression = self.environment.compile_expression(text).map_err(|error| explain(&error))?;
+        let value = expression.eval(context.clone()).map_err(|error| explain(&error))?;
+        if value.is_undefined() { Err(explain(&ErrorKind::UndefinedError.into())) } else { Ok(value) }
     }
 
     /// Renders a text. A lone `{{ expression }}` keeps the type of its value.
     pub(crate) fn render(&self, text: &str, context: &Rendered) -> Result<Rendered, Failure> {
         check_length(text)?;
         if let Some(expression) = lone_expression(text) {
-            let expression = self.environment.compile_expression(expression).map_err(|error| explain(&error))?;
-            let value = expression.eval(context.clone()).map_err(|error| explain(&error))?;
-            if value.is_undefined() {
-                return Err(explain(&ErrorKind::UndefinedError.into()));
-            }
-            return Ok(value);
+            return self.evaluate(expression, context);
         }
         self.environment.render_str(text, context.clone()).map(Rendered::from).map_err(|error| explain(&error))
+    }
+}
+
+const NOT_THERE: &str = "it refers to something that is not there";
+
+/// What begins a name that stands for another part of a reference. No plan has such names: they begin with a letter.
+const KEY: &str = "__key_";
+const BY: &str = "__by_";
+
+/// The text with every `["a"]` and `[each.key]` that follows a name as if it were a name itself. For looking at only.
+fn flat(text: &str) -> String {
+    let mut flat = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('[') {
+        flat.push_str(before);
+        match subscript(before, after) {
+            Some((name, length)) => {
+                flat.push('.');
+                flat.push_str(&name);
+                rest = after.get(length..).unwrap_or_default();
+            }
+            None => {
+                flat.push('[');
+                rest = after;
+            }
+        }
+    }
+    flat.push_str(rest);
+    flat
+}
+
+/// The name for a subscript, and how long it is with its bracket.
+fn subscript(before: &str, after: &str) -> Option<(String, usize)> {
+    let word = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+    let follows = is_identifier(word) || before.is_empty() || before.ends_with(']');
+    if !follows || matches!(word, "in" | "not" | "and" | "or" | "if" | "else" | "is") {
+        return None;
+    }
+    let inner = after.get(..after.find(']')?)?;
+    let quoted = |quote: char| inner.strip_prefix(quote)?.strip_suffix(quote);
+    let name = match quoted('"').or_else(|| quoted('\'')) {
+        Some(key) if is_identifier(key) => key.to_owned(),
+        Some(key) if key.parse::<crate::address::Key>().is_ok() => format!("{KEY}{}", hex(key.as_bytes())),
+        Some(_) => return None,
+        None => {
+            let path = inner.trim();
+            let mut parts = path.split('.');
+            let knowable = parts.next().is_some_and(|root| matches!(root, "each" | "input" | "host"));
+            if !knowable || !parts.all(is_identifier) || path.len() > 256 {
+                return None;
+            }
+            format!("{BY}{}", hex(path.as_bytes()))
+        }
+    };
+    Some((name, inner.len() + 1))
+}
+
+fn unflat(name: &str) -> Part {
+    let decoded = |prefix: &str| -> Option<String> {
+        let digits = name.strip_prefix(prefix)?;
+        let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+        String::from_utf8((0..digits.len()).step_by(2).map(byte).collect::<Option<_>>()?).ok()
+    };
+    if let Some(key) = decoded(KEY) {
+        return Part::Name(key);
+    }
+    match decoded(BY) {
+        Some(path) => Part::By(path.split('.').map(str::to_owned).collect()),
+        None => Part::Name(name.to_owned()),
     }
 }
 
@@ -78,67 +224,10 @@ pub(crate) fn is_template(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
 }
 
-/// How many operators one expression or block may have. The engine goes down a step for each and does not count them; on
-/// the stack of a thread it falls at some 4000.
-const OPERATORS: usize = 1000;
-
-/// Refuses what the engine would overflow its stack with: an expression with operators without end, or a block with
-/// branches without end.
-fn check_length(text: &str) -> Result<(), Failure> {
-    let mut rest = text;
-    let mut branches = 0;
-    while let Some((_, tag)) = rest.split_once('{') {
-        let Some(inner) = tag.strip_prefix(['{', '%']) else {
-            rest = tag;
-            continue;
-        };
-        let (operators, after) = measure(inner);
-        let inside = inner.get(..inner.len() - after.len()).unwrap_or_default();
-        let word = inside.trim_start_matches(['-', '+']).split_ascii_whitespace().next();
-        branches += usize::from(word == Some("elif"));
-        if operators > OPERATORS || branches > OPERATORS {
-            return Err(Failure {
-                message: format!("a template has an expression or branches of more than {OPERATORS} parts"),
-                help: "make several of it",
-            });
-        }
-        rest = match word {
-            // What stands in it is text.
-            Some("raw") => after.split_once("endraw").map_or("", |(_, after)| after),
-            _ => after,
-        };
-    }
-    Ok(())
-}
-
-/// Counts the operators up to the end of an expression or block, and gives what comes behind it.
-fn measure(inner: &str) -> (usize, &str) {
-    let mut operators = 0;
-    let mut quote = None;
-    let mut word = String::new();
-    let mut characters = inner.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match (quote, character) {
-            (Some(_), '\\') => {
-                characters.next();
-            }
-            (Some(open), _) if open == character => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(character),
-            (None, '}') if inner.get(..at).is_some_and(|before| before.ends_with(['}', '%'])) => {
-                return (operators, inner.get(at + 1..).unwrap_or_default());
-            }
-            (None, '+' | '-' | '*' | '/' | '%' | '~' | '|' | '.' | '[' | '(' | '<' | '>' | '=' | '!') => operators += 1,
-            (None, _) => {}
-        }
-        if character.is_alphanumeric() || character == '_' {
-            word.push(character);
-        } else {
-            operators += usize::from(matches!(word.as_str(), "not" | "and" | "or" | "is" | "in" | "if" | "else"));
-            word.clear();
-        }
-    }
-    (operators, "")
+/// The dotted name that a text is and nothing else: of `{{ input.sites }}`. What it names can be taken as it is.
+pub(crate) fn lone_reference(text: &str) -> Option<Vec<String>> {
+    let path: Vec<String> = lone_expression(text)?.trim().split('.').map(str::to_owned).collect();
+    path.iter().all(|part| is_identifier(part)).then_some(path)
 }
 
 fn lone_expression(text: &str) -> Option<&str> {
@@ -150,10 +239,9 @@ fn lone_expression(text: &str) -> Option<&str> {
 fn explain(error: &minijinja::Error) -> Failure {
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     let (what, help) = match error.kind() {
-        ErrorKind::UndefinedError => (
-            "it refers to something that is not there".to_owned(),
-            "templates know `input`, `host`, `fact`, `plan` and the resources by their kinds",
-        ),
+        ErrorKind::UndefinedError => {
+            (NOT_THERE.to_owned(), "templates know `input`, `host`, `fact`, `plan` and the resources by their kinds")
+        }
         ErrorKind::SyntaxError => (
             format!("it is not a valid template: {detail}"),
             "an expression is `{{ ... }}` and a block `{% if ... %}...{% endif %}`; `{{` itself is {{ '{{' }}",
@@ -216,6 +304,15 @@ pub(crate) fn from_rendered(value: &Rendered, secret: bool) -> Result<Value, Fai
                 .map(|item| Ok(Node { value: from_rendered(&item, secret)?, place: None, rendered: true }))
                 .collect::<Result<_, Failure>>()?,
         ),
+        ValueKind::Map => {
+            let mut entries = BTreeMap::new();
+            for key in value.try_iter().map_err(|error| explain(&error))? {
+                let item = value.get_item(&key).map_err(|error| explain(&error))?;
+                let node = Node { value: from_rendered(&item, secret)?, place: None, rendered: true };
+                entries.insert(key.to_string(), Entry { key: None, node });
+            }
+            Value::Table(Table { entries: entries.into_iter().collect() })
+        }
         ValueKind::None | ValueKind::Undefined => {
             let help = "write what is to stand there instead: {{ value or 'nothing' }}";
             return Err(Failure { message: "it gives nothing".to_owned(), help });
@@ -275,10 +372,31 @@ mod tests {
         let templates = Templates::new("p");
         let found =
             templates.references("{{ directory.root.path }}/{% for x in input.names %}{{ x }}{% endfor %}").unwrap();
-        let found: Vec<String> = found.iter().map(|reference| reference.0.join(".")).collect();
+        let found: Vec<String> = found.iter().map(Reference::text).collect();
         assert_eq!(found, ["directory.root.path", "input.names"]);
-        assert!(templates.references("{{ htpasswd('a', input.p) }}").unwrap().iter().all(|r| r.0[0] == "input"));
+        assert!(templates.references("{{ htpasswd('a', input.p) }}").unwrap().iter().all(|r| r.is("input")));
         assert!(templates.references("{{ x").unwrap_err().message.contains("not a valid template"));
+    }
+
+    #[test]
+    fn keys_are_parts_of_a_reference() {
+        let templates = Templates::new("p");
+        for (text, expected) in [
+            ("{{ directory.data[\"a\"].path }}", "directory.data.a.path"),
+            ("{{ directory.data['x.example'].path }}", "directory.data[\"x.example\"].path"),
+            ("{{ directory.data[each.key].path }}", "directory.data[each.key].path each.key"),
+            ("{{ input['p'] }}", "input.p"),
+            ("{{ directory['data']['8080'].path }}", "directory.data[\"8080\"].path"),
+            ("{{ input.names[0] }}", "input.names"),
+            ("{{ directory.data[x ~ y].path }}", "directory.data x y"),
+            ("{% if input.a in ['b'] %}{{ ['c'] }}{% endif %}", "input.a"),
+            ("{% if input.a in[\"b\"] %}{% endif %}", "input.a"),
+            ("{{ directory.data[']'] }} [a] x['", "directory.data"),
+        ] {
+            let mut found: Vec<String> = templates.references(text).unwrap().iter().map(Reference::text).collect();
+            found.sort_by_key(|text| expected.split(' ').position(|word| word == text));
+            assert_eq!(found.join(" "), expected, "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::script::guards;
+use super::script::{guards, units};
 use super::store::StoredImage;
 use super::{
     Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, PublicKeyState, Sort, UnitState, Wanted,
@@ -12,6 +12,7 @@ use crate::attribute::Mode;
 use crate::blob::sha256_hex;
 use crate::path::AbsPath;
 use crate::shell::{Section, sections};
+use crate::systemd::Managed;
 
 /// Why a reply as a whole is of no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,18 +35,28 @@ struct Reply<'a> {
     no_sums: bool,
     contents: BTreeMap<&'a str, &'a [u8]>,
     keys: BTreeMap<&'a str, &'a str>,
-    units: Vec<UnitState>,
-    unit_ids: Vec<String>,
-    units_failed: Option<String>,
-    images: Vec<ImageState>,
-    images_failed: Option<String>,
+    /// Of each manager, in the order asked.
+    units: BTreeMap<String, Units>,
+    images: BTreeMap<String, Result<Vec<ImageState>, String>>,
+    /// To whose images the sections belong that come now.
+    shelf: String,
     zones: BTreeMap<Option<String>, Result<ZoneState, String>>,
     guards: BTreeMap<usize, i32>,
     owed: BTreeMap<&'a str, Vec<String>>,
     memory: memory::Found,
     listings: BTreeMap<&'a str, Result<Vec<String>, String>>,
-    stored: BTreeMap<&'a str, bool>,
+    stored: BTreeMap<&'a str, Result<bool, String>>,
     knobs: BTreeMap<&'a str, Result<String, String>>,
+}
+
+/// What one manager said of its units.
+enum Units {
+    /// Their states.
+    Told(Vec<UnitState>),
+    /// It does not run.
+    Asleep,
+    /// It could not be asked.
+    Failed(String),
 }
 
 /// Reads a reply: every question gets an answer, if only that it is unknown.
@@ -62,21 +73,23 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
     }
     let found = Reply::collect(&sections);
     let guards = guards(asks.iter().copied());
-    let units: Vec<&str> = {
-        let mut names: Vec<&str> =
-            asks.iter().filter_map(|ask| if let Ask::Unit(name) = ask { Some(name.as_str()) } else { None }).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
-    };
+    let units = units(asks.iter().copied());
     let mut answers = Answers::default();
     for ask in asks {
         let answer = match ask {
             Ask::Path(path) => found.path(path).map(Answer::Path),
             Ask::File { path, content } => found.file(path, content).map(Answer::File),
             Ask::PublicKey(path) => found.public_key(path).map(Answer::PublicKey),
-            Ask::Unit(name) => found.unit(name, &units).map(Answer::Unit),
-            Ask::Images => found.images_failed.clone().map_or_else(|| Ok(Answer::Images(found.images.clone())), Err),
+            Ask::Unit(unit) => {
+                let asked = units.get(&unit.manager).map(Vec::as_slice).unwrap_or_default();
+                found.unit(unit, asked).map(Answer::Unit)
+            }
+            Ask::Images(manager) => found
+                .images
+                .get(manager.word())
+                .cloned()
+                .unwrap_or_else(|| Err("the host did not say which images it has".to_owned()))
+                .map(Answer::Images),
             Ask::Zone(zone) => found
                 .zones
                 .get(zone)
@@ -105,9 +118,12 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
                 .map(Answer::Listing),
             Ask::Stored { sort, name } => found
                 .stored
-                .get(format!("{} {name}", sort.word()).as_str())
-                .map(|stored| Answer::Stored(*stored))
-                .ok_or_else(|| format!("the host did not say whether podman has the {} {name}", sort.word())),
+                .get(format!("{} {} {}", sort.word(), name.manager.word(), name.name).as_str())
+                .cloned()
+                .unwrap_or_else(|| {
+                    Err(format!("the host did not say whether podman has the {} {}", sort.word(), name.spelled()))
+                })
+                .map(Answer::Stored),
             Ask::Knob(knob) => found
                 .knobs
                 .get(knob.to_string().as_str())
@@ -148,7 +164,14 @@ impl<'a> Reply<'a> {
                 "content" => {
                     found.contents.insert(rest, section.body);
                 }
-                "units" => found.unit_blocks(&body()),
+                "units" => found.unit_blocks(rest, &body()),
+                "asleep" => {
+                    found.units.insert(rest.to_owned(), Units::Asleep);
+                }
+                "images" => {
+                    rest.clone_into(&mut found.shelf);
+                    found.images.insert(rest.to_owned(), Ok(Vec::new()));
+                }
                 "image-store" => found.image_store(rest, section.body),
                 "zone" => {
                     let name = rest.strip_prefix("named ").map(str::to_owned);
@@ -164,7 +187,7 @@ impl<'a> Reply<'a> {
                     }
                 }
                 "owed" => {
-                    let units = body().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+                    let units = body().lines().filter(|line| !line.is_empty()).map(owed).collect();
                     found.owed.insert(rest, units);
                 }
                 "listing" => {
@@ -177,7 +200,14 @@ impl<'a> Reply<'a> {
                 }
                 "stored" => {
                     if let Some((answer, thing)) = rest.split_once(' ') {
-                        found.stored.insert(thing, answer == "yes");
+                        found.stored.insert(thing, Ok(answer == "yes"));
+                    }
+                }
+                "stored-failed" => {
+                    // `volume core NAME why`: none of the three has a blank.
+                    if let Some((at, _)) = rest.match_indices(' ').nth(2) {
+                        let (thing, why) = rest.split_at(at);
+                        found.stored.insert(thing, Err(why.trim_start().to_owned()));
                     }
                 }
                 "knob" => _ = found.knobs.insert(rest, Ok(body().into_owned())),
@@ -265,14 +295,16 @@ impl<'a> Reply<'a> {
     }
 
     /// Blocks of `systemctl show`, parted by empty lines, one a unit in the order asked.
-    fn unit_blocks(&mut self, body: &str) {
+    fn unit_blocks(&mut self, manager: &str, body: &str) {
+        let mut units = Vec::new();
+        let mut failed = None;
         for block in body.split("\n\n") {
             let mut state = UnitState::default();
             let mut id = String::new();
             for line in block.lines() {
                 let Some((key, value)) = line.split_once('=') else {
                     if !line.trim().is_empty() {
-                        self.units_failed = Some(line.to_owned());
+                        failed = Some(line.to_owned());
                     }
                     continue;
                 };
@@ -288,33 +320,38 @@ impl<'a> Reply<'a> {
                 }
             }
             if !id.is_empty() {
-                self.units.push(state);
-                self.unit_ids.push(id);
+                units.push(state);
             }
         }
+        self.units.insert(manager.to_owned(), failed.map_or(Units::Told(units), Units::Failed));
     }
 
-    fn unit(&self, name: &str, asked: &[&str]) -> Result<UnitState, String> {
-        if let Some(reason) = &self.units_failed {
-            return Err(format!("systemctl cannot be asked: {reason}"));
-        }
+    fn unit(&self, unit: &Managed, asked: &[&str]) -> Result<UnitState, String> {
+        let units: &[UnitState] = match self.units.get(unit.manager.word()) {
+            Some(Units::Told(units)) => units,
+            Some(Units::Asleep) => return Ok(UnitState::unknown()),
+            Some(Units::Failed(reason)) => return Err(format!("systemctl cannot be asked: {reason}")),
+            None => &[],
+        };
         // By place, not by Id: an alias answers with its unit's own name.
-        let at = asked.iter().position(|unit| *unit == name);
-        at.filter(|_| self.units.len() == asked.len())
-            .and_then(|at| self.units.get(at))
+        let at = asked.iter().position(|asked| *asked == unit.name);
+        at.filter(|_| units.len() == asked.len())
+            .and_then(|at| units.get(at))
             .cloned()
-            .ok_or_else(|| format!("systemctl did not answer for {name}"))
+            .ok_or_else(|| format!("systemctl did not answer for {unit}"))
     }
 
     /// A store's `images.json`.
     fn image_store(&mut self, path: &str, body: &[u8]) {
+        let Some(slot) = self.images.get_mut(&self.shelf) else { return };
+        let Ok(images) = slot else { return };
         match serde_json::from_slice::<Vec<StoredImage>>(body) {
-            Ok(stored) => self.images.extend(stored.into_iter().map(StoredImage::state)),
-            Err(error) => {
-                self.images_failed.get_or_insert(format!("cannot read podman's images in {path}: {error}"));
+            Ok(stored) => {
+                images.extend(stored.into_iter().map(StoredImage::state));
+                images.sort();
             }
+            Err(error) => *slot = Err(format!("cannot read podman's images in {path}: {error}")),
         }
-        self.images.sort();
     }
 
     fn zone_part(&mut self, zone: Option<&Option<String>>, part: &str, rest: &str, body: &str) {
@@ -340,12 +377,17 @@ impl<'a> Reply<'a> {
         let reason = if word == "missing" { format!("{tool} is not installed") } else { said.to_owned() };
         match tool {
             "podman" => {
-                let known = self.images_failed.take();
-                self.images_failed = Some(known.unwrap_or(reason));
+                if let Some(slot @ Ok(_)) = self.images.get_mut(&self.shelf) {
+                    *slot = Err(reason);
+                }
             }
             "sha256sum" => self.no_sums = true,
             "systemctl" => {
-                self.units_failed.get_or_insert(reason);
+                let (manager, reason) = said.split_once(' ').unwrap_or((said, ""));
+                // What it printed before it failed says more.
+                if !matches!(self.units.get(manager), Some(Units::Failed(_))) {
+                    self.units.insert(manager.to_owned(), Units::Failed(reason.to_owned()));
+                }
             }
             "firewalld" | "busctl" => {
                 if let Some(slot) = zone.and_then(|zone| self.zones.get_mut(zone)) {
@@ -354,6 +396,15 @@ impl<'a> Reply<'a> {
             }
             _ => {}
         }
+    }
+}
+
+/// A note of what is owed, by the name of its file, in which a `=` stands for the `/` of a user's unit.
+fn owed(name: &str) -> String {
+    match name.split_once('=') {
+        // A command has no dot in its name, and a unit always has one.
+        Some((manager, unit)) if unit.contains('.') => format!("{manager}/{unit}"),
+        _ => name.to_owned(),
     }
 }
 

@@ -95,11 +95,15 @@ fn images_are_read_without_running_podman() {
     for shell in shells() {
         let home = home();
         forbidden_podman(home.path());
-        let asks = [Ask::Images];
-        assert_eq!(ask(shell, home.path(), &asks).images(), Ok(&vec![]), "{shell:?}");
+        let asks = [Ask::Images(Manager::System)];
+        assert_eq!(ask(shell, home.path(), &asks).images(&Manager::System), Ok(&vec![]), "{shell:?}");
         store(&home.path().join(".local/share/containers/storage"), "overlay", &["localhost/b:1", "localhost/a:1"]);
         let answers = ask(shell, home.path(), &asks);
-        assert_eq!(answers.images(), Ok(&vec![state(&["localhost/a:1", "localhost/b:1"])]), "{shell:?}");
+        assert_eq!(
+            answers.images(&Manager::System),
+            Ok(&vec![state(&["localhost/a:1", "localhost/b:1"])]),
+            "{shell:?}"
+        );
         assert!(!home.path().join("podman-was-run").exists());
     }
 }
@@ -124,8 +128,8 @@ fn the_store_is_where_storage_conf_says() {
             if conf.contains("driver") {
                 store(&home.path().join("two words"), "vfs", &["localhost/of-another-driver:1"]);
             }
-            let answers = ask(shell, home.path(), &[Ask::Images]);
-            assert_eq!(answers.images(), Ok(&vec![state(&["localhost/a:1"])]), "{shell:?} {conf}");
+            let answers = ask(shell, home.path(), &[Ask::Images(Manager::System)]);
+            assert_eq!(answers.images(&Manager::System), Ok(&vec![state(&["localhost/a:1"])]), "{shell:?} {conf}");
         }
     }
 }
@@ -138,12 +142,20 @@ fn a_list_of_images_that_cannot_be_read_is_not_taken_for_an_empty_one() {
         store(&home.path().join(".local/share/containers/storage"), "overlay", &[]);
         let list = home.path().join(".local/share/containers/storage/overlay-images/images.json");
         fs::write(&list, "[{").unwrap();
-        let reason = ask(shell, home.path(), &[Ask::Images]).images().unwrap_err().message.clone();
+        let reason = ask(shell, home.path(), &[Ask::Images(Manager::System)])
+            .images(&Manager::System)
+            .unwrap_err()
+            .message
+            .clone();
         let expected = format!("cannot read podman's images in {}: EOF while parsing", list.display());
         assert!(reason.starts_with(&expected), "{reason}");
         fs::remove_file(&list).unwrap();
         fs::create_dir(&list).unwrap();
-        let reason = ask(shell, home.path(), &[Ask::Images]).images().unwrap_err().message.clone();
+        let reason = ask(shell, home.path(), &[Ask::Images(Manager::System)])
+            .images(&Manager::System)
+            .unwrap_err()
+            .message
+            .clone();
         assert!(reason.contains("cannot read"), "{reason}");
     }
 }

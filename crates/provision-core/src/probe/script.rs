@@ -9,8 +9,9 @@ use super::store::STORE;
 use super::{Ask, CONTENT_LIMIT, Guard, Store, Wanted};
 use crate::knob::{Knob, KnobSort};
 use crate::path::AbsPath;
-use crate::shell::{LIMITED, STATE, WHOLE, preamble, quote, words};
+use crate::shell::{LIMITED, MANAGER, STATE, WHOLE, preamble, quote, words};
 use crate::step::lock::LOOK;
+use crate::systemd::{Managed, Manager};
 
 /// Most paths in one tool run: well under the 128 KiB that Linux allows one argument list entry and the 2 MiB of all,
 /// and small enough that the shell's own copying of the list does not show.
@@ -20,6 +21,16 @@ const PATHS_AT_ONCE: usize = 200;
 const UNIT_PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload";
 
 const FUNCTIONS: &str = r#"
+units() { # properties manager unit*
+  say units "$2"
+  whose "$2" || {
+    # Of a user that is not there, nothing is up.
+    if [ $? = 2 ]; then say asleep "$2"; else say failed systemctl "$2 $why"; fi; return 0
+  }
+  if asleep; then say asleep "$2"; return 0; fi
+  p=$1; m=$2; shift 2
+  systemd - show --no-pager --property="$p" -- "$@" 2>&1 || say failed systemctl "$m"
+}
 paths() {
   stat -c '=%f %u %g %s %U %G %n' -- "$@" 2>&1
   for p; do
@@ -99,7 +110,7 @@ zone_failed() { # what busctl said
 pub(crate) fn program<'a>(asks: impl IntoIterator<Item = &'a Ask>, nonce: &str) -> String {
     let mut script = preamble(nonce);
     script.push_str(STATE);
-    for functions in [LIMITED, FUNCTIONS, STORE, LOOK, MEMORY] {
+    for functions in [LIMITED, MANAGER, FUNCTIONS, STORE, LOOK, MEMORY] {
         script.push_str(functions);
     }
     let batch = Batch::sort(asks);
@@ -118,14 +129,14 @@ struct Batch<'a> {
     paths: BTreeSet<&'a AbsPath>,
     files: BTreeMap<&'a AbsPath, BTreeSet<&'a Wanted>>,
     keys: BTreeSet<&'a AbsPath>,
-    units: BTreeSet<&'a str>,
-    images: bool,
+    units: BTreeMap<&'a Manager, BTreeSet<&'a str>>,
+    images: BTreeSet<&'a Manager>,
     zones: BTreeSet<Option<&'a str>>,
     guards: BTreeSet<&'a Guard>,
     owed: BTreeSet<&'a str>,
     memory: memory::Asked<'a>,
     listings: BTreeSet<&'a AbsPath>,
-    stored: BTreeSet<(Store, &'a str)>,
+    stored: BTreeSet<(Store, &'a Managed)>,
     knobs: BTreeSet<&'a Knob>,
 }
 
@@ -146,10 +157,12 @@ impl<'a> Batch<'a> {
                     batch.paths.insert(path);
                     batch.keys.insert(path);
                 }
-                Ask::Unit(name) => {
-                    batch.units.insert(name);
+                Ask::Unit(Managed { manager, name }) => {
+                    batch.units.entry(manager).or_default().insert(name);
                 }
-                Ask::Images => batch.images = true,
+                Ask::Images(manager) => {
+                    batch.images.insert(manager);
+                }
                 Ask::Zone(zone) => {
                     batch.zones.insert(zone.as_deref());
                 }
@@ -210,15 +223,11 @@ impl<'a> Batch<'a> {
         if !self.keys.is_empty() {
             writeln!(script, "keys {}", words(self.keys.iter().map(|path| path.as_str())))?;
         }
-        if !self.units.is_empty() {
-            writeln!(
-                script,
-                "say units; systemctl show --no-pager --property={UNIT_PROPERTIES} -- {} 2>&1 || say failed systemctl",
-                words(&self.units)
-            )?;
+        for (manager, units) in &self.units {
+            writeln!(script, "units {UNIT_PROPERTIES} {} {}", quote(manager.word()), words(units))?;
         }
-        if self.images {
-            writeln!(script, "images")?;
+        for manager in &self.images {
+            writeln!(script, "images {}", quote(manager.word()))?;
         }
         for zone in &self.zones {
             // The first word tells a named zone from the default one.
@@ -240,7 +249,7 @@ impl<'a> Batch<'a> {
             writeln!(script, "{}", words(["listing", path.as_str()]))?;
         }
         for (sort, name) in &self.stored {
-            writeln!(script, "{}", words(["stored", sort.word(), name]))?;
+            writeln!(script, "{}", words(["stored", sort.word(), name.manager.word(), &name.name]))?;
         }
         for (sort, names) in self.sorts() {
             writeln!(script, "prepare_{} {}", sort.word, words(&names))?;
@@ -268,6 +277,11 @@ fn code(wanted: &BTreeSet<&Wanted>) -> String {
         [Wanted::Unless(digest)] if digest.bytes().all(|b| b.is_ascii_hexdigit()) => digest.clone(),
         _ => "always".to_owned(),
     }
+}
+
+/// The units of some questions in the order in which their manager is asked for them.
+pub(crate) fn units<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> BTreeMap<&'a Manager, Vec<&'a str>> {
+    Batch::sort(asks).units.into_iter().map(|(manager, units)| (manager, units.into_iter().collect())).collect()
 }
 
 /// The guards of some questions in the order in which the program numbers them.

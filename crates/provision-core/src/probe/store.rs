@@ -20,44 +20,57 @@ shelf() { # root driver: the images of one store, as podman itself keeps the lis
     cat -- "$j" 2>/dev/null || say failed podman "cannot read $j"
   done
 }
-storage() { # sets g to podman's graph root, d to its driver, c to the file that says so
-  u=$(id -u); r=
+storage() { # manager: sets g to podman's graph root, d to its driver, c to the file that says so; 2 when there is no such user
+  r=
+  if [ "$1" = - ]; then
+    u=$(id -u); whom=; h=$HOME; a=${XDG_DATA_HOME:-$h/.local/share}; b=${XDG_CONFIG_HOME:-$h/.config}
+  else
+    whose "$1" || return
+    # The manager knows nothing of what a login of the user sets.
+    u=$uid; whom=$who; h=$home; a=$h/.local/share; b=$h/.config
+  fi
   if [ "$u" = 0 ]; then
     g=/var/lib/containers/storage; c=/etc/containers/storage.conf
     [ -e "$c" ] || c=/usr/share/containers/storage.conf
   else
-    g=${XDG_DATA_HOME:-$HOME/.local/share}/containers/storage; c=${XDG_CONFIG_HOME:-$HOME/.config}/containers/storage.conf
+    g=$a/containers/storage; c=$b/containers/storage.conf
     for f in "$c" /etc/containers/storage.conf /usr/share/containers/storage.conf; do
       [ -e "$f" ] || continue
       r=$(conf rootless_storage_path "$f"); break
     done
   fi
-  c=${CONTAINERS_STORAGE_CONF:-$c}
+  [ -n "$whom" ] || c=${CONTAINERS_STORAGE_CONF:-$c}
   f=$(conf graphroot "$c"); f=${f:-$r}
   case $f in *'$UID'*) f=${f%%'$UID'*}$u${f#*'$UID'} ;; esac
-  case $f in *'$USER'*) f=${f%%'$USER'*}$(id -un)${f#*'$USER'} ;; esac
-  case $f in '$HOME'*) f=$HOME${f#'$HOME'} ;; esac
-  g=${f:-$g}; d=${STORAGE_DRIVER:-$(conf driver "$c")}
+  case $f in *'$USER'*) f=${f%%'$USER'*}${whom:-$(id -un)}${f#*'$USER'} ;; esac
+  case $f in '$HOME'*) f=$h${f#'$HOME'} ;; esac
+  g=${f:-$g}; d=$(conf driver "$c"); [ -n "$whom" ] || d=${STORAGE_DRIVER:-$d}
 }
-images() {
+images() { # manager
+  say images "$1"
   command -v podman >/dev/null 2>&1 || { say missing podman; return 0; }
-  storage
+  storage "$1" || {
+    # A user that is not there has none.
+    [ $? = 2 ] || say failed podman "$why"; return 0
+  }
   shelf "$g" "$d"
   f=$(conf imagestore "$c"); [ -z "$f" ] || shelf "$f" "$d"
   [ -r "$c" ] && sed -n '/^[[:blank:]]*additionalimagestores/,/]/{s/#.*//;p;/]/q;}' "$c" | tr ',[]' '\n\n\n' |
     sed -n "s/.*[\"']\\(\\/[^\"']*\\)[\"'].*/\\1/p" | while IFS= read -r f; do shelf "$f" "$d"; done
   return 0
 }
-stored() { # volume|network name: by the files that podman keeps of them
-  storage
+stored() { # volume|network manager name: by the files that podman keeps of them
+  storage "$2" || {
+    if [ $? = 2 ]; then say stored no "$*"; else say stored-failed "$* $why"; fi; return 0
+  }
   case $1 in
-    volume) set -- "$@" "$g/volumes/$2" ;;
+    volume) set -- "$@" "$g/volumes/$3" ;;
     # Both of podman's network stacks, netavark and CNI.
     *)
-      if [ "$u" = 0 ]; then set -- "$@" "/etc/containers/networks/$2.json" "/etc/cni/net.d/$2.conflist"
-      else set -- "$@" "$g/networks/$2.json" "${XDG_CONFIG_HOME:-$HOME/.config}/cni/net.d/$2.conflist"; fi ;;
+      if [ "$u" = 0 ]; then set -- "$@" "/etc/containers/networks/$3.json" "/etc/cni/net.d/$3.conflist"
+      else set -- "$@" "$g/networks/$3.json" "$b/cni/net.d/$3.conflist"; fi ;;
   esac
-  if [ -e "$3" ] || [ -e "${4:-$3}" ]; then say stored yes "$1 $2"; else say stored no "$1 $2"; fi
+  if [ -e "$4" ] || [ -e "${5:-$4}" ]; then say stored yes "$1 $2 $3"; else say stored no "$1 $2 $3"; fi
 }
 "#;
 

@@ -202,16 +202,16 @@ fn an_unreadable_state_is_an_error_and_not_absence() {
 
 #[test]
 fn units_are_told_by_place_and_states_by_name() {
-    let reply = b"\n@n begin\n\n@n units\nId=a.service\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nNeedDaemonReload=no\n\nId=real.service\nLoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=\nNeedDaemonReload=yes\n\n@n end\n";
-    let asks = [Ask::Unit("alias.service".into()), Ask::Unit("a.service".into())];
+    let reply = b"\n@n begin\n\n@n units -\nId=a.service\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nNeedDaemonReload=no\n\nId=real.service\nLoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=\nNeedDaemonReload=yes\n\n@n end\n";
+    let asks = [Ask::Unit(Managed::system("alias.service")), Ask::Unit(Managed::system("a.service"))];
     let asked: Vec<&Ask> = asks.iter().collect();
     let answers = reply::read(&asked, reply, "n").unwrap();
-    assert_eq!(answers.unit("a.service").unwrap().file, "enabled");
-    let aliased = answers.unit("alias.service").unwrap();
+    assert_eq!(answers.unit(&Managed::system("a.service")).unwrap().file, "enabled");
+    let aliased = answers.unit(&Managed::system("alias.service")).unwrap();
     assert_eq!((aliased.active.as_str(), aliased.stale), ("failed", true));
-    let broken = b"\n@n begin\n\n@n units\nsh: 1: systemctl: not found\n\n@n failed systemctl\n\n@n end\n";
+    let broken = b"\n@n begin\n\n@n units -\nsh: 1: systemctl: not found\n\n@n failed systemctl -\n\n@n end\n";
     let answers = reply::read(&asked, broken, "n").unwrap();
-    let error = answers.unit("a.service").unwrap_err();
+    let error = answers.unit(&Managed::system("a.service")).unwrap_err();
     assert_eq!(error.message, "systemctl cannot be asked: sh: 1: systemctl: not found");
 }
 

@@ -461,7 +461,7 @@ mod tests {
              5:11: no time at all (write at least \"1s\")",
         );
         case("command", "run = ['true']\nwhen_changed = ['file.g']")
-            .refused("2:10: command.x wants file.g, which the plan does not have (add it, or take the name out)");
+            .refused("4:17: `when_changed` of command.x: the plan has no file.g (known: `command.x`)");
         case("command", "run = ['login', '{{ input.password }}']\ncreates = '/x'")
             .secret_input("password", "hunter22")
             .refused(

@@ -8,7 +8,7 @@ use crate::resource::directory::{in_the_way, with_parent};
 use crate::resource::file::FileSpec;
 use crate::resource::{Context, Target, Thing, Want};
 use crate::step::Step;
-use crate::systemd::{Section, split_words};
+use crate::systemd::{Manager, Section, split_words};
 
 /// The file, who reads it and where its directory comes from.
 #[derive(Debug, Clone)]
@@ -19,10 +19,10 @@ pub(crate) struct Definition {
 }
 
 /// Who reads a definition where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reader {
-    /// systemd, at its next reload.
-    Systemd,
+    /// A manager of systemd's, at its next reload.
+    Manager(Manager),
     /// Nobody yet: it stands in some other directory.
     Nobody,
 }
@@ -31,7 +31,12 @@ impl Reader {
     /// systemd reads what stands in one of these directories, or below.
     pub(crate) fn of(directory: &AbsPath, read: &[&str]) -> Self {
         let within = |known: &&str| known.parse().is_ok_and(|known| directory.is_within(&known));
-        if read.iter().any(within) { Self::Systemd } else { Self::Nobody }
+        if read.iter().any(within) { Self::Manager(Manager::System) } else { Self::Nobody }
+    }
+
+    /// Whose unit it makes, where anybody reads it.
+    pub(crate) fn manager(&self) -> Option<&Manager> {
+        if let Self::Manager(manager) = self { Some(manager) } else { None }
     }
 }
 
@@ -78,7 +83,7 @@ impl Definition {
         };
         let signal = match (changes_content(&change), reader) {
             (false, _) => Signal::None,
-            (true, Reader::Systemd) => Signal::Unit,
+            (true, Reader::Manager(_)) => Signal::Unit,
             (true, Reader::Nobody) => Signal::Content,
         };
         Ok(change.signals(signal))
@@ -92,8 +97,8 @@ impl Definition {
             steps.push(Step::EnsureDirectory { path });
         }
         steps.push(self.file.step(change, answers)?);
-        if self.reader == Reader::Systemd && changes_content(change) {
-            steps.push(Step::ReloadUnits);
+        if let Some(manager) = self.reader.manager().filter(|_| changes_content(change)) {
+            steps.push(Step::ReloadUnits(manager.clone()));
         }
         Ok(steps)
     }

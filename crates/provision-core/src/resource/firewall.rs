@@ -9,6 +9,7 @@ use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided, ZonePorts, ZoneState};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::{Layer, Step};
+use crate::systemd::Managed;
 
 /// The kind.
 pub static KIND: Kind = Kind {
@@ -146,7 +147,7 @@ impl Resource for Firewall {
     }
 
     fn wants(&self) -> Vec<Want> {
-        vec![Want::after(Target::Thing(Thing::Running(SERVICE.to_owned())))]
+        vec![Want::after(Target::Thing(Thing::Running(Managed::system(SERVICE))))]
     }
 
     fn asks(&self) -> Vec<Ask> {
@@ -215,7 +216,7 @@ fn listed<'a>(ports: impl IntoIterator<Item = &'a PortRange>) -> Shown {
 
 /// Whether firewalld is started by something upstream.
 fn starts(context: &Context<'_>) -> bool {
-    context.pending(&Thing::Running(SERVICE.to_owned())).is_some() || context.command_pending()
+    context.pending(&Thing::Running(Managed::system(SERVICE))).is_some() || context.command_pending()
 }
 
 /// The permanent configuration first: when the running one fails, a reload mends it, never the other way round.

@@ -15,7 +15,7 @@ use crate::resource::file::FileSpec;
 use crate::resource::service::Runnable;
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::Step;
-use crate::systemd::UnitName;
+use crate::systemd::{Managed, UnitName};
 use config::{Backend, Bind, Config, Frontend, Role, Server};
 use word::{Endpoint, Host, Line, Name};
 
@@ -306,7 +306,7 @@ fn check_circles(fields: &Fields<'_>, frontends: &[Frontend], backends: &[Backen
 
 impl Resource for Haproxy {
     fn provides(&self) -> Vec<Thing> {
-        let mut things = vec![Thing::Path(self.file.path.clone()), Thing::Unit(self.service.to_string())];
+        let mut things = vec![Thing::Path(self.file.path.clone()), Thing::Unit(Managed::system(self.service.as_str()))];
         for bind in self.binds() {
             let port = format!("{}/tcp", bind.port);
             things.extend(

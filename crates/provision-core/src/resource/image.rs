@@ -8,6 +8,7 @@ use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, ImageState, Undecided};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Thing};
 use crate::step::Step;
+use crate::systemd::{Managed, Manager};
 
 /// The kind.
 pub static KIND: Kind = Kind {
@@ -53,6 +54,7 @@ pull = true
 
 #[derive(Debug)]
 struct Image {
+    manager: Manager,
     /// As podman keeps it.
     name: ImageReference,
     source: Source,
@@ -98,7 +100,7 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
             Source::Registry { platform }
         }
     };
-    Some(Box::new(Image { name: name.stored_name(), source }))
+    Some(Box::new(Image { manager: Manager::System, name: name.stored_name(), source }))
 }
 
 /// Finds the one image of an archive that is meant.
@@ -154,16 +156,16 @@ fn select<'a>(
 
 impl Resource for Image {
     fn provides(&self) -> Vec<Thing> {
-        vec![Thing::Image(self.name.to_string())]
+        vec![Thing::Image(self.stored())]
     }
 
     fn asks(&self) -> Vec<Ask> {
-        vec![Ask::Images]
+        vec![Ask::Images(self.manager.clone())]
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        let Self { name, source } = self;
-        let images = match answers.images() {
+        let Self { manager, name, source } = self;
+        let images = match answers.images(manager) {
             Ok(images) => images.as_slice(),
             // A command that comes before may well bring podman.
             Err(_) if context.command_pending() => &[],
@@ -206,9 +208,9 @@ impl Resource for Image {
     }
 
     fn steps(&self, _change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
-        let Self { name, source } = self;
-        let name = name.to_string();
-        let images = answers.images().map_or(&[][..], Vec::as_slice);
+        let Self { manager, name: _, source } = self;
+        let name = self.stored();
+        let images = answers.images(manager).map_or(&[][..], Vec::as_slice);
         Ok(vec![match source {
             Source::Archive { id, .. } if present(images, id) => Step::TagImage { id: id.clone(), name },
             Source::Archive { id, archive } => Step::LoadImage { archive: archive.clone(), id: id.clone(), name },
@@ -220,6 +222,12 @@ impl Resource for Image {
 
     fn attributes(&self) -> Vec<(&'static str, String)> {
         vec![("name", self.name.to_string())]
+    }
+}
+
+impl Image {
+    fn stored(&self) -> Managed {
+        Managed::new(&self.manager, self.name.to_string())
     }
 }
 

@@ -22,7 +22,7 @@ use crate::resource::definition::{Definition, Home, Reader, used_paths};
 use crate::resource::file::FileSpec;
 use crate::resource::{Context, Materials, Resource, Setup, Thing, Want};
 use crate::step::Step;
-use crate::systemd::{UnitFile, UnitName, literal};
+use crate::systemd::{Managed, Manager, UnitFile, UnitName, literal};
 
 mod field;
 mod want;
@@ -52,6 +52,7 @@ const RESTART_SECONDS: &str = "5";
 /// A Quadlet file and what follows from what is in it.
 #[derive(Debug)]
 pub(crate) struct Quadlet {
+    manager: Manager,
     name: QuadletName,
     /// The service that podman makes of it.
     service: UnitName,
@@ -65,15 +66,17 @@ pub(crate) struct Quadlet {
 
 impl Resource for Quadlet {
     fn provides(&self) -> Vec<Thing> {
-        let Self { name, service, pod, podman_name: _, ports, definition, wants: _ } = self;
-        let mut things = vec![Thing::Path(definition.file.path.clone()), Thing::Quadlet(name.to_string())];
-        if definition.reader == Reader::Systemd {
-            things.push(Thing::Unit(service.to_string()));
+        let Self { manager, name, service, pod, podman_name: _, ports, definition, wants: _ } = self;
+        let own = |name: &UnitName| Managed::new(manager, name.as_str());
+        let file = Managed::new(manager, name.to_string());
+        let mut things = vec![Thing::Path(definition.file.path.clone()), Thing::Quadlet(file)];
+        if definition.reader.manager().is_some() {
+            things.push(Thing::Unit(own(service)));
             if let Some(pod) = pod {
                 // Podman lets the pod's unit start it and stops it with it: so it shapes that unit, restarts with it,
                 // and no service of its own may start it.
-                things.push(Thing::Unit(pod.to_string()));
-                things.push(Thing::Running(service.to_string()));
+                things.push(Thing::Unit(own(pod)));
+                things.push(Thing::Running(own(service)));
             }
         }
         things.extend(ports.iter().cloned());
@@ -129,9 +132,9 @@ impl Resource for Quadlet {
 impl Quadlet {
     /// The volume or network that podman makes of it. One of a template has a name that systemd alone knows.
     fn store(&self) -> Option<Object> {
-        let Self { name, service, podman_name, definition, .. } = self;
+        let Self { manager, name, service, podman_name, definition, .. } = self;
         let (name, podman_name) = (name.quadlet_type(), podman_name.clone()?);
-        let unit = service.to_string();
+        let unit = Managed::new(manager, service.as_str());
         match name {
             // Nobody makes anything of one that stands elsewhere.
             _ if definition.reader == Reader::Nobody => None,
@@ -159,7 +162,7 @@ pub(crate) struct Draft<'a, 'f> {
 impl<'a, 'f> Draft<'a, 'f> {
     /// Starts with `[Unit]`.
     pub(crate) fn new(quadlet_type: QuadletType, fields: &'a Fields<'f>, setup: &Setup<'_>) -> Self {
-        let (stem, quadlet) = (setup.address.name().to_owned(), fields.settings(QUADLET.name));
+        let (stem, quadlet) = (setup.address.stem(), fields.settings(QUADLET.name));
         let (file, given) = (UnitFile::new(), BTreeMap::new());
         let mut draft = Self { fields, stem, quadlet_type, file, quadlet, given, sound: true };
         let settings = fields.settings(UNIT.name);
@@ -293,8 +296,9 @@ impl<'a, 'f> Draft<'a, 'f> {
             home: if directory == default { Home::Made } else { Home::Expected },
         };
         let podman_name = self.value(podman_name_key(self.quadlet_type)).map(str::to_owned).or_else(|| name.resource());
-        let (ports, wants) = (self.ports(), self.wants(&directory));
-        Some(Quadlet { name, service, pod, podman_name, ports, definition, wants })
+        let manager = Manager::System;
+        let (ports, wants) = (self.ports(), self.wants(&directory, &manager));
+        Some(Quadlet { manager, name, service, pod, podman_name, ports, definition, wants })
     }
 
     /// Containers and pods run; volumes and networks are only made, by what uses them.
@@ -420,11 +424,11 @@ impl<'a, 'f> Draft<'a, 'f> {
         things
     }
 
-    fn wants(&self, directory: &AbsPath) -> Vec<Want> {
+    fn wants(&self, directory: &AbsPath, manager: &Manager) -> Vec<Want> {
         let mut wants = used_paths(self.file.section("Service"));
         for entry in self.file.section(self.quadlet_type.section()).into_iter().flat_map(|section| section.entries()) {
             for reference in references(self.quadlet_type, entry.key(), entry.value()) {
-                wants.extend(want(reference, directory));
+                wants.extend(want(reference, directory, manager));
             }
         }
         wants

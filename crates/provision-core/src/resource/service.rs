@@ -20,7 +20,7 @@ use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided, UnitState};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::{Step, UnitAction};
-use crate::systemd::{UnitName, UnitNameError, UnitType};
+use crate::systemd::{Managed, Manager, UnitName, UnitNameError, UnitType};
 
 /// The kind.
 pub static KIND: Kind = Kind {
@@ -84,6 +84,7 @@ state = "stopped"
 
 #[derive(Debug)]
 struct Service {
+    manager: Manager,
     unit: UnitName,
     state: State,
     enabled: bool,
@@ -159,23 +160,25 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let restart_on = fields.list("restart_on");
     let reload_on = fields.list("reload_on");
     let Runnable(unit) = unit?;
-    Some(Box::new(Service { unit, state, enabled, on_change, restart_on, reload_on }))
+    let manager = Manager::System;
+    Some(Box::new(Service { manager, unit, state, enabled, on_change, restart_on, reload_on }))
 }
 
 impl Resource for Service {
     fn provides(&self) -> Vec<Thing> {
-        vec![Thing::Running(self.unit.to_string())]
+        vec![Thing::Running(self.named())]
     }
 
     fn wants(&self) -> Vec<Want> {
-        let Self { unit, state: _, enabled: _, on_change: _, restart_on, reload_on } = self;
+        let Self { manager, unit, state: _, enabled: _, on_change: _, restart_on, reload_on } = self;
         let mut wants: Vec<Want> =
-            definitions(unit).into_iter().map(|thing| Want::uses(Target::Thing(thing))).collect();
+            self.definitions().map(Thing::Unit).map(|thing| Want::uses(Target::Thing(thing))).collect();
         if let UnitType::Timer | UnitType::Socket | UnitType::Path = unit.unit_type()
             && let Some((stem, _)) = unit.as_str().rsplit_once('.')
         {
             // It cannot start without what it is to start; that one's change is nothing to it.
-            wants.push(Want::after(Target::Thing(Thing::Unit(format!("{stem}.service")))));
+            let started = Managed::new(manager, format!("{stem}.service"));
+            wants.push(Want::after(Target::Thing(Thing::Unit(started))));
         }
         let named = restart_on.iter().chain(reload_on);
         wants.extend(named.map(|address| Want::uses(Target::Resource(address.clone())).required()));
@@ -183,11 +186,11 @@ impl Resource for Service {
     }
 
     fn asks(&self) -> Vec<Ask> {
-        vec![Ask::Unit(self.unit.to_string())]
+        vec![Ask::Unit(self.named())]
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        let found = answers.unit(self.unit.as_str())?;
+        let found = answers.unit(&self.named())?;
         let reading = self.reading(found, context)?;
         let (action, reasons) = self.action(found, context, &reading);
         let mut change = Change::new(action);
@@ -217,10 +220,10 @@ impl Resource for Service {
 
     fn steps(&self, change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
         let changes = |name: &str| change.attributes.iter().any(|attribute| attribute.name == name);
-        let act = |action: UnitAction| Step::Unit { name: self.unit.to_string(), action };
+        let act = |action: UnitAction| Step::Unit { unit: self.named(), action };
         let mut steps = Vec::new();
         if changes(DEFINITION) {
-            steps.push(Step::ReloadUnits);
+            steps.push(Step::ReloadUnits(self.manager.clone()));
         }
         let boot = changes(ENABLED).then(|| act(if self.enabled { UnitAction::Enable } else { UnitAction::Disable }));
         let now = match change.action {
@@ -236,7 +239,7 @@ impl Resource for Service {
             return Ok(steps);
         }
         steps.extend(boot);
-        if now == Some(UnitAction::Start) && answers.unit(self.unit.as_str())?.active == "failed" {
+        if now == Some(UnitAction::Start) && answers.unit(&self.named())?.active == "failed" {
             steps.push(act(UnitAction::ResetFailed));
         }
         steps.extend(now.map(act));
@@ -277,17 +280,21 @@ enum Reading {
     Now,
 }
 
-/// What defines a unit: itself, and the template that it is an instance of.
-fn definitions(unit: &UnitName) -> Vec<Thing> {
-    let template = unit.template();
-    std::iter::once(unit).chain(&template).map(|unit| Thing::Unit(unit.to_string())).collect()
-}
-
 impl Service {
+    fn named(&self) -> Managed {
+        Managed::new(&self.manager, self.unit.as_str())
+    }
+
+    /// What defines the unit: itself, and the template that it is an instance of.
+    fn definitions(&self) -> impl Iterator<Item = Managed> {
+        let template = self.unit.template().map(|template| Managed::new(&self.manager, template.as_str()));
+        std::iter::once(self.named()).chain(template)
+    }
+
     /// Whether and when systemd gets to know the unit.
     fn reading(&self, found: &UnitState, context: &Context<'_>) -> Result<Reading, Undecided> {
         let Self { unit, state, enabled, .. } = self;
-        let definitions = definitions(unit);
+        let definitions: Vec<Thing> = self.definitions().map(Thing::Unit).collect();
         // Another mode alone is no news to systemd.
         let content = |action| action == Action::Create || context.causes.iter().any(|c| c.signal == Signal::Unit);
         let pending = definitions.iter().any(|thing| context.pending(thing).is_some_and(content));
@@ -335,7 +342,7 @@ impl Service {
         let answers_nothing =
             self.on_change == OnChange::None && self.restart_on.is_empty() && self.reload_on.is_empty();
         if !answers_nothing {
-            if context.owed.iter().any(|unit| unit == self.unit.as_str()) {
+            if context.owed.contains(&self.named().to_string()) {
                 reasons.push("a restart is owed since an earlier apply".to_owned());
                 answer = OnChange::Restart;
             }
@@ -378,10 +385,7 @@ impl Service {
             "disabled" | "enabled-runtime" | "linked" | "linked-runtime" => false,
             // Once it is read, it may be another matter.
             _ => {
-                let install = definitions(&self.unit).into_iter().any(|thing| match thing {
-                    Thing::Unit(name) => context.provided(&Thing::Install(name)),
-                    _ => false,
-                });
+                let install = self.definitions().any(|unit| context.provided(&Thing::Install(unit)));
                 let brought = found.load == "not-found" && context.command_pending();
                 if *reading == Reading::Done || !(install || brought) {
                     return None;

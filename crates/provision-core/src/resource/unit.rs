@@ -13,7 +13,7 @@ use crate::resource::definition::{Definition, Home, Reader, used_paths};
 use crate::resource::file::FileSpec;
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::Step;
-use crate::systemd::{UnitFile, UnitName, UnitType};
+use crate::systemd::{Managed, Manager, UnitFile, UnitName, UnitType};
 
 /// The kind.
 pub static KIND: Kind = Kind {
@@ -192,16 +192,18 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         None => (Part::Whole(Start::Static), Home::Expected),
     };
     let definition = Definition { file: spec, reader: Reader::of(&directory, &READ), home };
-    Some(Box::new(Unit { wants: wants(&file, &unit), unit, part, definition }))
+    let manager = Manager::System;
+    Some(Box::new(Unit { wants: wants(&file, &manager, &unit), unit, part, definition }))
 }
 
 impl Resource for Unit {
     fn provides(&self) -> Vec<Thing> {
         let mut things = vec![Thing::Path(self.definition.file.path.clone())];
-        if self.definition.reader == Reader::Systemd {
-            things.push(Thing::Unit(self.unit.to_string()));
+        if let Some(manager) = self.definition.reader.manager() {
+            let unit = Managed::new(manager, self.unit.as_str());
+            things.push(Thing::Unit(unit.clone()));
             if self.part == Part::Whole(Start::Install) {
-                things.push(Thing::Install(self.unit.to_string()));
+                things.push(Thing::Install(unit));
             }
         }
         things
@@ -288,10 +290,10 @@ fn section_names(unit_type: UnitType) -> &'static [&'static str] {
 
 /// The files a unit uses, and the unit that it starts. Not what it names in `After=`, `Wants=` and their like: two
 /// units may well name each other, and all definitions are there before anything is started.
-fn wants(file: &UnitFile, unit: &UnitName) -> Vec<Want> {
+fn wants(file: &UnitFile, manager: &Manager, unit: &UnitName) -> Vec<Want> {
     let mut wants = used_paths(file.sections());
     if let Some(started) = started_by(file, unit) {
-        wants.push(Want::after(Target::Thing(Thing::Unit(started))));
+        wants.push(Want::after(Target::Thing(Thing::Unit(Managed::new(manager, started)))));
     }
     wants
 }
@@ -413,7 +415,7 @@ mod tests {
     fn a_secret_has_no_place_in_a_unit() {
         case("unit", "unit = 'a.service'\nsections.Service.Environment = 'PW={{ input.password }}'")
             .secret_input("password", "hunter22")
-            .refused("4:32: a secret cannot go into `sections` of unit.x: others could read it there (secrets may stand in the content of a file and in the standard input of a command)");
+            .refused("4:32: a secret cannot go into `sections.Service` of unit.x: others could read it there (secrets may stand in the content of a file and in the standard input of a command)");
     }
 
     #[test]

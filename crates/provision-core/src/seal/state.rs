@@ -13,6 +13,7 @@ use crate::probe::{
     Answers, Ask, Entry, FileState, ImageState, PathState, PublicKeyState, Sort, UnitState, Wanted, ZoneState,
 };
 use crate::resource::Resource;
+use crate::systemd::{Managed, Manager};
 
 /// Of a resource of the plan: over what it asks.
 pub(super) fn of_resource(resource: &dyn Resource, changes: &Changes) -> String {
@@ -66,7 +67,7 @@ impl<'a> State<'a> {
             Ask::File { path, content } => answers.file(path, content).map(file),
             Ask::PublicKey(path) => answers.public_key(path).map(public_key),
             Ask::Unit(name) => answers.unit(name).map(unit),
-            Ask::Images => answers.images().map(|images| self.images(images)),
+            Ask::Images(manager) => answers.images(manager).map(|images| self.images(manager, images)),
             Ask::Zone(zone) => answers.zone(zone).map(|zone| self.zone(zone)),
             Ask::Guard(guard) => answers.guard(guard).map(|status| format!("guard {status}")),
             Ask::Listing(path) => answers.listing(path).map(|names| format!("names {names:?}")),
@@ -97,9 +98,11 @@ impl<'a> State<'a> {
         self.objects.iter().any(|object| object.path() == Some(path))
     }
 
-    fn images(&self, images: &[ImageState]) -> String {
-        let is_ours =
-            |name: &&String| self.objects.iter().any(|object| matches!(object, Object::Image(own) if own == *name));
+    fn images(&self, manager: &Manager, images: &[ImageState]) -> String {
+        let is_ours = |name: &&String| {
+            let own = Object::Image(Managed::new(manager, name.as_str()));
+            self.objects.contains(&own)
+        };
         let mut ours: Vec<String> = images
             .iter()
             .flat_map(|image| image.names.iter().filter(is_ours).map(move |name| format!("{name} {}", image.id)))

@@ -12,7 +12,8 @@ use super::{Batch, Step, Task};
 use crate::knob::{Knob, SORTS};
 use crate::object::Object;
 use crate::path::AbsPath;
-use crate::shell::words;
+use crate::shell::{quote, words};
+use crate::systemd::Manager;
 
 #[cfg(test)]
 mod tests;
@@ -105,28 +106,30 @@ shown() { # reads what systemctl show says of one unit from 5; 1 when there is n
   done
   [ -n "$load" ]
 }
-show() { systemctl show --no-pager --property=LoadState,ActiveState,UnitFileState -- "$@" </dev/null; }
+show() { systemd - show --no-pager --property=LoadState,ActiveState,UnitFileState -- "$@"; }
 names() {
   i=$#
   while [ $i -gt 0 ]; do set -- "$@" "$5"; shift 5; i=$((i - 5)); done
   show "$@"
 }
-units() { # ('tasks' key address depth unit)*
-  if ! e=$(names "$@" 2>&1 >"$into/.units"); then
-    if [ $# = 5 ]; then unnoted "$1" "how the unit $5 is" "${e:-systemctl show failed}"
+units() { # manager ('tasks' key address depth unit)*
+  m=$1; shift
+  case $m in -) p= ;; *) p=$m/ ;; esac
+  if ! e=$( { acting "$m" && names "$@" 2>&1 >"$into/.units"; } ); then
+    if [ $# = 5 ]; then unnoted "$1" "how the unit $p$5 is" "${e:-systemctl show failed}"
     # One that systemctl will not hear of must not hide the others.
-    else while [ $# != 0 ]; do units "$1" "$2" "$3" "$4" "$5"; shift 5; done; fi
-  elif ! units_noted "$@" 5<"$into/.units"; then while [ $# != 0 ]; do unnoted "$1" "how the unit $5 is"; shift 5; done
+    else while [ $# != 0 ]; do units "$m" "$1" "$2" "$3" "$4" "$5"; shift 5; done; fi
+  elif ! units_noted "$@" 5<"$into/.units"; then while [ $# != 0 ]; do unnoted "$1" "how the unit $p$5 is"; shift 5; done
   fi
   rm -f -- "$into/.units"
 }
 units_noted() {
   while [ $# != 0 ]; do
     if [ -s "$into/$2" ]; then shown
-    elif ! shown; then unnoted "$1" "how the unit $5 is" 'systemctl show did not tell'
+    elif ! shown; then unnoted "$1" "how the unit $p$5 is" 'systemctl show did not tell'
     else
       if [ "$load:$active" = not-found:inactive ]; then active=unknown; file=unknown; fi
-      record "$2" "$3" "unit:$active:${file:-none}" "unit $5" "$4" || unnoted "$1" "how the unit $5 is"
+      record "$2" "$3" "unit:$active:${file:-none}" "unit $p$5" "$4" || unnoted "$1" "how the unit $p$5 is"
     fi
     shift 5
   done
@@ -135,9 +138,10 @@ other() { # 'tasks' key address depth object: what podman and firewalld have; tw
   if [ -s "$into/$2" ]; then return 0; fi
   set -- "$@" ${5#* }
   e=$(case $5 in
-    image\ *) image_was "$6" ;;
-    volume\ *) podman_has volume "$6" ;;
-    network\ *) podman_has network "$6" ;;
+    image\ *\ *) image_was "$6" "$7" ;;
+    image\ *) image_was - "$6" ;;
+    volume\ *) managed "$7"; podman_has "$m" volume "$6" ;;
+    network\ *) managed "$7"; podman_has "$m" network "$6" ;;
     port\ *) port_was "$6" "$7" "${8%/*}" "${8#*/}" ;;
   esac 2>&1) || { unnoted "$1" "how the $5 is" "$e"; return; }
   was=${e%%
@@ -153,15 +157,17 @@ turned() { # 'tasks' key address depth word name: how a knob is
   if [ "$got" != absent ]; then was=knob; { printf '%s' "$got" >"$into/$2.was"; } 2>/dev/null || was=; fi
   [ -n "$was" ] && record "$2" "$3" "$was" "knob $5 $6" "$4" || { rm -f -- "$into/$2.was"; unnoted "$1" "how the $5 $6 is"; }
 }
-podman_has() { # sort name
+podman_has() { # manager sort name
   command -v podman >/dev/null 2>&1 || { echo absent; return; }
-  podman "$1" exists -- "$2" </dev/null; c=$?
+  acting "$1" || return
+  as - podman "$2" exists -- "$3" </dev/null; c=$?
   case $c in 0) echo present ;; 1) echo absent ;; *) return $c ;; esac
 }
-image_was() { # name
+image_was() { # manager name
   command -v podman >/dev/null 2>&1 || { echo absent; return; }
-  if o=$(podman image inspect --format '{{.Id}}' -- "$1" </dev/null 2>&1); then echo "image:${o#sha256:}"; return; fi
-  podman image exists -- "$1" </dev/null; c=$?
+  acting "$1" || return
+  if o=$(as - podman image inspect --format '{{.Id}}' -- "$2" </dev/null 2>&1); then echo "image:${o#sha256:}"; return; fi
+  as - podman image exists -- "$2" </dev/null; c=$?
   case $c in 1) echo absent ;; 0) printf '%s\n' "$o"; return 1 ;; *) return $c ;; esac
 }
 port_was() { # layer zone port protocol
@@ -238,7 +244,7 @@ fn notes<'a>(tasks: impl Iterator<Item = (usize, &'a Task)>) -> Vec<Note> {
                 if !note.tasks.contains(&index) {
                     note.tasks.push(index);
                 }
-                if !reverts {
+                if !reverts && !task.drifted {
                     note.depth = ORIGIN;
                 }
                 if !replaces {
@@ -263,13 +269,21 @@ fn write_function(script: &mut String, name: &str, notes: &[Note]) -> std::fmt::
         }
         writeln!(script, "[ $# = 0 ] || present \"$@\"")?;
     }
-    for chunk in chosen(|object| matches!(object, Object::Unit(_))).chunks(AT_ONCE) {
-        write!(script, "units")?;
-        for note in chunk {
-            let Object::Unit(unit) = &note.object else { continue };
-            write!(script, " {}", words([&join(&note.tasks), &note.key, &note.address, note.depth, unit]))?;
+    let units = chosen(|object| matches!(object, Object::Unit(_)));
+    let mut managers: BTreeMap<&Manager, Vec<(&Note, &str)>> = BTreeMap::new();
+    for note in &units {
+        if let Object::Unit(unit) = &note.object {
+            managers.entry(&unit.manager).or_default().push((note, &unit.name));
         }
-        writeln!(script)?;
+    }
+    for (manager, units) in managers {
+        for chunk in units.chunks(AT_ONCE) {
+            write!(script, "units {}", quote(manager.word()))?;
+            for (note, unit) in chunk {
+                write!(script, " {}", words([&join(&note.tasks), &note.key, &note.address, note.depth, unit]))?;
+            }
+            writeln!(script)?;
+        }
     }
     for sort in SORTS {
         let knob = |note: &Note| match &note.object {

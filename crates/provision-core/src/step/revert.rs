@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Data, Revert, Step};
-use crate::object::Object;
+use super::{Data, Revert};
 use crate::shell::words;
 
 #[cfg(test)]
@@ -19,9 +18,10 @@ revert() { # directory key keep|delete limit
   IFS= read -r line <"$record" || return
   object=${line#* * * }; was=${line#* * }; was=${was%% *}; kept=
   case $object in
-    path\ *) revert_path "${object#path }" "$record.was" "$3" ;;
+    path\ *) revert_path "${object#path }" "$record.was" "$3" && reread "${object#path }" ;;
     unit\ *) revert_unit "${object#unit }" "$4" ;;
-    image\ *) revert_image "${object#image }" "$3" ;;
+    image\ *\ *) revert_image "$3" ${object#image } ;;
+    image\ *) revert_image "$3" - "${object#image }" ;;
     port\ *) revert_port "$record" ${object#port } ;;
     volume\ *) revert_stored volume "$3" "$4" ${object#volume } ;;
     network\ *) revert_stored network delete "$4" ${object#network } ;;
@@ -88,10 +88,30 @@ mounted() { # directory: whether a file system is mounted at it or below, and se
   done </proc/self/mountinfo
   return 1
 }
+reread() { # path: whoever makes units of what stands there has yet to read it; systemd.unit(5), podman-systemd.unit(5)
+  case $1 in
+    /etc/containers/systemd/users/*/*) m=${1#/etc/containers/systemd/users/}; m=$(id -un "${m%%/*}" 2>/dev/null) || return 0 ;;
+    # Of all users: that of each who logs in.
+    /etc/systemd/user/*|/etc/containers/systemd/users/*) return 0 ;;
+    /etc/systemd/*|/run/systemd/*|/usr/lib/systemd/*|/usr/local/lib/systemd/*|/lib/systemd/*|/etc/containers/systemd|/etc/containers/systemd/*|/usr/share/containers/systemd|/usr/share/containers/systemd/*) unread -; return ;;
+    # What stands in a home is its owner's.
+    */.config/systemd/user*) m=$(owner "${1%%/.config/systemd/user*}") ;;
+    */.config/containers/systemd*) m=$(owner "${1%%/.config/containers/systemd*}") ;;
+    */.local/share/systemd/user*) m=$(owner "${1%%/.local/share/systemd/user*}") ;;
+    *) return 0 ;;
+  esac
+  case $m in ''|root|UNKNOWN|*[!A-Za-z0-9_.~-]*) ;; *) unread "$m" ;; esac
+}
+owner() { # home: the manager that reads what is in it
+  if [ ! -O "$1" ]; then stat -c %U -- "$1" 2>/dev/null; elif [ "$(id -u)" != 0 ]; then echo '~'; fi
+}
 down() { # unit limit: stops it unless it is
-  active=$(systemctl show --no-pager --property=ActiveState -- "$1" </dev/null) || { printf '%s\n' "$active"; return 1; }
+  managed "$1"
+  whose "$m" || { echo "$why"; return 1; }
+  if asleep; then return 0; fi
+  active=$(systemd - show --no-pager --property=ActiveState -- "$x") || { printf '%s\n' "$active"; return 1; }
   case ${active#*=} in inactive|failed|'') return 0 ;; esac
-  units_read && limited "$2" systemctl stop -- "$1" </dev/null
+  units_read "$m" && managed "$1" && systemd "$2" stop -- "$x"
 }
 revert_unit() { # name limit
   a=${was#unit:}; f=${a#*:}; a=${a%%:*}
@@ -101,23 +121,26 @@ revert_unit() { # name limit
     *)
       down "$1" "$2" || return
       # Of a unit that is gone there is nothing to forget.
-      [ "$a" = failed ] || systemctl reset-failed -- "$1" </dev/null >/dev/null 2>&1 ;;
+      [ "$a" = failed ] || asleep || systemd - reset-failed -- "$x" >/dev/null 2>&1 ;;
   esac
   case $f in
     enabled) ;;
     *)
-      e=$(systemctl show --no-pager --property=UnitFileState -- "$1" </dev/null) || { printf '%s\n' "$e"; return 1; }
-      [ "${e#*=}" != enabled ] || limited "$2" systemctl disable -- "$1" </dev/null ;;
+      managed "$1"
+      # One that does not run is asked as well: a unit may start with it.
+      e=$(acting "$m") || { whose "$m" || { echo "$why"; return 1; }; return 0; }
+      whose "$m" && e=$(systemd - show --no-pager --property=UnitFileState -- "$x") || { printf '%s\n' "$e"; return 1; }
+      [ "${e#*=}" != enabled ] || { units_read "$m" && systemd "$2" disable -- "$x"; } ;;
   esac
 }
-revert_image() { # name keep|delete
+revert_image() { # keep|delete manager name
   case $was in
-    image:*) podman tag "${was#image:}" "$1" </dev/null ;;
+    image:*) tag "$2" "${was#image:}" "$3" ;;
     *)
-      e=$(podman_has image "$1" 2>&1) || { printf '%s\n' "$e"; return 1; }
+      e=$(podman_has "$2" image "$3" 2>&1) || { printf '%s\n' "$e"; return 1; }
       if [ "$e" = absent ]; then return 0; fi
-      if [ "$2" = keep ]; then kept='an image is data, which is kept'; return 0; fi
-      podman rmi -- "$1" </dev/null ;;
+      if [ "$1" = keep ]; then kept='an image is data, which is kept'; return 0; fi
+      acting "$2" && as - podman rmi -- "$3" </dev/null ;;
   esac
 }
 revert_port() { # record layer zone port/protocol
@@ -153,11 +176,13 @@ revert_knob() { # record keep|delete limit word name
 }
 revert_stored() { # volume|network keep|delete limit name unit
   if [ "$was" != absent ]; then return 0; fi
-  e=$(podman_has "$1" "$4" 2>&1) || { printf '%s\n' "$e"; return 1; }
+  managed "$5"
+  e=$(podman_has "$m" "$1" "$4" 2>&1) || { printf '%s\n' "$e"; return 1; }
   if [ "$e" = present ] && [ "$2" = keep ]; then kept='a volume is data, which is kept'; return 0; fi
   # Its unit is up for as long as it has made it; down, the next start makes it again.
   down "$5" "$3" || return
-  if [ "$e" = present ]; then limited "$3" podman "$1" rm -- "$4" </dev/null; fi
+  managed "$5"
+  if [ "$e" = present ]; then acting "$m" && as "$3" podman "$1" rm -- "$4" </dev/null; fi
 }
 "#;
 
@@ -168,39 +193,7 @@ pub(super) fn command(revert: &Revert, limit: &str) -> String {
         Data::Keep => "keep",
         Data::Delete => "delete",
     };
-    let mut text = words(["revert", &scope.directory(), &object.key(), policy, limit]);
-    if unit_file(object) {
-        text.push_str(" && stale=1");
-    }
-    text
-}
-
-/// Whether it acts upon a unit, which systemd must have read before.
-pub(super) fn acts(step: &Step) -> bool {
-    matches!(step, Step::Revert(revert) if matches!(revert.object, Object::Unit(_) | Object::Volume { .. } | Object::Network { .. }))
-}
-
-/// Whether systemd has to read its units after it.
-pub(super) fn leaves_unread(step: &Step) -> bool {
-    matches!(step, Step::Revert(revert) if unit_file(&revert.object))
-}
-
-/// Whether it is what systemd makes units of, or a directory of such (systemd.unit(5), podman-systemd.unit(5)).
-fn unit_file(object: &Object) -> bool {
-    const SYSTEM: [&str; 7] = [
-        "/etc/systemd/",
-        "/run/systemd/",
-        "/usr/lib/systemd/",
-        "/usr/local/lib/systemd/",
-        "/lib/systemd/",
-        "/etc/containers/systemd",
-        "/usr/share/containers/systemd",
-    ];
-    const USER: [&str; 3] = ["/.config/systemd/", "/.config/containers/systemd", "/.local/share/systemd/"];
-    object.path().is_some_and(|path| {
-        SYSTEM.iter().any(|start| path.as_str().starts_with(start))
-            || USER.iter().any(|part| path.as_str().contains(part))
-    })
+    words(["revert", &scope.directory(), &object.key(), policy, limit])
 }
 
 /// How much longer than one of its commands a step may take: it stops a unit, removes what that held, and disables it.

@@ -10,6 +10,7 @@ use super::reply::BatchReply;
 use super::*;
 use crate::engine::watch::server::Server;
 use crate::shell::trial::{run, shells, tool};
+use crate::systemd::{Managed, Manager};
 use crate::x509::{self, AuthoritySpec, LeafSpec, Names};
 
 fn home() -> tempfile::TempDir {
@@ -20,7 +21,7 @@ fn home() -> tempfile::TempDir {
 
 fn task(name: &str, steps: Vec<Step>) -> Task {
     let address = Address::new("file", name).unwrap();
-    Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false }
+    Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false, drifted: false }
 }
 
 /// Does some tasks, and after them one whose file proves that standard input was left at its place.
@@ -152,7 +153,7 @@ fn guards_are_asked_once_more_just_before() {
 }
 
 fn load(archive: &[u8]) -> Step {
-    let (id, name) = ("b7c1".to_owned(), "localhost/a:1".to_owned());
+    let (id, name) = ("b7c1".to_owned(), Managed::system("localhost/a:1"));
     Step::LoadImage { archive: Blob::from_bytes(archive.to_vec()), id, name }
 }
 
@@ -171,9 +172,9 @@ fn an_image_is_loaded_found_and_named() {
         let podman = r#"echo "$*" >>"$HOME/calls"
 case "$*" in load*) cat >"$HOME/archive"; echo "Loaded image: x" ;; *:1) case $1 in image) exit 1 ;; esac ;; esac"#;
         tool(&home.path().join("bin"), "podman", podman);
-        let tag = Step::TagImage { id: "b7c1".to_owned(), name: "localhost/b:1".to_owned() };
+        let tag = Step::TagImage { id: "b7c1".to_owned(), name: Managed::system("localhost/b:1") };
         let pull = |platform: Option<&str>| Step::PullImage {
-            reference: "quay.io/a:1".to_owned(),
+            reference: Managed::system("quay.io/a:1"),
             platform: platform.map(str::to_owned),
         };
         let steps = vec![load(&archive), tag, pull(None), pull(Some("linux/arm64"))];
@@ -378,10 +379,10 @@ fn podman_itself_loads_what_the_archive_says_and_is_seen_without_being_run() {
     let sh =
         |text: &str| String::from_utf8(run(&["sh"], &["-ec", &format!("{prefix}cd {place}\n{text}")], b"")).unwrap();
     let images = |shell: &[&str]| -> Vec<ImageState> {
-        let program = format!("{prefix}{}", probe::script::program(&[Ask::Images], "n0nce"));
+        let program = format!("{prefix}{}", probe::script::program(&[Ask::Images(Manager::System)], "n0nce"));
         let reply = run(shell, &["-c", &program], b"");
-        let answers: Answers = probe::reply::read(&[&Ask::Images], &reply, "n0nce").unwrap();
-        answers.images().unwrap().clone()
+        let answers: Answers = probe::reply::read(&[&Ask::Images(Manager::System)], &reply, "n0nce").unwrap();
+        answers.images(&Manager::System).unwrap().clone()
     };
     let files = || sh("find root run -printf '%p %T@ %s\\n' | sort");
 
@@ -399,7 +400,7 @@ fn podman_itself_loads_what_the_archive_says_and_is_seen_without_being_run() {
             let load = |bytes: Vec<u8>, id: &str| Step::LoadImage {
                 archive: Blob::from_bytes(bytes),
                 id: id.to_owned(),
-                name: "quay.io/other/name:2".to_owned(),
+                name: Managed::system("quay.io/other/name:2"),
             };
             let attempt = |step: Step| {
                 let tasks = vec![task("image", vec![step]), task("last", vec![put(&root.join("last"), b"last")])];

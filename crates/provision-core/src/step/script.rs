@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::fetch::FETCH;
 use super::journal::{self, JOURNAL};
 use super::lock::{LOCK, LOOK};
 use super::note::{self, NOTE};
@@ -10,12 +11,13 @@ use super::revert::{self, REVERT};
 use super::undo::ARM;
 use super::{Await, Batch, Need, Ownership, Purpose, Run, Step, Task};
 use crate::blob::Blob;
+use crate::fetch::Download;
 use crate::knob::SORTS;
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
 use crate::probe::script::guard_command;
-use crate::shell::{LIMITED, STATE, WHOLE, preamble, quote, words};
+use crate::shell::{AWAKE, LIMITED, MANAGER, STATE, WHOLE, preamble, quote, words};
 
 /// Largest piece that is read at once: one `dd` block, which is taken whole before the first byte is written, so that a
 /// full disk cannot leave half of it on standard input.
@@ -100,31 +102,45 @@ link() { # path target
   if [ -e "$1" ] && [ ! -L "$1" ]; then echo "$1 is not a link"; return 1; fi
   rm -f -- "$t" && ln -s -- "$2" "$t" && over "$t" "$1"
 }
-units_read() {
-  [ -n "$stale" ] || return 0
-  systemctl daemon-reload </dev/null || return
-  stale=
+unread() { # manager: it has yet to read its units
+  case " $stale " in *" $1 "*) ;; *) stale="$stale $1" ;; esac
 }
-unit() { # limit verb name
-  units_read || return
-  limited "$1" systemctl "$2" -- "$3" </dev/null && return
+units_read() { # manager*: those read their units that have yet to; one that does not run will when it starts
+  for m; do
+    case " $stale " in *" $m "*) ;; *) continue ;; esac
+    whose "$m" || { echo "$why"; return 1; }
+    asleep || systemd - daemon-reload || return
+    k=; for i in $stale; do [ "$i" = "$m" ] || k="$k $i"; done; stale=$k
+  done
+}
+unit() { # limit manager verb name
+  acting "$2" && units_read "$2" || return
+  systemd "$1" "$3" -- "$4" && return
   c=$?
-  case $2 in
+  case $3 in
     start|restart|reload)
-      systemctl status --no-pager --lines=0 -- "$3" </dev/null 2>&1
-      journalctl --no-pager --output=cat --lines=20 --unit="$3" </dev/null 2>&1 ;;
+      systemd - status --no-pager --lines=0 -- "$4" 2>&1
+      if [ -z "$who" ]; then journalctl --no-pager --output=cat --lines=20 --unit="$4" </dev/null 2>&1
+      # What the unit said, and what its manager said of it.
+      else
+        journalctl --no-pager --output=cat --lines=20 "_UID=$uid" "_SYSTEMD_USER_UNIT=$4" + "_UID=$uid" "USER_UNIT=$4" </dev/null 2>/dev/null
+      fi ;;
   esac
   return $c
 }
-load() { # limit length id name
+load() { # limit length manager id name
+  acting "$3" || return
   left=${left#* }
   # What podman leaves unread, because it failed at once or the disk is full, is taken off all the same.
-  o=$(receive "$2" | { limited "$1" podman load --quiet 2>&1; c=$?; cat >/dev/null; exit $c; }) || { c=$?; printf '%s\n' "$o"; return $c; }
-  podman image inspect --format '{{.Id}}' -- "$3" </dev/null >/dev/null 2>&1 || { printf '%s\n' "$o" "the archive did not bring the image $3"; return 1; }
-  podman tag "$3" "$4" </dev/null
+  o=$(receive "$2" | { as "$1" podman load --quiet 2>&1; c=$?; cat >/dev/null; exit $c; }) || { c=$?; printf '%s\n' "$o"; return $c; }
+  as - podman image inspect --format '{{.Id}}' -- "$4" </dev/null >/dev/null 2>&1 || { printf '%s\n' "$o" "the archive did not bring the image $4"; return 1; }
+  as - podman tag "$4" "$5" </dev/null
 }
-pull() { # limit reference [platform]
-  limited "$1" podman pull --quiet ${3:+"--platform=$3"} -- "$2" </dev/null
+tag() { # manager id name
+  acting "$1" && as - podman tag "$2" "$3" </dev/null
+}
+pull() { # limit manager reference [platform]
+  acting "$2" && as "$1" podman pull --quiet ${4:+"--platform=$4"} -- "$3" </dev/null
 }
 firewalld() {
   busctl --auto-start=no call org.fedoraproject.FirewallD1 "$@" </dev/null 2>&1
@@ -221,17 +237,16 @@ task() { # number 'tasks it needs' 'lengths it carries' 'owes' 'pays'
   if [ -n "$4" ] && ! e=$(owe $4 2>&1); then
     bad="$bad $1"; discard $3; say failed "$1" 0 1; printf '%s' "$e"; return
   fi
-  if [ -n "$stale" ]; then case " $acts " in *" $1 "*)
-    if e=$(units_read 2>&1); then stale=; else bad="$bad $1"; discard $3; say failed "$1" 0 1; printf '%s' "$e"; return; fi ;;
-  esac; fi
-  e=$( { left="$3 "; [ "$left" = " " ] && left=; at=0; "task_$1"; c=$?; discard $left; printf '\n%s %s' "$at" "$c"; } 2>&1 )
+  # What is yet to be read is known to the task's own shell alone.
+  e=$( { left="$3 "; [ "$left" = " " ] && left=; at=0; "task_$1"; c=$?; discard $left; printf '\n%s %s %s' "$at" "$c" "$stale"; } 2>&1 )
   a=${e##*
 }
   e=${e%
 *}
+  stale=${a#* * }; a=${a%" $stale"}
   case $a in
     '- 0') [ -z "$5" ] || pay $5; say unneeded "$1" ;;
-    *' 0') [ -z "$5" ] || pay $5; case " $loads " in *" $1 "*) stale=1 ;; esac; say done "$1"; printf '%s' "$e" ;;
+    *' 0') [ -z "$5" ] || pay $5; say done "$1"; printf '%s' "$e" ;;
     *) bad="$bad $1"; say failed "$1" "$a"; printf '%s' "$e" ;;
   esac
 }
@@ -241,8 +256,12 @@ task() { # number 'tasks it needs' 'lengths it carries' 'owes' 'pays'
 pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     let mut script = preamble(nonce);
     script.push_str(STATE);
-    for functions in [LIMITED, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, ARM] {
+    for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, ARM] {
         script.push_str(functions);
+    }
+    let fetches = |task: &Task| task.steps.iter().any(|step| matches!(step, Step::Fetch { .. }));
+    if batch.tasks.iter().any(fetches) {
+        script.push_str(FETCH);
     }
     let objects: Vec<Object> = batch.tasks.iter().flat_map(|task| &task.steps).flat_map(Step::objects).collect();
     let sorts = SORTS.iter().filter(|sort| {
@@ -272,14 +291,11 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
         join(&batch.tasks.iter().enumerate().filter(|(_, task)| wanted(task)).map(|(at, _)| at).collect::<Vec<_>>())
     };
     writeln!(script, "work() {{\nbad= stale= span=0 limit={}", batch.step_limit.as_secs())?;
-    writeln!(script, "loads='{}'", numbers(|task| leaves_unread(&task.steps)))?;
-    writeln!(script, "acts='{}'", numbers(|task| task.steps.iter().any(is_unit)))?;
     writeln!(script, "late='{}'", if journaled { numbers(note::later) } else { String::new() })?;
     writeln!(script, "state {}; owed=$state/owed", quote(&batch.plan))?;
     journal::write_opening(script, batch)?;
     for (index, task) in batch.tasks.iter().enumerate() {
-        // Unit names have no blank and no character that a shell expands.
-        let (owes, pays) = (join(&task.owes), join(&task.pays));
+        let (owes, pays) = (notes(&task.owes), notes(&task.pays));
         writeln!(
             script,
             "task {index} '{}' '{}' {} {}",
@@ -289,7 +305,10 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
             quote(&pays)
         )?;
     }
-    writeln!(script, "if [ -n \"$stale\" ] && ! e=$(units_read 2>&1); then say reload-failed; printf '%s' \"$e\"; fi")?;
+    writeln!(
+        script,
+        "if [ -n \"$stale\" ] && ! e=$(units_read $stale 2>&1); then say reload-failed; printf '%s' \"$e\"; fi"
+    )?;
     journal::write_closing(script, batch)?;
     writeln!(script, "}}\nmain() {{\nwork\nsay end\n}}\nmain\n{WHOLE}")
 }
@@ -303,21 +322,15 @@ fn limit(step: &Step, batch: &Batch) -> Duration {
         }),
         // Its last request may end a little after the time is up.
         Step::Await(wait) => wait.limit.saturating_add(wait.pause).saturating_add(Duration::from_secs(10)),
+        Step::Fetch { limit, .. } => *limit,
         Step::Revert(_) => revert::limit(batch.step_limit),
         _ => batch.step_limit,
     }
 }
 
-fn is_unit(step: &Step) -> bool {
-    matches!(step, Step::Unit { .. }) || revert::acts(step)
-}
-
-/// Whether systemd has yet to read its units when the steps are done.
-fn leaves_unread(steps: &[Step]) -> bool {
-    let leaves = |step: &Step| *step == Step::ReloadUnits || revert::leaves_unread(step);
-    // A step that takes a unit back has them read only if there is something to stop.
-    let reads = |step: &Step| matches!(step, Step::Unit { .. });
-    steps.iter().rev().find(|step| leaves(step) || reads(step)).is_some_and(leaves)
+/// What is owed, by the names of its notes. Unit names have no blank and no character that a shell expands.
+fn notes(owed: &[String]) -> String {
+    join(&owed.iter().map(|unit| unit.replace('/', "=")).collect::<Vec<_>>())
 }
 
 fn lengths(task: &Task) -> Vec<u64> {
@@ -350,14 +363,23 @@ fn command(step: &Step, batch: &Batch) -> String {
             let validate = validate.iter().map(|argument| argument.replace("%s", &staged));
             words(fixed.into_iter().map(str::to_owned).chain(validate))
         }
+        Step::Fetch { path, download, mode, ownership, limit } => {
+            let (user, group) = names(ownership);
+            let limit = limit.as_secs().max(1).to_string();
+            let Download { url, sha256 } = download;
+            words(["fetch", path.as_str(), url, sha256, &digits(*mode), &user, &group, &limit])
+        }
         Step::PutLink { path, target } => words(["link", path.as_str(), target]),
-        // Done before the next unit is acted upon: by `unit` in this task, by `task` in a later one.
-        Step::ReloadUnits => "stale=1".to_owned(),
-        Step::Unit { name, action } => words(["unit", &limit, action.verb(), name]),
-        Step::LoadImage { archive, id, name } => words(["load", &limit, &archive.length().to_string(), id, name]),
-        Step::TagImage { id, name } => format!("podman tag {} </dev/null", words([id, name])),
+        // Done before the next unit of that manager is acted upon.
+        Step::ReloadUnits(manager) => words(["unread", manager.word()]),
+        Step::Unit { unit, action } => words(["unit", &limit, unit.manager.word(), action.verb(), &unit.name]),
+        Step::LoadImage { archive, id, name } => {
+            words(["load", &limit, &archive.length().to_string(), name.manager.word(), id, &name.name])
+        }
+        Step::TagImage { id, name } => words(["tag", name.manager.word(), id, &name.name]),
         Step::PullImage { reference, platform } => {
-            words(["pull", &limit, reference].into_iter().chain(platform.as_deref()))
+            let fixed = ["pull", &limit, reference.manager.word(), &reference.name];
+            words(fixed.into_iter().chain(platform.as_deref()))
         }
         Step::OpenPort { zone, port, protocol, layer } => {
             words(["port", layer.word(), zone.as_deref().unwrap_or_default(), port, protocol])

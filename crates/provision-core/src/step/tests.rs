@@ -25,6 +25,7 @@ fn task(name: &str, after: &[usize], steps: Vec<Step>) -> Task {
         owes: Vec::new(),
         pays: Vec::new(),
         late: false,
+        drifted: false,
     }
 }
 
@@ -250,14 +251,14 @@ fn every_step_says_how_it_is_taken_back() {
         limit: Duration::from_secs(1),
         guards: Vec::new(),
     });
-    let unit = |action: UnitAction| Step::Unit { name: "a.service".to_owned(), action };
+    let unit = |action: UnitAction| Step::Unit { unit: Managed::system("a.service"), action };
     let made = Step::MakeDirectory { path: path.clone(), mode: Mode::new(0o755), ownership: Ownership::default() };
     let cases = [
         (made, Undo::Remove),
         (put(&path, b"x"), Undo::Restore),
         (unit(UnitAction::Stop), Undo::Restore),
         (unit(UnitAction::Restart), Undo::Repeat),
-        (Step::ReloadUnits, Undo::Repeat),
+        (Step::ReloadUnits(Manager::System), Undo::Repeat),
         (command, Undo::Impossible("what a command did is known to that command alone")),
     ];
     for (step, undo) in cases {

@@ -70,7 +70,7 @@ pub(crate) fn batch(purpose: Purpose, tasks: Vec<Task>) -> Batch {
 pub(crate) fn program(home: &Path, batch: &Batch) -> String {
     let home = crate::shell::quote(home.to_str().unwrap());
     format!(
-        "HOME={home}; PATH=\"$HOME/bin:${{BUSYBOX:+$BUSYBOX:}}$PATH\"; XDG_STATE_HOME=; id() {{ echo 1000; }}\n{}",
+        "HOME={home}; PATH=\"$HOME/bin:${{BUSYBOX:+$BUSYBOX:}}$PATH\"; XDG_STATE_HOME=; XDG_RUNTIME_DIR=\"$HOME/run\"; id() {{ echo 1000; }}\n{}",
         script::program(batch, NONCE)
     )
 }
@@ -118,7 +118,7 @@ pub(crate) fn attempt_with(shell: &[&str], home: &Path, batch: &Batch, input: &[
 
 pub(crate) fn task(name: &str, steps: Vec<Step>) -> Task {
     let address = Address::new("file", name).unwrap();
-    Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false }
+    Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false, drifted: false }
 }
 
 pub(crate) fn put(path: &Path, content: &[u8]) -> Step {

@@ -10,7 +10,7 @@ use super::note::NOTE;
 use super::revert::REVERT;
 use super::script::FUNCTIONS;
 use crate::knob::SORTS;
-use crate::shell::{LIMITED, preamble};
+use crate::shell::{AWAKE, LIMITED, MANAGER, preamble};
 
 /// Arming and disarming, for the programs that we send.
 pub(super) const ARM: &str = r#"
@@ -68,7 +68,7 @@ undo() {
   for k in $back; do
     revert "history/${into##*/}" "$k" keep "$limit" || bad="$bad $k"
   done
-  if [ -d /run/systemd/system ]; then stale=1; units_read || bad="$bad units"; fi
+  if [ -d /run/systemd/system ]; then unread -; units_read $stale || bad="$bad units"; fi
   while read -r k; do
     IFS= read -r line <"$into/$k" || continue
     case $line in *' unit:'*' unit '*) ;; *) continue ;; esac
@@ -80,8 +80,9 @@ undo() {
 }
 up() { # unit: what ran before runs with what is back
   a=${was#unit:}; f=${a#*:}; a=${a%%:*}
-  if [ "$f" = enabled ]; then systemctl enable -- "$1" </dev/null || return; fi
-  case $a in active|activating|reloading|refreshing) limited "$limit" systemctl restart -- "$1" </dev/null ;; esac
+  case $f:$a in enabled:*|*:active|*:activating|*:reloading|*:refreshing) managed "$1"; acting "$m" || return ;; esac
+  if [ "$f" = enabled ]; then systemd - enable -- "$x" || return; fi
+  case $a in active|activating|reloading|refreshing) systemd "$limit" restart -- "$x" ;; esac
 }
 undo "$1"
 "#;
@@ -89,7 +90,7 @@ undo "$1"
 /// The script, which stands in the directory of the apply that it takes back.
 pub(crate) fn script() -> String {
     let mut script = preamble("undo");
-    for functions in [LIMITED, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, UNDO] {
+    for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, UNDO] {
         script.push_str(functions);
     }
     // It knows only from the records of what it takes back.

@@ -27,13 +27,10 @@ impl State {
                 }
                 _ => PublicKeyState::Absent,
             }),
-            Ask::Unit(name) => Answer::Unit(self.units.get(name).cloned().unwrap_or_else(|| UnitState {
-                load: "not-found".to_owned(),
-                active: "inactive".to_owned(),
-                sub: "dead".to_owned(),
-                ..UnitState::default()
-            })),
-            Ask::Images => Answer::Images(self.images.clone()),
+            Ask::Unit(unit) => {
+                Answer::Unit(self.units.get(&unit.to_string()).cloned().unwrap_or_else(UnitState::unknown))
+            }
+            Ask::Images(manager) => Answer::Images(self.images_seen(manager).to_vec()),
             Ask::Zone(name) => Answer::Zone(self.zone(name.as_deref())),
             Ask::Guard(guard) => Answer::Guard(self.status(&guard.argv)),
             Ask::Owed(_) => Answer::Owed(self.owed.iter().cloned().collect()),
@@ -43,8 +40,8 @@ impl State {
             Ask::Listing(path) => Answer::Listing(self.names_in(path)),
             Ask::Knob(knob) => Answer::Knob(self.knob(knob)),
             Ask::Stored { sort, name } => Answer::Stored(match sort {
-                Store::Volume => self.volumes.contains(name),
-                Store::Network => self.networks.contains(name),
+                Store::Volume => self.volumes.contains(&name.to_string()),
+                Store::Network => self.networks.contains(&name.to_string()),
             }),
         }
     }

@@ -115,8 +115,12 @@ impl Connection for FakeHost {
     }
 
     async fn facts(&self) -> Result<Facts, ConnectionError> {
-        self.with(State::exchange)?;
-        Ok(Facts::example())
+        self.with(|state| {
+            state.exchange()?;
+            let mut facts = Facts::example();
+            state.facts.iter().for_each(|(name, value)| facts.set(name, value));
+            Ok(facts)
+        })
     }
 
     async fn ask(&self, asks: &BTreeSet<Ask>) -> Result<Answers, ConnectionError> {

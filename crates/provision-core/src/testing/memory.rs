@@ -252,7 +252,9 @@ impl State {
             let record = Record { apply: number, address: task.address.clone(), was, object };
             let noted = Noted { record, copy };
             past.noted.push(noted.clone());
-            known.origin.entry(noted.record.object.key()).or_insert(noted);
+            if !task.drifted {
+                known.origin.entry(noted.record.object.key()).or_insert(noted);
+            }
         }
     }
 
@@ -263,7 +265,7 @@ impl State {
                 None => Was::Absent,
                 Some(found @ (entry, content)) => return (what_stands(entry, content), Some(found.clone())),
             },
-            Object::Unit(name) => self.units.get(name).map_or_else(
+            Object::Unit(unit) => self.units.get(&unit.to_string()).map_or_else(
                 || Was::Unit { active: "unknown".to_owned(), file: "unknown".to_owned() },
                 |UnitState { active, file, .. }| {
                     let file = if file.is_empty() { "none" } else { file };
@@ -271,7 +273,8 @@ impl State {
                 },
             ),
             Object::Image(name) => {
-                let image = self.images.iter().find(|image| image.names.contains(name));
+                let mut images = self.images_seen(&name.manager).iter();
+                let image = images.find(|image| image.names.contains(&name.name));
                 image.map_or(Was::Absent, |image| Was::Image(image.id.clone()))
             }
             Object::Port { layer, zone, port } => {
@@ -290,8 +293,8 @@ impl State {
                     return (Was::Knob, Some((entry, state.into_bytes())));
                 }
             },
-            Object::Volume { name, .. } => there(self.volumes.contains(name)),
-            Object::Network { name, .. } => there(self.networks.contains(name)),
+            Object::Volume { name, unit } => there(self.volumes.contains(&unit.beside(name).to_string())),
+            Object::Network { name, unit } => there(self.networks.contains(&unit.beside(name).to_string())),
         };
         (was, None)
     }

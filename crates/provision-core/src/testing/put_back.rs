@@ -10,6 +10,7 @@ use crate::object::{Object, Was};
 use crate::path::AbsPath;
 use crate::probe::{Entry, Owner, Sort, UnitState};
 use crate::step::{Data, Layer, Ownership, Revert, UnitAction};
+use crate::systemd::Managed;
 
 /// What became of an object.
 enum Taken {
@@ -39,19 +40,20 @@ impl State {
         let was = &noted.record.was;
         match object {
             Object::Path(path) => return self.put_back_path(path, noted, data),
-            Object::Unit(name) => self.put_down(name, was)?,
+            Object::Unit(unit) => self.put_down(&unit.to_string(), was)?,
             Object::Image(name) => return self.put_back_image(name, was, data),
             Object::Port { layer, zone, port } => self.put_back_port(*layer, zone.as_deref(), port, was)?,
             Object::Volume { name, unit } => {
                 if *was != Was::Absent {
                     return Ok(Taken::Back);
                 }
-                if data == Data::Keep && self.volumes.contains(name) {
+                let name = unit.beside(name).to_string();
+                if data == Data::Keep && self.volumes.contains(&name) {
                     return Ok(Taken::Kept("a volume is data, which is kept"));
                 }
                 // Its unit is up for as long as it has made it.
-                self.stop(unit)?;
-                self.volumes.remove(name);
+                self.stop(&unit.to_string())?;
+                self.volumes.remove(&name);
             }
             Object::Knob(knob) => match (was, &noted.copy) {
                 (Was::Absent, _) => self.turn(knob, ABSENT),
@@ -60,8 +62,8 @@ impl State {
             },
             Object::Network { name, unit } => {
                 if *was == Was::Absent {
-                    self.stop(unit)?;
-                    self.networks.remove(name);
+                    self.stop(&unit.to_string())?;
+                    self.networks.remove(&unit.beside(name).to_string());
                 }
             }
         }
@@ -158,21 +160,22 @@ impl State {
         Ok(())
     }
 
-    fn put_back_image(&mut self, name: &str, was: &Was, data: Data) -> Result<Taken, String> {
+    fn put_back_image(&mut self, name: &Managed, was: &Was, data: Data) -> Result<Taken, String> {
         if let Was::Image(id) = was {
-            self.name_image(id, name).map_err(|reason| format!("{name} named the image {id}: {reason}"))?;
+            self.name_image(id, name).map_err(|reason| format!("{} named the image {id}: {reason}", name.spelled()))?;
             return Ok(Taken::Back);
         }
-        if self.images.iter().all(|image| !image.names.iter().any(|known| known == name)) {
+        let images = self.images_of(&name.manager);
+        if images.iter().all(|image| !image.names.contains(&name.name)) {
             return Ok(Taken::Back);
         }
         if data == Data::Keep {
             return Ok(Taken::Kept("an image is data, which is kept"));
         }
         // podman removes an image with its last name.
-        self.images.retain_mut(|image| {
+        images.retain_mut(|image| {
             let names = image.names.len();
-            image.names.retain(|known| known != name);
+            image.names.retain(|known| *known != name.name);
             image.names.len() == names || !image.names.is_empty()
         });
         Ok(Taken::Back)

@@ -10,13 +10,14 @@ use crate::knob::Knob;
 use crate::path::AbsPath;
 use crate::probe::{Entry, ImageState, Owner, Sort, UnitState, ZonePorts};
 use crate::step::{Ownership, Step};
+use crate::systemd::Manager;
 
 /// What a fake host has.
 #[derive(Debug, Clone, Default)]
 pub struct State {
     /// Directory entries by path; a file has its content.
     pub entries: BTreeMap<AbsPath, (Entry, Vec<u8>)>,
-    /// systemd's units by name.
+    /// systemd's units, each by the text of its name: `a.service`, `core/a.service`.
     pub units: BTreeMap<String, UnitState>,
     /// Units that have a file which systemd has not read: they appear with the next reload.
     pub unread: BTreeSet<String>,
@@ -24,11 +25,15 @@ pub struct State {
     pub(super) gone: BTreeSet<String>,
     /// Whether systemd is to read its units before the next one is acted upon.
     pub(super) reload: bool,
+    /// What it says of itself, where that is another than of [`crate::facts::Facts::example`].
+    pub facts: BTreeMap<String, String>,
     /// podman's images.
     pub images: Vec<ImageState>,
-    /// podman's volumes.
+    /// The images of users.
+    pub user_images: BTreeMap<Manager, Vec<ImageState>>,
+    /// podman's volumes, each by the text of its name.
     pub volumes: BTreeSet<String>,
-    /// podman's networks.
+    /// podman's networks, each by the text of its name.
     pub networks: BTreeSet<String>,
     /// Knobs by their text, with their states; others are as their sort has it.
     pub knobs: BTreeMap<String, String>,
@@ -40,6 +45,8 @@ pub struct State {
     pub makes: BTreeMap<Vec<String>, AbsPath>,
     /// Ports that something listens on, of any address, and what it says to whoever sent an HTTP request.
     pub listening: BTreeMap<u16, Vec<u8>>,
+    /// What the web gives for an address.
+    pub web: BTreeMap<String, Vec<u8>>,
     /// Whether there is no openssl, so that nobody can look at a key.
     pub lacks_openssl: bool,
     /// Units that are owed a restart.
@@ -86,6 +93,7 @@ impl State {
         let public = ZonePorts { name: "public".to_owned(), ..ZonePorts::default() };
         state.zones = Some(BTreeMap::from([("public".to_owned(), public)]));
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"ok\"}";
+        state.web.insert("https://example.com/tool".to_owned(), b"#!/bin/sh\n".to_vec());
         state.listening.insert(8080, answer.to_vec());
         state
     }
@@ -133,6 +141,22 @@ impl State {
     /// Sets a knob.
     pub fn turn(&mut self, knob: &Knob, state: &str) {
         self.knobs.insert(knob.to_string(), state.to_owned());
+    }
+
+    /// The images of somebody.
+    pub(super) fn images_of(&mut self, manager: &Manager) -> &mut Vec<ImageState> {
+        match manager {
+            Manager::System => &mut self.images,
+            Manager::Own | Manager::User(_) => self.user_images.entry(manager.clone()).or_default(),
+        }
+    }
+
+    /// The same, to look at.
+    pub(super) fn images_seen(&self, manager: &Manager) -> &[ImageState] {
+        match manager {
+            Manager::System => &self.images,
+            Manager::Own | Manager::User(_) => self.user_images.get(manager).map_or(&[], Vec::as_slice),
+        }
     }
 
     pub(super) fn status(&self, argv: &[String]) -> i32 {

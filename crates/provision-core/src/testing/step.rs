@@ -5,6 +5,7 @@ use crate::attribute::Mode;
 use crate::blob::sha256_hex;
 use crate::probe::{Guard, ImageState, Sort};
 use crate::step::{Layer, Need, Ownership, Run, Step};
+use crate::systemd::{Managed, Manager};
 
 /// What came of a step that did not fail.
 pub(super) enum Done {
@@ -57,20 +58,28 @@ impl State {
                 self.note_unit(path, &content);
                 self.set(path, Sort::File, content, *mode, ownership);
             }
+            Step::Fetch { path, download, mode, ownership, limit: _ } => {
+                self.require_directory(path)?;
+                let content = self.web.get(&download.url).cloned().ok_or("the web has no such thing")?;
+                if sha256_hex(&content) != download.sha256 {
+                    return Err("its digest is another".to_owned());
+                }
+                self.set(path, Sort::File, content, *mode, ownership);
+            }
             Step::PutLink { path, target } => {
                 self.require_directory(path)?;
                 self.set(path, Sort::Link(target.clone()), Vec::new(), Mode::new(0o777), &Ownership::default());
             }
-            Step::ReloadUnits => self.reload = true,
-            Step::Unit { name, action } => self.act(name, *action)?,
+            Step::ReloadUnits(_) => self.reload = true,
+            Step::Unit { unit, action } => self.act(&unit.to_string(), *action)?,
             Step::LoadImage { id, name, .. } => {
-                self.add_image(id);
+                self.add_image(&name.manager, id);
                 self.name_image(id, name)?;
             }
             Step::TagImage { id, name } => self.name_image(id, name)?,
             Step::PullImage { reference, .. } => {
-                let id = sha256_hex(reference.as_bytes());
-                self.add_image(&id);
+                let id = sha256_hex(reference.name.as_bytes());
+                self.add_image(&reference.manager, &id);
                 self.name_image(&id, reference)?;
             }
             Step::OpenPort { zone, port, protocol, layer } => {
@@ -78,7 +87,7 @@ impl State {
             }
             Step::Revert(revert) => return self.revert(plan, apply, revert).map(Done::Said),
             Step::Run(run) => return self.run(run),
-            Step::Turn { knob, state, .. } => self.turn(knob, state),
+            Step::Turn { knob, state, .. } => self.turn(knob, &(knob.sort().settled)(state)),
             // It is noted already what was there.
             Step::Claim(_) | Step::Await(_) => {}
         }
@@ -98,23 +107,25 @@ impl State {
     }
 
     /// Names an image, which takes the name from any other.
-    pub(super) fn name_image(&mut self, id: &str, name: &str) -> Result<(), String> {
-        if self.images.iter().all(|image| image.id != id) {
+    pub(super) fn name_image(&mut self, id: &str, name: &Managed) -> Result<(), String> {
+        let images = self.images_of(&name.manager);
+        if images.iter().all(|image| image.id != id) {
             return Err("no such image".to_owned());
         }
-        for image in &mut self.images {
-            image.names.retain(|known| known != name);
+        for image in images {
+            image.names.retain(|known| *known != name.name);
             if image.id == id {
-                image.names.push(name.to_owned());
+                image.names.push(name.name.clone());
                 image.names.sort();
             }
         }
         Ok(())
     }
 
-    fn add_image(&mut self, id: &str) {
-        if self.images.iter().all(|image| image.id != id) {
-            self.images.push(ImageState { id: id.to_owned(), ..ImageState::default() });
+    fn add_image(&mut self, manager: &Manager, id: &str) {
+        let images = self.images_of(manager);
+        if images.iter().all(|image| image.id != id) {
+            images.push(ImageState { id: id.to_owned(), ..ImageState::default() });
         }
     }
 

@@ -14,6 +14,7 @@ use crate::step::{
     Batch, BatchReply, Data, Heard, Journal, Keep, Layer, Outcome, Ownership, Purpose, Refusal, Revert, Step, Task,
     UnitAction,
 };
+use crate::systemd::{Managed, Manager};
 
 const PLAN: &str = "p";
 
@@ -27,7 +28,7 @@ fn wait<F: Future>(future: F) -> F::Output {
 
 fn task(name: &str, steps: Vec<Step>) -> Task {
     let address = format!("file.{name}").parse().unwrap();
-    Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false }
+    Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false, drifted: false }
 }
 
 fn batch(purpose: Purpose, tasks: Vec<Task>) -> Batch {
@@ -104,7 +105,7 @@ fn put(at: &str, content: &str) -> Step {
 }
 
 fn unit(name: &str, action: UnitAction) -> Step {
-    Step::Unit { name: name.to_owned(), action }
+    Step::Unit { unit: name.parse().unwrap(), action }
 }
 
 fn make(at: &str) -> Step {
@@ -160,15 +161,15 @@ fn everything() -> (FakeHost, Vec<Step>) {
         claim("network net net-network.service"),
         put("/etc/containers/systemd/net.network", "[Network]\nNetworkName=net\n"),
         put("/etc/containers/systemd/app.container", "[Container]\nVolume=data.volume:/data:Z\nNetwork=net.network\n"),
-        Step::ReloadUnits,
+        Step::ReloadUnits(Manager::System),
         unit("new.service", UnitAction::Enable),
         unit("new.service", UnitAction::Start),
         unit("sleeping.service", UnitAction::Start),
         unit("sleeping.service", UnitAction::Enable),
         unit("running.service", UnitAction::Restart),
         unit("app.service", UnitAction::Start),
-        Step::TagImage { id: "2".to_owned(), name: "localhost/b:1".to_owned() },
-        Step::PullImage { reference: "localhost/a:1".to_owned(), platform: None },
+        Step::TagImage { id: "2".to_owned(), name: Managed::system("localhost/b:1") },
+        Step::PullImage { reference: Managed::system("localhost/a:1"), platform: None },
         port("8443", Layer::Permanent),
         port("8443", Layer::Running),
     ];
@@ -227,7 +228,7 @@ fn data_stays_unless_it_is_to_go_and_keeps_its_record() {
     let steps = vec![
         make("/srv/made"),
         Step::Claim("volume v v-volume.service".parse().unwrap()),
-        Step::PullImage { reference: "localhost/a:1".to_owned(), platform: None },
+        Step::PullImage { reference: Managed::system("localhost/a:1"), platform: None },
     ];
     run(&host, begin("0"), vec![task("a", steps)]);
     run(&host, end(Ended::Done), Vec::new());
@@ -380,7 +381,10 @@ fn a_host_tells_what_is_in_a_directory_and_what_podman_has() {
     let names = |at: &str| ask(&host, Ask::Listing(path(at))).listing(&path(at)).unwrap().clone();
     assert_eq!(names("/srv"), ["a", "b"]);
     assert_eq!(names("/nowhere"), Vec::<String>::new());
-    let has = |sort, name: &str| *ask(&host, Ask::Stored { sort, name: name.to_owned() }).stored(sort, name).unwrap();
+    let has = |sort, name: &str| {
+        let name = Managed::system(name);
+        *ask(&host, Ask::Stored { sort, name: name.clone() }).stored(sort, &name).unwrap()
+    };
     assert!(has(Store::Volume, "v"));
     assert!(!has(Store::Network, "v"));
 }

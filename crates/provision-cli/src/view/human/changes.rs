@@ -225,9 +225,8 @@ pub const fn side(moved: Moved) -> Option<&'static str> {
 fn short(thing: &Thing) -> String {
     match thing {
         Thing::Directory(path) | Thing::Path(path) => path.to_string(),
-        Thing::Unit(name) | Thing::Install(name) | Thing::Running(name) | Thing::Quadlet(name) | Thing::Image(name) => {
-            name.clone()
-        }
+        Thing::Unit(name) | Thing::Install(name) | Thing::Running(name) | Thing::Quadlet(name) => name.to_string(),
+        Thing::Image(name) => name.spelled(),
         Thing::Knob(knob) => knob.name().to_owned(),
         Thing::Port { .. } => thing.to_string(),
     }

@@ -9,13 +9,11 @@ use super::super::safe;
 /// All findings, one after the other.
 pub fn findings(error: &PlanError, width: Option<usize>) -> Page {
     let mut page = Page::new(width);
-    let name = safe::line(&error.source_text.name);
-    // Before the places are looked up: what is hostile in it must keep its column.
-    let text = &error.source_text.text;
     let renderer = Renderer::styled().term_width(width.unwrap_or(140));
     for problem in &error.problems {
         let Problem { span, message, help } = problem;
-        let Some(place) = span.filter(|_| !text.is_empty()) else {
+        let source = error.source_of(problem).filter(|source| !source.text.is_empty());
+        let (Some(place), Some(source)) = (*span, source) else {
             page.labelled(ALARM, "error", message);
             if let Some(help) = help {
                 page.labelled(PLACE, "help", help);
@@ -23,8 +21,9 @@ pub fn findings(error: &PlanError, width: Option<usize>) -> Page {
             page.gap();
             continue;
         };
-        let message = safe::line(message);
-        let (shown, range) = placed(text, place.start, place.end);
+        let (name, message) = (safe::line(&source.name), safe::line(message));
+        // Before the places are looked up: what is hostile in it must keep its column.
+        let (shown, range) = placed(&source.text, place.start, place.end);
         let mut group = Group::with_title(Level::ERROR.primary_title(message.as_ref()));
         let annotation = AnnotationKind::Primary.span(range);
         group = group.element(Snippet::source(shown.as_str()).path(name.as_ref()).annotation(annotation));

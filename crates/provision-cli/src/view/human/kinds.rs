@@ -5,12 +5,27 @@ use provision_core::resource::{Field, Kind};
 use super::super::page::{FAINT, PLACE, PLAIN, Page, STRONG};
 
 /// What every resource takes besides the fields of its kind.
-pub const COMMON: [Field; 3] = [
+pub const COMMON: [Field; 5] = [
     Field {
         name: "after",
         takes: "list of addresses",
         required: false,
-        doc: "Resources that come before, where nothing else tells: [\"directory.root\"].",
+        doc: "Resources that come before, where nothing else tells: [\"directory.root\"]. One of a `for_each` is \
+              \"directory.data[a]\", all of it \"directory.data\", a block \"block.tenant\", a plan that is used \"use.registry\".",
+    },
+    Field {
+        name: "when",
+        takes: "expression",
+        required: false,
+        doc: "Whether it is in the plan at all: \"fact.os_id == 'debian' and input.replicas > 1\". It looks at `input`, `fact`, \
+              `host`, `plan` and `each`. Where it is false, what was there before leaves.",
+    },
+    Field {
+        name: "for_each",
+        takes: "list | table",
+        required: false,
+        doc: "One resource for each element, under the address directory.data[a]: text or numbers, names with values, or one of \
+              both from an input: \"{{ input.sites }}\". Templates see `each.key` and `each.value`.",
     },
     Field {
         name: "hosts",

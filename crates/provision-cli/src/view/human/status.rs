@@ -180,8 +180,8 @@ fn unapplied(number: usize) -> String {
 fn name(object: &Object) -> String {
     match object {
         Object::Path(path) => path.to_string(),
-        Object::Volume { name, .. } => format!("volume {name}"),
-        Object::Network { name, .. } => format!("network {name}"),
+        Object::Volume { name, unit } => format!("volume {}", unit.beside(name).spelled()),
+        Object::Network { name, unit } => format!("network {}", unit.beside(name).spelled()),
         Object::Knob(knob) => knob.to_string(),
         other => other.to_string(),
     }

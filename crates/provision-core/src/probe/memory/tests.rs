@@ -8,6 +8,7 @@ use super::super::runtime_tests::{ask, home};
 use super::*;
 use crate::ledger::{Entry, Head, Ledger};
 use crate::shell::trial::{shells, tool};
+use crate::systemd::Managed;
 
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -204,10 +205,10 @@ fn volumes_and_networks_are_found_without_running_podman() {
             (Store::Network, "systemd-data", false),
         ];
         let asks: Vec<Ask> =
-            asked.iter().map(|(sort, name, _)| Ask::Stored { sort: *sort, name: (*name).to_owned() }).collect();
+            asked.iter().map(|(sort, name, _)| Ask::Stored { sort: *sort, name: Managed::system(*name) }).collect();
         let answers = ask(shell, home.path(), &asks);
         for (sort, name, there) in &asked {
-            assert_eq!(answers.stored(*sort, name), Ok(there), "{name} {shell:?}");
+            assert_eq!(answers.stored(*sort, &Managed::system(*name)), Ok(there), "{name} {shell:?}");
         }
         assert!(!home.path().join("podman-was-run").exists());
     }

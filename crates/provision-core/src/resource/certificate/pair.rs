@@ -89,7 +89,7 @@ impl PairFiles {
             );
             return None;
         }
-        let name = setup.address.name();
+        let name = setup.address.stem();
         let inside = |suffix: &str| directory.as_ref()?.join(&format!("{name}.{suffix}")).ok();
         let certificate = certificate.or_else(|| inside("crt"))?;
         let key = key.or_else(|| inside("key"))?;

@@ -4,25 +4,27 @@ use crate::image_reference::ImageReference;
 use crate::path::AbsPath;
 use crate::quadlet::Reference;
 use crate::resource::{Target, Thing, Want};
+use crate::systemd::{Managed, Manager};
 
 /// What a reference asks of the plan. Volumes, networks, containers and secrets that are named and not made by a file
 /// are the host's own.
-pub(crate) fn want(reference: Reference, directory: &AbsPath) -> Option<Want> {
+pub(crate) fn want(reference: Reference, directory: &AbsPath, manager: &Manager) -> Option<Want> {
     let tree = |path: AbsPath| (path != AbsPath::root()).then(|| Want::uses(Target::Tree(path)));
     match reference {
         Reference::Unit(name) => Some(match name.stem().split_once('@') {
             // An instance is made of its template, by a link or by hand.
             Some((prefix, instance)) if !instance.is_empty() => {
                 let template = format!("{prefix}@.{}", name.quadlet_type().extension());
-                Want::uses(Target::Thing(Thing::Quadlet(template)))
+                Want::uses(Target::Thing(Thing::Quadlet(Managed::new(manager, template))))
             }
-            _ => Want::uses(Target::Thing(Thing::Quadlet(name.to_string()))).required(),
+            _ => Want::uses(Target::Thing(Thing::Quadlet(Managed::new(manager, name.to_string())))).required(),
         }),
         Reference::HostPath(path) => tree(path.parse().ok()?),
         Reference::UnitRelativePath(path) => tree(below(directory, &path)?),
         Reference::Image(name) => {
             let name: ImageReference = name.parse().ok()?;
-            Some(Want::uses(Target::Thing(Thing::Image(name.stored_name().to_string()))))
+            let name = Managed::new(manager, name.stored_name().to_string());
+            Some(Want::uses(Target::Thing(Thing::Image(name))))
         }
         Reference::Volume(_) | Reference::Network(_) | Reference::Container(_) | Reference::Secret(_) => None,
     }

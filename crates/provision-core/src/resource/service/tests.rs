@@ -6,7 +6,7 @@ use crate::change::Action;
 use crate::probe::{Answer, Answers, Ask, UnitState};
 use crate::resource::{Context, Materials, Resource};
 use crate::step::Step;
-use crate::systemd::UnitName;
+use crate::systemd::{Managed, Manager, UnitName};
 use crate::testing::{Case, NOW, State, case};
 
 /// A file that a drop-in's command names, and the drop-in.
@@ -257,11 +257,18 @@ fn a_restart_that_an_earlier_apply_owes_is_done() {
 fn what_a_command_brings_is_started() {
     let unit = UnitName::from_str("x.service").unwrap();
     let (restart_on, reload_on) = (Vec::new(), Vec::new());
-    let service =
-        Service { unit, state: Running::Running, enabled: true, on_change: OnChange::Restart, restart_on, reload_on };
+    let service = Service {
+        manager: Manager::System,
+        unit,
+        state: Running::Running,
+        enabled: true,
+        on_change: OnChange::Restart,
+        restart_on,
+        reload_on,
+    };
     let mut answers = Answers::default();
     let absent = UnitState { load: "not-found".to_owned(), active: "inactive".to_owned(), ..UnitState::default() };
-    answers.insert(Ask::Unit("x.service".to_owned()), Answer::Unit(absent));
+    answers.insert(Ask::Unit(Managed::system("x.service")), Answer::Unit(absent));
     let upstream = BTreeMap::new();
     let context = Context {
         now: NOW,
@@ -306,7 +313,7 @@ fn wrong_fields_are_found() {
         ),
         (
             "unit = 'x'\nrestart_on = ['file.a']",
-            "2:10: service.x wants file.a, which the plan does not have (add it, or take the name out)",
+            "4:15: `restart_on` of service.x: the plan has no file.a (known: `service.x`)",
         ),
     ] {
         case("service", fields).refused(finding);

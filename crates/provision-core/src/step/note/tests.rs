@@ -9,6 +9,7 @@ use super::super::{Layer, Outcome, UnitAction};
 use crate::ledger::Scope;
 use crate::object::{Object, Was};
 use crate::shell::trial::{shells, tool};
+use crate::systemd::Managed;
 
 use super::*;
 
@@ -374,7 +375,7 @@ fn absent_paths_are_noted_without_any_tool() {
 fn layers_are_told_apart() {
     let port = |layer: Layer| Object::Port { layer, zone: None, port: "1/tcp".to_owned() };
     assert_ne!(port(Layer::Running).key(), port(Layer::Permanent).key());
-    let unit = Step::Unit { name: "a.service".to_owned(), action: UnitAction::Start };
+    let unit = Step::Unit { unit: Managed::system("a.service"), action: UnitAction::Start };
     let found = notes([task("a", vec![unit.clone()]), task("b", vec![unit])].iter().enumerate());
     assert_eq!(found.iter().map(|note| note.tasks.clone()).collect::<Vec<_>>(), [[0, 1]]);
 }

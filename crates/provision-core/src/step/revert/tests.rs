@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use super::super::Step;
 use super::super::trial::*;
 use super::super::{Outcome, Ownership, Task};
 use super::*;
 use crate::attribute::Mode;
 use crate::ledger::Scope;
+use crate::object::Object;
 use crate::shell::trial::{shells, tool};
 
 fn home() -> tempfile::TempDir {
@@ -441,12 +444,14 @@ fn systemd_reads_its_units_after_their_files_were_taken_back() {
         systemctl(home.path());
         let place = home.path().join(".config/containers/systemd");
         fs::create_dir_all(&place).unwrap();
+        fs::create_dir_all(home.path().join("run/systemd")).unwrap();
+        let _manager = UnixListener::bind(home.path().join("run/systemd/private")).unwrap();
         let (file, other) = (place.join("a.container"), home.path().join("p/f"));
         apply(shell, home.path(), vec![task("f", vec![put(&file, b"x"), put(&other, b"x")])]);
         calls(home.path());
         assert_eq!(take_back(shell, home.path(), &[object(&other)], Data::Keep), [done("")]);
         assert_eq!(calls(home.path()), [""; 0], "{shell:?}");
         assert_eq!(take_back(shell, home.path(), &[object(&file)], Data::Keep), [done("")]);
-        assert_eq!(calls(home.path()), ["daemon-reload"], "{shell:?}");
+        assert_eq!(calls(home.path()), ["--user daemon-reload"], "{shell:?}");
     }
 }
