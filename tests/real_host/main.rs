@@ -11,4 +11,5 @@ mod lockout;
 mod ownership;
 mod registry;
 mod sealed;
+mod shells;
 mod support;

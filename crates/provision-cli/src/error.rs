@@ -36,7 +36,7 @@ pub enum Error {
         help: Option<&'static str>,
     },
     /// The plan, or a variables file, has findings.
-    #[error("{} in {}", count(.0.problems.len(), "finding"), .0.files().join(" and "))]
+    #[error("{} in {}", count(.0.problems.len(), "finding"), listed(&.0.files()))]
     Plan(PlanError),
     /// A host could not be asked, or not changed at all.
     #[error("{}", told(.host, .error))]
@@ -255,6 +255,15 @@ fn told(host: &str, error: &EngineError) -> String {
 
 fn on(host: &Option<String>) -> String {
     host.as_ref().map(|host| format!("host {host}: ")).unwrap_or_default()
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn listed(names: &[&str]) -> String {
+    match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    }
 }
 
 /// `1 finding`, `2 findings`.

@@ -136,7 +136,7 @@ fn inputs(arguments: &args::Plan, surroundings: &Surroundings) -> Result<Inputs,
 fn set_file(inputs: &mut Inputs, path: &Utf8Path, text: &str) -> Result<(), Error> {
     if path.extension() == Some("json") {
         return inputs.set_json_file(path.as_str(), text).map_err(|error| {
-            let message = format!("{path}:{}:{}: not an object in JSON", error.line(), error.column());
+            let message = format!("{path}:{}:{}: not an object in JSON", error.line(), error.column().max(1));
             Error::usage(message, "a variables file whose name ends in .json is an object: { \"name\": \"value\" }")
         });
     }

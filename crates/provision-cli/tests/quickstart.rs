@@ -1,6 +1,6 @@
 //! What the README shows: its first command, as a person runs it in a fresh directory, and again; and its plan.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at its first surprise")]
 
 use std::path::Path;
 use std::process::Command;
@@ -90,6 +90,43 @@ fn the_ownership_example_does_what_it_says() {
     let mut left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["plan.toml", "theirs.conf"]);
+}
+
+/// The two commands in the comment of `examples/certificates`, and what is there then.
+#[test]
+fn the_certificates_example_does_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/certificates/plan.toml");
+    let text = std::fs::read_to_string(root).unwrap();
+    std::fs::write(folder.path().join("plan.toml"), &text).unwrap();
+    let commands = text.lines().filter_map(|line| line.strip_prefix("#   "));
+    let commands: Vec<String> = commands
+        .map(|line| line.replace("provision apply", &format!("{} apply --yes", env!("CARGO_BIN_EXE_provision"))))
+        .collect();
+    assert_eq!(commands.len(), 2);
+    let run = |command: &str| {
+        let output = Command::new("sh").args(["-c", command]).current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    };
+    run(&commands[0]);
+    let said = run(&commands[1]);
+    assert!(said.ends_with("applied: 7 created\n"), "{said}");
+    let said = run(&commands[1]);
+    assert!(said.starts_with("nothing to change: 7 resources are as the plan wants them\n"), "{said}");
+    // What haproxy gets is a chain, and what clients get verifies it.
+    let made =
+        "cd provision-certificates && openssl verify -CAfile registry-root.crt -untrusted registry.pem registry.pem";
+    assert_eq!(run(made), "registry.pem: OK\n");
+    assert_eq!(
+        run("grep -c BEGIN provision-certificates/registry.pem provision-certificates/www.pem"),
+        "provision-certificates/registry.pem:3\nprovision-certificates/www.pem:2\n"
+    );
+    assert_eq!(run("stat -c %a provision-certificates/*.pem provision-certificates/*.key"), "600\n600\n600\n600\n");
+    run(&commands[1].replace("apply", "destroy"));
+    let left = run("ls -A");
+    assert_eq!(left, "own.crt\nown.key\nplan.toml\n");
 }
 
 #[test]

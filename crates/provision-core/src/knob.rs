@@ -12,11 +12,13 @@ pub mod archive;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
+pub mod trust_anchor;
 
 /// Every sort, by word.
 pub static SORTS: &[&KnobSort] = &[
     &archive::ARCHIVE,
     &sysctl::SYSCTL,
+    &trust_anchor::TRUST_ANCHOR,
     #[cfg(test)]
     &trial::TRIAL,
 ];

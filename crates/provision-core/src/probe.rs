@@ -35,6 +35,8 @@ pub enum Ask {
     },
     /// The public half of the private key in a file; the key itself stays on the host.
     PublicKey(AbsPath),
+    /// The digest of some files one after another, such as of a certificate and its key; the files stay on the host.
+    Joined(Vec<AbsPath>),
     /// A systemd unit, by its full name.
     Unit(Managed),
     /// The images in somebody's store of podman's.
@@ -133,6 +135,8 @@ pub enum Answer {
     File(FileState),
     /// To [`Ask::PublicKey`].
     PublicKey(PublicKeyState),
+    /// To [`Ask::Joined`]: SHA-256 in lower-case hex; none when one of them is absent, no regular file, or not ours to read.
+    Joined(Option<String>),
     /// To [`Ask::Unit`].
     Unit(UnitState),
     /// To [`Ask::Images`].
@@ -416,6 +420,8 @@ impl Answers {
         file(path: &AbsPath, content: &Wanted) Ask::File { path: path.clone(), content: content.clone() } => File(FileState);
         /// The public half of a private key.
         public_key(path: &AbsPath) Ask::PublicKey(path.clone()) => PublicKey(PublicKeyState);
+        /// The digest of files one after another.
+        joined(paths: &[AbsPath]) Ask::Joined(paths.to_vec()) => Joined(Option<String>);
         /// A unit.
         unit(name: &Managed) Ask::Unit(name.clone()) => Unit(UnitState);
         /// The images.

@@ -43,6 +43,7 @@ pub mod pod;
 pub(crate) mod quadlet;
 pub mod service;
 pub mod sysctl;
+pub mod trust_anchor;
 pub mod unit;
 pub mod volume;
 
@@ -64,6 +65,7 @@ pub static KINDS: &[&Kind] = &[
     &service::KIND,
     &firewall::KIND,
     &sysctl::KIND,
+    &trust_anchor::KIND,
     &haproxy::KIND,
     &command::KIND,
     &check::KIND,
@@ -170,6 +172,18 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// authority's key. The change is none where only that check is to come: a key must not travel for anything else.
     fn reads(&self, _change: &Change) -> Vec<AbsPath> {
         Vec::new()
+    }
+
+    /// Contents of files that this side has already, for whatever [`Resource::reads`] them: those of a certificate authority
+    /// that somebody brings, whose key need not be on the host. They are there at each apply, whether or not it changes.
+    fn brings(&self) -> Vec<(AbsPath, Zeroizing<Vec<u8>>)> {
+        Vec::new()
+    }
+
+    /// What people should know in time although there is nothing to do, such as the end of a certificate that only they can
+    /// renew: a sentence without a full stop.
+    fn notice(&self, _answers: &Answers, _context: &Context<'_>) -> Option<String> {
+        None
     }
 
     /// What [`Resource::steps`] needs for a change that this side has to download first.
@@ -478,13 +492,19 @@ mod tests {
                 "certificate_authority",
                 "directory = '/srv'\ncommon_name = 'a'\nkey_type = 'ecdsa-p256'",
                 "path /srv/x.key; path /srv/x.crt",
-                "common_name: a, key_type: ecdsa-p256, is_ca: true, path_length: 0, mode: 0644, key_mode: 0600",
+                "common_name: a, key_type: ecdsa-p256, path_length: 0, is_ca: true, mode: 0644, key_mode: 0600",
+            ),
+            (
+                "certificate",
+                "directory = '/srv'\nnames = ['a']\nkey_type = 'ecdsa-p256'\ncombined = '/srv/p'\nkey_group = 'g'\nauthorities = '/srv/r'",
+                "path /srv/x.key; path /srv/p; path /srv/r; path /srv/x.crt",
+                "common_name: a, names: a, usages: server-auth, key_type: ecdsa-p256, is_ca: false, mode: 0644, authorities_mode: 0644, combined_mode: 0600, combined_group: g, key_mode: 0600, key_group: g",
             ),
             (
                 "certificate",
                 "directory = '/srv'\nnames = ['b.example', 'a.example']\nkey_type = 'ecdsa-p256'\nkey_mode = '0640'\ngroup = 'g'",
                 "path /srv/x.key; path /srv/x.crt",
-                "common_name: a.example, names: a.example, b.example, usages: server-auth, key_type: ecdsa-p256, is_ca: false, mode: 0644, key_mode: 0640, group: g, key_group: g",
+                "common_name: a.example, names: a.example, b.example, usages: server-auth, key_type: ecdsa-p256, is_ca: false, mode: 0644, group: g, key_mode: 0640, key_group: g",
             ),
             ("image", "name = 'quay.io/a/b:1'\npull = true", "image quay.io/a/b:1", ""),
             (

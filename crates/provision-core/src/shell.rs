@@ -60,18 +60,29 @@ pub fn bootstrap(program: &str, become_: Become) -> String {
     }
     let _infallible = write!(
         line,
-        "/bin/sh -c 'p=\"$(dd bs={} count=1 iflag=fullblock 2>/dev/null)\"; case \"$p\" in *\"{WHOLE}\") eval \"$p\" ;; esac'",
+        "/bin/sh -c 'p=\"$(command dd bs={} count=1 iflag=fullblock 2>/dev/null)\"; case \"$p\" in *\"{WHOLE}\") eval \"$p\" ;; esac'",
         program.len()
     );
     line
 }
 
-/// What every program starts with: a known locale, a path that finds the administrator's tools, files private until
-/// their mode is set, and a marker that only this exchange knows.
+/// The shell's options as a program wants them. A bash that is `/bin/sh` takes over what a profile has exported in
+/// `SHELLOPTS`. Programs read no variable before they set it; tests would see that.
+const OPTIONS: &str = if cfg!(test) { "set +efvxC -u" } else { "set +efvxC +u" };
+
+/// What programs call by name. A bash that is `/bin/sh` takes over functions that a profile has exported.
+const COMMANDS: &str = "command printf echo read cd pwd test true umask kill wait trap type \
+    cat chgrp chmod chown cp curl date dd find flock ln ls mkdir mktemp mv readlink rm rmdir sed sha256sum sleep sort \
+    stat sync tail tar timeout touch tr awk basename dirname env expr grep head cut wc \
+    busctl firewall-cmd loginctl openssl podman systemctl systemd-run sysctl journalctl";
+
+/// What every program starts with: the shell as it is without a profile, a known locale, a path that finds the
+/// administrator's tools, files private until their mode is set, and a marker that only this exchange knows.
 #[must_use]
 pub(crate) fn preamble(nonce: &str) -> String {
     format!(
-        "LC_ALL=C; export LC_ALL; unset CDPATH; IFS=' \t\n'; umask 077\n\
+        "{OPTIONS}; unset -f {COMMANDS} 2>/dev/null\n\
+         LC_ALL=C; export LC_ALL; unset CDPATH; IFS=' \t\n'; umask 077\n\
          PATH=\"${{PATH:-/usr/bin:/bin}}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"; export PATH\n\
          n={nonce}\n\
          say() {{ printf '\\n@%s %s\\n' \"$n\" \"$*\"; }}\n"
@@ -82,7 +93,7 @@ pub(crate) fn preamble(nonce: &str) -> String {
 /// otherwise the system's for root (FHS 5.8), the user's own for anybody else (XDG base directories).
 pub(crate) const STATE: &str = r#"
 state() {
-  if [ -n "$base" ]; then state=$base/$1; elif [ "$(id -u)" = 0 ]; then state=/var/lib/provision/$1; else state=${XDG_STATE_HOME:-$HOME/.local/state}/provision/$1; fi
+  if [ -n "${base-}" ]; then state=$base/$1; elif [ "$(id -u)" = 0 ]; then state=/var/lib/provision/$1; else state=${XDG_STATE_HOME:-$HOME/.local/state}/provision/$1; fi
 }
 "#;
 
@@ -228,6 +239,25 @@ mod tests {
             expected.extend(0..=255_u8);
             assert_eq!(run(shell, &["-c", &line], &input), expected, "{shell:?}");
         }
+    }
+
+    #[test]
+    fn what_a_profile_exports_does_not_reach_a_program() {
+        let program = format!("{}stat -c %n /; printf '%s|' done /us*; {WHOLE}\n", preamble("n"));
+        let line = bootstrap(&program, Become::No).replacen("/bin/sh", "bash --posix", 1);
+        let mut child = std::process::Command::new("bash")
+            .args(["-c", &line])
+            // As `export -f stat printf dd`, and `export SHELLOPTS` with some of them on.
+            .envs(["stat", "printf", "dd"].map(|name| (format!("BASH_FUNC_{name}%%"), "() { echo hijacked; }")))
+            .env("SHELLOPTS", "errexit:noclobber:noglob:nounset:verbose:xtrace")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), program.as_bytes()).unwrap();
+        let out = child.wait_with_output().unwrap().stdout;
+        assert_eq!(String::from_utf8_lossy(&out), "/\ndone|/usr|");
     }
 
     #[test]

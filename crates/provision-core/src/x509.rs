@@ -27,8 +27,10 @@ use std::fmt;
 use time::Duration;
 use zeroize::Zeroizing;
 
+mod chain;
 mod difference;
 mod error;
+mod given;
 mod inspect;
 // LibreSSL, which other systems call `openssl`, prints and accepts other things.
 #[cfg(all(test, target_os = "linux"))]
@@ -39,11 +41,17 @@ mod pem;
 mod san;
 mod spec;
 
+pub use chain::path;
 pub use difference::{Consequence, Difference, Expiry, Found, authority_differences, leaf_differences};
 pub use error::Error;
 pub(crate) use error::timestamp;
-pub use inspect::{CertificateInfo, inspect, issued_by, key_matches};
-pub use issue::{check_may_issue, generate_authority, issue_leaf, renew_authority, self_signed_leaf};
+pub use given::{Flaw, Given, GivenError, Part, Parts, Role};
+pub use inspect::{CertificateInfo, inspect, inspect_all, issued_by, key_matches};
+pub(crate) use issue::allows;
+pub use issue::{
+    check_may_issue, check_may_issue_authority, generate_authority, issue_authority, issue_leaf, renew_authority,
+    self_signed_leaf,
+};
 pub use key::{KeyAlgorithm, KeyType, UnknownKeyType, public_key_sha256};
 pub use san::{DnsName, San, SanError};
 pub use spec::{AuthoritySpec, LeafSpec, Lifetime, Names, SpecError, SubjectText, Usages};

@@ -9,6 +9,7 @@ use camino::Utf8PathBuf;
 use provision_core::change::Moved;
 use provision_core::engine::{Changes, apply, observe, observe_destroy, observe_rollback};
 use provision_core::event::ignore;
+use provision_core::facts::Facts;
 use provision_core::path::AbsPath;
 use provision_core::plan::Plan;
 use provision_core::plan::asset::Folder;
@@ -229,4 +230,39 @@ async fn a_sealed_plan_has_the_files_of_the_plans_that_it_uses() {
     let site = site.with("m.toml", &MODULE.replace("/word\"", "/words\""));
     let error = again(&site).unwrap_err();
     assert_eq!(error, "the plan plan.toml, or a file that it names, has changed since it was sealed");
+}
+
+/// A docker archive with one image and no layer.
+fn archive(path: &std::path::Path, name: &str) {
+    let config = "{\"os\":\"linux\",\"architecture\":\"amd64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
+    let id = provision_core::blob::sha256_hex(config.as_bytes());
+    let manifest = format!("[{{\"Config\":\"{id}.json\",\"RepoTags\":[\"{name}\"],\"Layers\":[]}}]");
+    let mut tar = tar::Builder::new(std::fs::File::create(path).unwrap());
+    for (name, content) in [(format!("{id}.json"), config), ("manifest.json".to_owned(), manifest.as_str())] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, content.as_bytes()).unwrap();
+    }
+    tar.into_inner().unwrap();
+}
+
+/// Its host, and the input that only that one uses, are of no use then.
+#[tokio::test]
+async fn a_playbook_is_a_building_block() {
+    let site = Site::new();
+    archive(&site.directory.path().join("registry.tar"), "localhost/registry:1");
+    let playbook = concat!(env!("CARGO_MANIFEST_DIR"), "/../../playbooks/registry");
+    let text = format!(
+        "[input.password]\nsecret = true\n[use.mirror]\nplan = \"{playbook}\"\n[use.mirror.inputs]\nhostname = \"registry.example.com\"\narchive = \"registry.tar\"\npassword = \"{{{{ input.password }}}}\"\n[outputs]\nlogin = \"{{{{ use.mirror.login }}}}\"\n"
+    );
+    let plan = site.plan(&text, &[("password", "hunter22")]);
+    let graph = plan.resolve(plan.hosts().first().unwrap(), &Facts::default()).unwrap();
+    let names: Vec<String> = graph.resources().map(|(address, _)| address.to_string()).collect();
+    assert!(names.iter().all(|name| name.starts_with("mirror/")) && names.len() == 17, "{names:?}");
+    let at = |name: &str| names.iter().position(|known| known == name).unwrap();
+    let uses: Vec<usize> = graph.dependencies(at("mirror/service.registry")).map(|(to, _)| to).collect();
+    assert!(uses.contains(&at("mirror/container.registry")), "{uses:?}");
+    let outputs: Vec<&str> = graph.outputs().iter().map(|(_, text)| text.shown()).collect();
+    assert_eq!(outputs, ["podman login -u init registry.example.com:8443"]);
 }

@@ -34,6 +34,7 @@ pub async fn run(arguments: &args::Diff, surroundings: &Surroundings, view: &Vie
     let changes: Vec<&Changes> = ready.iter().filter_map(|ready| ready.changes.as_ref()).collect();
     view.show(&human::changes::changes(&changes, view));
     view.show(&human::changes::notes(&changes, view));
+    view.show(&human::changes::notices(&changes, view));
     errors.extend(changes.iter().flat_map(|changes| undecided(changes)));
     let mut body = view.body(|| json::changes(&loaded.plan, changes.iter().map(|changes| json::of_host(changes))));
     if let Some(file) = out {

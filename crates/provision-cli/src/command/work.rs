@@ -186,6 +186,7 @@ impl Job<'_> {
         } else {
             page.page(&human::changes::resumes(all, view));
         }
+        page.page(&human::changes::notices(all, view));
         if differs && !self.consent.yes && !self.consent.dry_run {
             page.gap();
         }

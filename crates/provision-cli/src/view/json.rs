@@ -6,8 +6,8 @@
 //! { "version": 1, "command": "diff", "exit_code": 0, "errors": [ERROR], ... }
 //!
 //! validate  plan, path, resources, hosts: [name]
-//! diff      plan, hosts: [{ name, address, changes: [CHANGE], moves: [{ from, to }], kept: [KEPT], cut: APPLY }]; the last
-//!           only after an apply that was cut; sealed: FILE, where one was written
+//! diff      plan, hosts: [{ name, address, changes: [CHANGE], moves: [{ from, to }], notices: [{ resource, notice }], kept:
+//!           [KEPT], cut: APPLY }]; the last only after an apply that was cut; sealed: FILE, where one was written
 //! apply     the same, and for each host: apply: its number on the host or null, results: [RESULT], failures: [text],
 //!           reverted: bool, outputs: { name: text }; waited_for, took_over: text, where somebody was in the way;
 //!           rolled_back: the same from `apply` on, where a failure was taken back
@@ -152,6 +152,9 @@ pub fn of_host(changes: &Changes) -> Map<String, Value> {
     host.insert("changes".to_owned(), items.into());
     let moves = changes.moves().map(|(old, new)| json!({ "from": old.to_string(), "to": new.to_string() }));
     host.insert("moves".to_owned(), moves.collect());
+    let notices =
+        changes.notices().map(|(address, notice)| json!({ "resource": address.to_string(), "notice": notice }));
+    host.insert("notices".to_owned(), notices.collect());
     host.insert("kept".to_owned(), changes.kept().map(|(address, why)| kept_one(address, why)).collect());
     let memory = changes.memory();
     let is_alive = memory.lock.as_ref().is_some_and(|lock| lock.alive);

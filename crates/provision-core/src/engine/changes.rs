@@ -34,6 +34,8 @@ pub struct Changes {
     clock: OffsetDateTime,
     since: Instant,
     pub(super) items: Vec<Result<Change, Undecided>>,
+    /// What people should know in time, by the place of the resource.
+    notices: Vec<Option<String>>,
     pub(super) orders: Orders,
 }
 
@@ -92,7 +94,7 @@ impl Default for Orders {
 impl Changes {
     pub(super) fn new(observed: Observed, now: OffsetDateTime) -> Self {
         let unfinished = unfinished(&observed);
-        let mut items = diff(&observed.graph, &observed.answers, now, &unfinished);
+        let (mut items, notices) = diff(&observed.graph, &observed.answers, now, &unfinished);
         let entries = observed.graph.resources().zip(&observed.ledger.resources);
         for (((address, resource), wanted), item) in entries.zip(&mut items) {
             if let Some((plan, object)) = held_elsewhere(&wanted.objects, &observed.memory) {
@@ -114,7 +116,7 @@ impl Changes {
                 change.moved = Some(Moved::Left);
             }
         }
-        Self { observed, removals, now, clock: now, since: Instant::now(), items, orders: Orders::default() }
+        Self { observed, removals, now, clock: now, since: Instant::now(), items, notices, orders: Orders::default() }
     }
 
     /// Says how they are to be made.
@@ -180,6 +182,12 @@ impl Changes {
         changes
             .filter(|(_, change)| change.is_none())
             .flat_map(|(address, change)| change.reasons.iter().map(move |reason| (address, reason.as_str())))
+    }
+
+    /// What people should know in time although there is nothing to do, such as the end of a certificate that they brought.
+    pub fn notices(&self) -> impl Iterator<Item = (&Address, &str)> {
+        let notices = self.observed.graph.resources().zip(&self.notices);
+        notices.filter_map(|((address, _), notice)| Some((address, notice.as_deref()?)))
     }
 
     /// Resources that have another address since the last apply: the old and the new one.
@@ -289,11 +297,12 @@ pub(super) fn diff(
     answers: &Answers,
     now: OffsetDateTime,
     unfinished: &BTreeSet<Address>,
-) -> Vec<Result<Change, Undecided>> {
+) -> (Vec<Result<Change, Undecided>>, Vec<Option<String>>) {
     let empty = Vec::new();
     let owed = answers.owed(graph.plan()).unwrap_or(&empty);
     let provided: Vec<Vec<Thing>> = graph.resources().map(|(_, resource)| resource.provides()).collect();
     let mut items: Vec<Result<Change, Undecided>> = Vec::with_capacity(graph.len());
+    let mut notices = Vec::with_capacity(graph.len());
     for (at, (address, resource)) in graph.resources().enumerate() {
         let item = {
             let mut upstream: BTreeMap<Thing, &Change> = BTreeMap::new();
@@ -312,11 +321,13 @@ pub(super) fn diff(
             let causes = causes(graph, at, &items);
             let unfinished = unfinished.contains(address);
             let (upstream, provided) = (&upstream, &offered);
-            resource.diff(answers, &Context { now, upstream, provided, command, causes, owed, unfinished })
+            let context = Context { now, upstream, provided, command, causes, owed, unfinished };
+            notices.push(resource.notice(answers, &context));
+            resource.diff(answers, &context)
         };
         items.push(item);
     }
-    items
+    (items, notices)
 }
 
 /// The changes that reach a resource through what it uses, by address.

@@ -392,7 +392,7 @@ impl<'a> Run<'a> {
             }
         };
         let resources =
-            diff(&self.changes.observed.graph, &answers, self.changes.now, &BTreeSet::new()).into_iter().enumerate();
+            diff(&self.changes.observed.graph, &answers, self.changes.now, &BTreeSet::new()).0.into_iter().enumerate();
         let mut left: Vec<(Member, String)> = Vec::new();
         for (at, item) in resources {
             match item {

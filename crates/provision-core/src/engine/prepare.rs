@@ -55,6 +55,9 @@ pub(super) async fn gather(changes: &Changes, connection: &dyn Connection) -> Re
     // What is made anew comes from the steps that make it: what is there now is of no use to anybody.
     let made = made(changes);
     let unchanged = Change::none();
+    for (path, content) in changes.observed.graph.resources().flat_map(|(_, resource)| resource.brings()) {
+        materials.insert(path, content);
+    }
     for ((address, resource), item) in changes.observed.graph.resources().zip(&changes.items) {
         let change = item.as_ref().unwrap_or(&unchanged);
         if let Some(download) = resource.downloads(change).filter(|_| !change.is_none()) {
@@ -67,7 +70,8 @@ pub(super) async fn gather(changes: &Changes, connection: &dyn Connection) -> Re
         if change.is_none() && resource.watch().is_none() {
             continue;
         }
-        for path in resource.reads(change).into_iter().filter(|path| !made.contains(path)) {
+        let reads = resource.reads(change);
+        for path in reads.into_iter().filter(|path| !made.contains(path) && !materials.has(path)).collect::<Vec<_>>() {
             match changes.observed.answers.file(&path, &Wanted::Always) {
                 // Only when it is all of it: a longer one comes back cut.
                 Ok(FileState::Present { content: Some(content), sha256 }) if sha256_hex(content) == *sha256 => {

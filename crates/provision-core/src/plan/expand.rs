@@ -479,6 +479,7 @@ impl<'a> World<'a> {
         let mut sound = true;
         let mut seen: BTreeSet<String> = BTreeSet::new();
         let mut elements: Vec<(String, Option<Place>, Node)> = Vec::new();
+        let mut way_out = None;
         if node.is_secret() && matches!(node.value, Value::Array(_)) {
             let message = format!("`for_each` of {label} goes over a secret: its elements would be seen in addresses");
             self.add(node.place, message, "go over something else, and look the secret up by `each.key`");
@@ -486,6 +487,7 @@ impl<'a> World<'a> {
         }
         match &node.value {
             Value::Array(items) => {
+                way_out = Some(|text: &str| format!("; a table gives a value another name: name = {text:?}"));
                 for item in items {
                     let text = match &item.value {
                         Value::Text(text) => text.expose().to_owned(),
@@ -529,8 +531,9 @@ impl<'a> World<'a> {
                     all.push((key, each));
                 }
                 Err(reason) => {
-                    let help = format!("{reason}; a table gives a value another name: name = {text:?}");
-                    self.add(place, format!("{text:?} cannot be a key of `for_each` of {label}"), help);
+                    let message = format!("{text:?} cannot be a key of `for_each` of {label}");
+                    let way_out = way_out.map(|way_out| way_out(&text)).unwrap_or_default();
+                    self.add(place, message, format!("{reason}{way_out}"));
                     sound = false;
                 }
             }

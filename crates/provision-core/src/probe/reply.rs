@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::script::{guards, units};
+use super::script::{guards, joined, units};
 use super::store::StoredImage;
 use super::{
     Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, PublicKeyState, Sort, UnitState, Wanted,
@@ -35,6 +35,7 @@ struct Reply<'a> {
     no_sums: bool,
     contents: BTreeMap<&'a str, &'a [u8]>,
     keys: BTreeMap<&'a str, &'a str>,
+    joined: BTreeMap<usize, Option<String>>,
     /// Of each manager, in the order asked.
     units: BTreeMap<String, Units>,
     images: BTreeMap<String, Result<Vec<ImageState>, String>>,
@@ -73,6 +74,7 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
     }
     let found = Reply::collect(&sections);
     let guards = guards(asks.iter().copied());
+    let joined = joined(asks.iter().copied());
     let units = units(asks.iter().copied());
     let mut answers = Answers::default();
     for ask in asks {
@@ -80,6 +82,12 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
             Ask::Path(path) => found.path(path).map(Answer::Path),
             Ask::File { path, content } => found.file(path, content).map(Answer::File),
             Ask::PublicKey(path) => found.public_key(path).map(Answer::PublicKey),
+            Ask::Joined(paths) => joined
+                .iter()
+                .position(|known| known == paths)
+                .and_then(|index| found.joined.get(&index))
+                .map(|digest| Answer::Joined(digest.clone()))
+                .ok_or_else(|| format!("the host did not answer for {paths:?}")),
             Ask::Unit(unit) => {
                 let asked = units.get(&unit.manager).map(Vec::as_slice).unwrap_or_default();
                 found.unit(unit, asked).map(Answer::Unit)
@@ -159,6 +167,14 @@ impl<'a> Reply<'a> {
                 "key" => {
                     if let Some((digest, path)) = digest_and_path(rest) {
                         found.keys.insert(path, digest);
+                    }
+                }
+                "joined" => {
+                    if let Some((index, digest)) = rest.split_once(' ')
+                        && let Ok(index) = index.parse()
+                    {
+                        let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+                        found.joined.insert(index, is_digest.then(|| digest.to_owned()));
                     }
                 }
                 "content" => {

@@ -59,6 +59,14 @@ keys() {
     say key "${h%% *} $p"
   done
 }
+joined() { # number, files
+  i=$1; shift
+  for p; do
+    if [ ! -f "$p" ] || [ -L "$p" ] || [ ! -r "$p" ]; then say joined "$i" none; return 0; fi
+  done
+  h=$(cat -- "$@" 2>/dev/null | sha256sum)
+  say joined "$i" "${h%% *}"
+}
 listing() { # directory
   say listing "$1"
   if [ ! -d "$1" ]; then return 0; fi
@@ -129,6 +137,7 @@ struct Batch<'a> {
     paths: BTreeSet<&'a AbsPath>,
     files: BTreeMap<&'a AbsPath, BTreeSet<&'a Wanted>>,
     keys: BTreeSet<&'a AbsPath>,
+    joined: BTreeSet<&'a [AbsPath]>,
     units: BTreeMap<&'a Manager, BTreeSet<&'a str>>,
     images: BTreeSet<&'a Manager>,
     zones: BTreeSet<Option<&'a str>>,
@@ -156,6 +165,9 @@ impl<'a> Batch<'a> {
                 Ask::PublicKey(path) => {
                     batch.paths.insert(path);
                     batch.keys.insert(path);
+                }
+                Ask::Joined(paths) => {
+                    batch.joined.insert(paths);
                 }
                 Ask::Unit(Managed { manager, name }) => {
                     batch.units.entry(manager).or_default().insert(name);
@@ -223,6 +235,9 @@ impl<'a> Batch<'a> {
         if !self.keys.is_empty() {
             writeln!(script, "keys {}", words(self.keys.iter().map(|path| path.as_str())))?;
         }
+        for (index, paths) in self.joined.iter().enumerate() {
+            writeln!(script, "joined {index} {}", words(paths.iter().map(AbsPath::as_str)))?;
+        }
         for (manager, units) in &self.units {
             writeln!(script, "units {UNIT_PROPERTIES} {} {}", quote(manager.word()), words(units))?;
         }
@@ -287,6 +302,11 @@ pub(crate) fn units<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> BTreeMap<&'a
 /// The guards of some questions in the order in which the program numbers them.
 pub(crate) fn guards<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a Guard> {
     Batch::sort(asks).guards.into_iter().collect()
+}
+
+/// The files of some questions in the order in which the program numbers them.
+pub(crate) fn joined<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a [AbsPath]> {
+    Batch::sort(asks).joined.into_iter().collect()
 }
 
 // `dd` above reads 4 blocks of 64 KiB; the two must stay the same number.

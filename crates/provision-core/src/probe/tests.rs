@@ -252,6 +252,33 @@ fn a_key_is_known_by_its_public_half_and_never_sent() {
 }
 
 #[test]
+fn files_are_compared_joined_without_being_sent() {
+    let (_guard, root) = place();
+    let path = |name: &str| root.join(name).unwrap();
+    fs::write(path("a b's").as_str(), "certificate\n").unwrap();
+    fs::write(path("-n").as_str(), "the secret key").unwrap();
+    symlink("-n", path("link").as_str()).unwrap();
+    let expected = [
+        (vec!["a b's", "-n"], Some(sha256_hex(b"certificate\nthe secret key"))),
+        (vec!["-n", "a b's"], Some(sha256_hex(b"the secret keycertificate\n"))),
+        (vec!["-n"], Some(sha256_hex(b"the secret key"))),
+        (vec!["a b's", "absent"], None),
+        (vec!["a b's", "link"], None),
+    ];
+    let paths = |names: &[&str]| names.iter().map(|name| path(name)).collect::<Vec<_>>();
+    let asks: Vec<Ask> = expected.iter().map(|(names, _)| Ask::Joined(paths(names))).collect();
+    let asked: Vec<&Ask> = asks.iter().collect();
+    for shell in shells() {
+        let reply = run(shell, &["-c", &script::program(&asks, "n")], b"");
+        let answers = reply::read(&asked, &reply, "n").unwrap();
+        for (names, digest) in &expected {
+            assert_eq!(answers.joined(&paths(names)).unwrap(), digest, "{names:?} {shell:?}");
+        }
+        assert!(!String::from_utf8_lossy(&reply).contains("secret key"), "{shell:?} sent the key");
+    }
+}
+
+#[test]
 fn a_host_without_openssl_has_not_seen_the_key() {
     let reply = b"\n@n begin\n\n@n paths\n=8180 0 0 1 root root /k\n\n@n missing openssl\n\n@n end\n";
     let asks = [Ask::PublicKey("/k".parse().unwrap())];

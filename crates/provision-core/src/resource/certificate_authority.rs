@@ -1,31 +1,32 @@
 //! `certificate_authority`: an authority of one's own, its certificate and its key.
 //!
 //! Whoever trusts it was told so by hand, so it is made once and then kept: nothing that is found on the host in its
-//! place is overwritten, and it is made anew only when the plan asks for another name or type of key.
+//! place is overwritten, and it is made anew only when the plan asks for another name or type of key. One that somebody
+//! brings along is put in place as it is, and its key stays on this side unless the plan says otherwise.
 
-use time::Duration;
-
-use crate::change::{Action, Change, Shown, Signal};
-use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
-use crate::probe::{Answers, Ask, Undecided};
-use crate::resource::certificate::pair::{
-    KeyMode, PairFiles, Standing, Wish, chain, is_issued, lifetime, show_differences, show_issue, show_wish, unmade,
-};
-use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Thing, Want};
-use crate::step::Step;
-use crate::x509::{
-    self, AuthoritySpec, CertificateInfo, Consequence, Difference, Expiry, Found, IssuerPem, Lifetime, SubjectText,
-    authority_differences, inspect,
-};
+use crate::resource::certificate::files::{DIRECTORY, Files, KeyKeeping, KeyMode, OWNERSHIP};
+use crate::resource::certificate::given::{ASSETS, Brought, FIELDS, is_given, read_given, refuse_wishes};
+use crate::resource::certificate::signer::Authority;
+use crate::resource::certificate::term::lifetime;
+use crate::resource::{Field, Kind, Resource, Setup};
+use crate::x509::{AuthoritySpec, Lifetime, Role, SubjectText};
+use made::Made;
+
+mod made;
 
 /// The kind.
 pub static KIND: Kind = Kind {
     name: "certificate_authority",
-    summary: "A certificate authority: a self-signed certificate that signs others, and its key.",
+    summary: "A certificate authority, which signs others, and its key: made once and kept, or one's own.",
     fields: &[
-        Field { name: "common_name", takes: "text", required: true, doc: "What those who trust it see it called." },
+        Field {
+            name: "common_name",
+            takes: "text",
+            required: true,
+            doc: "What those who trust it see it called. Not with one's own, which has its name.",
+        },
         Field {
             name: "organization",
             takes: "text",
@@ -33,12 +34,46 @@ pub static KIND: Kind = Kind {
             doc: "Who runs it. Another name makes another authority, and so does another `common_name`.",
         },
         Field {
-            name: "directory",
+            name: "authority",
             takes: "path",
             required: false,
-            doc: "Where its files are, NAME.crt and NAME.key after the resource. Not needed with both of the next two.",
+            doc: "Certificate of the authority above it on the host, such as `{{ certificate_authority.root.certificate }}`, \
+                  which needs a `path_length` of its own. It signs itself without it.",
         },
-        Field { name: "certificate", takes: "path", required: false, doc: "Another place for the certificate (0644)." },
+        Field {
+            name: "authority_key",
+            takes: "path",
+            required: false,
+            doc: "Key of the authority above it, such as `{{ certificate_authority.root.key }}`. It must be there when \
+                  there is something to sign, and is read for nothing else.",
+        },
+        Field {
+            name: "path_length",
+            takes: "integer",
+            required: false,
+            doc: "How many authorities may follow below it; 0 without it: it signs servers and clients alone.",
+        },
+        FIELDS[0],
+        FIELDS[1],
+        FIELDS[2],
+        FIELDS[3],
+        FIELDS[4],
+        FIELDS[5],
+        FIELDS[6],
+        Field {
+            name: "install_key",
+            takes: "boolean",
+            required: false,
+            doc: "Of one's own: whether its key goes to the host as well; false without it: it stays here and signs at \
+                  each apply that has something to sign.",
+        },
+        DIRECTORY,
+        Field {
+            name: "certificate",
+            takes: "path",
+            required: false,
+            doc: "Another place for the certificate, which is followed by those above it, up to the root.",
+        },
         Field { name: "key", takes: "path", required: false, doc: "Another place for the key, which is always 0600." },
         Field {
             name: "key_type",
@@ -50,17 +85,20 @@ pub static KIND: Kind = Kind {
             name: "lifetime",
             takes: "days",
             required: false,
-            doc: "How long a new certificate is valid; \"3650d\" without it.",
+            doc: "How long a new certificate is valid, at most until the end of the authority above it; \"3650d\" without it.",
         },
         Field {
             name: "renew_before",
             takes: "days",
             required: false,
             doc: "How long before its end it is renewed, with the key it has; half a year without it, or a third of a \
-                  shorter lifetime.",
+                  shorter lifetime. Of one's own: how long before its end `diff` and `apply` say so; \"30d\" without it.",
         },
-        Field { name: "owner", takes: "user", required: false, doc: "By name or number; left as it is without it." },
-        Field { name: "group", takes: "group", required: false, doc: "By name or number; left as it is without it." },
+        OWNERSHIP[0],
+        OWNERSHIP[1],
+        OWNERSHIP[2],
+        OWNERSHIP[3],
+        OWNERSHIP[4],
     ],
     example: r#"
 [directory.certificates]
@@ -69,203 +107,57 @@ path = "/etc/registry"
 [certificate_authority.root]
 directory = "{{ directory.certificates.path }}"
 common_name = "Registry CA"
+path_length = 1
+
+# Signs in its place, so that the root's key need not stay on the host.
+[certificate_authority.issuing]
+directory = "{{ directory.certificates.path }}"
+common_name = "Registry issuing CA"
+authority = "{{ certificate_authority.root.certificate }}"
+authority_key = "{{ certificate_authority.root.key }}"
 "#,
     templates: &[],
-    assets: &[],
+    assets: ASSETS,
     read,
 };
 
-#[derive(Debug)]
-struct CertificateAuthority {
-    files: PairFiles,
-    spec: AuthoritySpec,
-    renew_before: Duration,
-}
-
 fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
-    let files = PairFiles::read(fields, setup, KeyMode::OWNER);
+    if is_given(fields) {
+        return read_own(fields, setup);
+    }
+    let files = Files::read(fields, setup, KeyMode::OWNER, KeyKeeping::Host);
     let common_name: Option<SubjectText> = fields.required("common_name");
     let organization = fields.optional("organization");
+    let authority = Authority::read(fields);
+    let path_length = fields.integer("path_length", 0..=LONGEST_PATH);
     let key_type = fields.optional("key_type").unwrap_or_default();
+    if fields.boolean("install_key").is_some() {
+        let message = format!("`install_key` says nothing of the key that {} makes", fields.label());
+        fields.problem("install_key", message, "take it out: a key that is made on a host is kept there");
+    }
     let (lifetime, renew_before) = lifetime(fields, Lifetime::AUTHORITY, Lifetime::authority_window)?;
-    let spec = AuthoritySpec { organization, key_type, lifetime, ..AuthoritySpec::new(common_name?) };
-    Some(Box::new(CertificateAuthority { files: files?, spec, renew_before }))
+    let path_length = path_length.and_then(|length| u8::try_from(length).ok()).unwrap_or_default();
+    let spec = AuthoritySpec { organization, key_type, lifetime, path_length, ..AuthoritySpec::new(common_name?) };
+    let (files, authority) = (files?, authority?);
+    if let Some(authority) = &authority {
+        let own: Vec<&AbsPath> = files.all().into_iter().map(|(_, path)| path).collect();
+        authority.check_apart(fields, own.into_iter())?;
+    }
+    Some(Box::new(Made { files, spec, renew_before, authority }))
 }
 
-impl Resource for CertificateAuthority {
-    fn provides(&self) -> Vec<Thing> {
-        self.files.provides()
-    }
+/// Nobody has more authorities above one another than this; a larger number is a slip.
+const LONGEST_PATH: i64 = 16;
 
-    fn objects(&self) -> Vec<Object> {
-        self.files.objects()
-    }
-
-    fn wanted(&self) -> Vec<(&'static str, Shown)> {
-        let nature = [("is_ca", "true".into()), ("path_length", self.spec.path_length.to_string().into())];
-        self.wish().wanted().into_iter().chain(nature).chain(self.files.wanted()).collect()
-    }
-
-    fn wants(&self) -> Vec<Want> {
-        self.files.wants()
-    }
-
-    fn asks(&self) -> Vec<Ask> {
-        self.files.asks()
-    }
-
-    fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        let standing = self.files.standing(answers)?;
-        match (standing.certificate, standing.key) {
-            (None, None) => {
-                self.files.require_parents(answers, context)?;
-                Ok(self.creation(&standing, context))
-            }
-            (Some(_), Some(_)) => self.difference(&standing, context),
-            (Some(_), None) => Err(self.lone(&self.files.certificate, "its key", &self.files.key)),
-            // Nobody has seen that key's certificate yet; and a copy of the key is kept on the host.
-            (None, Some(_)) if context.unfinished => {
-                self.files.require_parents(answers, context)?;
-                let mut change = self.creation(&standing, context);
-                change.reasons.push(
-                    "there is a key without its certificate, as an apply leaves it that was cut short".to_owned(),
-                );
-                Ok(change)
-            }
-            (None, Some(_)) => Err(self.lone(&self.files.key, "its certificate", &self.files.certificate)),
-        }
-    }
-
-    fn steps(&self, change: &Change, answers: &Answers, materials: &Materials) -> Result<Vec<Step>, Undecided> {
-        let Self { files, spec, renew_before: _ } = self;
-        if !is_issued(change) {
-            return Ok(files.settle(change));
-        }
-        let now = materials.now()?;
-        if change.action != Action::Update {
-            let pair = x509::generate_authority(spec, now).map_err(|error| unmade(&error))?;
-            return files.put(&pair, answers);
-        }
-        let current =
-            IssuerPem { certificate_pem: materials.file(&files.certificate)?, key_pem: materials.file(&files.key)? };
-        let pair = x509::renew_authority(spec, &current, now).map_err(|error| unmade(&error))?;
-        let mut steps = vec![files.put_certificate(&pair, answers)?];
-        steps.extend(files.settle_key(change));
-        Ok(steps)
-    }
-
-    fn reads(&self, change: &Change) -> Vec<AbsPath> {
-        if is_issued(change) && change.action == Action::Update {
-            vec![self.files.certificate.clone(), self.files.key.clone()]
-        } else {
-            Vec::new()
-        }
-    }
-
-    fn attributes(&self) -> Vec<(&'static str, String)> {
-        self.files.attributes()
-    }
-}
-
-impl CertificateAuthority {
-    fn wish(&self) -> Wish<'_> {
-        let AuthoritySpec { common_name, organization, key_type, lifetime: _, path_length: _ } = &self.spec;
-        Wish {
-            common_name: Some(common_name.as_str()),
-            organization: organization.as_ref().map(SubjectText::as_str),
-            names: None,
-            usages: None,
-            key_type: key_type.to_string(),
-        }
-    }
-
-    fn creation(&self, standing: &Standing<'_>, context: &Context<'_>) -> Change {
-        let mut change = Change::new(Action::Create);
-        show_wish(&mut change, self.wish());
-        show_issue(&mut change, None, Some(context.now.saturating_add(self.spec.lifetime.duration())));
-        self.files.compare(&mut change, standing);
-        change.signals(Signal::Content)
-    }
-
-    fn difference(&self, standing: &Standing<'_>, context: &Context<'_>) -> Result<Change, Undecided> {
-        let Self { files, spec, renew_before } = self;
-        let certificate = inspect(standing.pem).map_err(|error| self.unusable(&chain(&error)))?;
-        let found = Found { certificate: &certificate, key_sha256: files.key_sha256(standing)? };
-        let expiry = Expiry { now: context.now, renew_before: *renew_before };
-        let differences = authority_differences(spec, found, expiry);
-        self.check_own(&differences, context)?;
-        Ok(self.change(&certificate, &differences, standing, context))
-    }
-
-    /// Refuses what nobody can have meant: that an authority from elsewhere goes, or one whose key is another.
-    fn check_own(&self, differences: &[Difference], context: &Context<'_>) -> Result<(), Undecided> {
-        let with = |name: &str| differences.iter().find(|difference| difference.attribute == name);
-        if let Some(foreign) = with("is_ca").or_else(|| with("issuer")) {
-            return Err(self.unusable(&foreign.reason));
-        }
-        // A change that the plan asks for takes a new key anyway.
-        let asked = differences
-            .iter()
-            .any(|difference| difference.consequence == Consequence::Replace && difference.attribute != "key");
-        // An apply that was cut between the two files has brought a new key already: the pair is made once more.
-        match with("key").filter(|_| !asked && !context.unfinished) {
-            Some(stranger) => Err(Undecided::with_help(
-                format!("{}: {}", self.files.key, stranger.reason),
-                format!(
-                    "put the key of {} back from a copy, or remove both files to make a new authority, which everybody \
-                     must then be told to trust",
-                    self.files.certificate
-                ),
-            )),
-            None => Ok(()),
-        }
-    }
-
-    fn change(
-        &self,
-        certificate: &CertificateInfo,
-        differences: &[Difference],
-        standing: &Standing<'_>,
-        context: &Context<'_>,
-    ) -> Change {
-        let Self { files, spec, renew_before: _ } = self;
-        let Some(consequence) = differences.iter().map(|difference| difference.consequence).max() else {
-            let mut change = Change::new(Action::Update);
-            files.compare(&mut change, standing);
-            return if change.attributes.is_empty() { Change::none() } else { change };
-        };
-        let (action, sequel) = match consequence {
-            Consequence::Renew => (Action::Update, "it keeps its name and key: what it signed stays good"),
-            Consequence::Replace => {
-                (Action::Replace, "everybody who trusts the old one must be told to trust the new one")
-            }
-        };
-        let mut change = Change::new(action);
-        show_differences(&mut change, differences);
-        change.reasons.push(sequel.to_owned());
-        show_issue(&mut change, Some(certificate), Some(context.now.saturating_add(spec.lifetime.duration())));
-        files.compare(&mut change, standing);
-        change.signals(Signal::Content)
-    }
-
-    fn unusable(&self, reason: &str) -> Undecided {
-        let PairFiles { certificate, key, .. } = &self.files;
-        Undecided::with_help(
-            format!("{certificate} on the host is not this authority's: {reason}"),
-            format!("choose another path, or remove {certificate} and {key} if nobody relies on them"),
-        )
-    }
-
-    /// One file without the other may be half of somebody's authority, so neither is made anew beside it.
-    fn lone(&self, there: &AbsPath, what: &str, missing: &AbsPath) -> Undecided {
-        Undecided::with_help(
-            format!("{there} is on the host, but {what} {missing} is not"),
-            format!(
-                "put {missing} back from a copy; or remove {there} to make a new authority, which everybody must then \
-                 be told to trust"
-            ),
-        )
-    }
+/// An authority that whoever wrote the plan brings along.
+fn read_own(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
+    let wishes = ["common_name", "organization", "authority", "authority_key", "path_length", "key_type", "lifetime"];
+    refuse_wishes(fields, &wishes);
+    let install = fields.boolean("install_key").unwrap_or(false);
+    let keeping = if install { KeyKeeping::Host } else { KeyKeeping::Here };
+    let files = Files::read(fields, setup, KeyMode::OWNER, keeping);
+    let given = read_given(fields, setup, Role::Authority);
+    Some(Box::new(Brought::new(fields, files, given, Role::Authority)?))
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ impl<'a> State<'a> {
             Ask::Path(path) if !self.is_ours(path) => return,
             Ask::Path(path) => answers.path(path).map(standing),
             // Its digest would be that of a secret.
-            Ask::File { content: Wanted::Never, .. } => return,
+            Ask::File { content: Wanted::Never, .. } | Ask::Joined(_) => return,
             Ask::File { path, content } => answers.file(path, content).map(file),
             Ask::PublicKey(path) => answers.public_key(path).map(public_key),
             Ask::Unit(name) => answers.unit(name).map(unit),

@@ -56,7 +56,7 @@ ended() { # apply: sets result
 /// Takes, renews and frees the lock.
 pub(super) const LOCK: &str = r#"
 refuse() { # word text [why]
-  say refused "$1${2:+ $2}"; printf '%s' "$3"
+  say refused "$1${2:+ $2}"; printf %s "${3-}"
 }
 surroundings() {
   boot; anchor=$PPID; anchor_start=-; script_start=-

@@ -27,6 +27,7 @@ impl State {
                 }
                 _ => PublicKeyState::Absent,
             }),
+            Ask::Joined(paths) => Answer::Joined(self.joined(paths)),
             Ask::Unit(unit) => {
                 Answer::Unit(self.units.get(&unit.to_string()).cloned().unwrap_or_else(UnitState::unknown))
             }
@@ -60,6 +61,12 @@ impl State {
             }
             _ => FileState::Absent,
         }
+    }
+
+    fn joined(&self, paths: &[AbsPath]) -> Option<String> {
+        let contents = paths.iter().map(|path| self.at(path).filter(|(entry, _)| entry.sort == Sort::File));
+        let whole: Option<Vec<&[u8]>> = contents.map(|found| found.map(|(_, content)| content.as_slice())).collect();
+        whole.map(|parts| sha256_hex(&parts.concat()))
     }
 
     fn zone(&self, name: Option<&str>) -> ZoneState {

@@ -14,8 +14,7 @@ use super::spec::{AuthoritySpec, LeafSpec, Lifetime, SELF_SIGNED_NAME, SubjectTe
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Difference {
     /// What differs: `common_name`, `is_ca`, `issuer`, `key`, `key_type`, `lifetime`, `names`, `not_after`,
-    /// `not_before`,
-    /// `organization`, `path_length` or `usages`.
+    /// `not_before`, `organization`, `path_length` or `usages`.
     pub attribute: &'static str,
     /// As it is.
     pub before: String,
@@ -57,8 +56,7 @@ pub struct Expiry {
 }
 
 /// How a leaf differs from what is asked, sorted by attribute. `issuer` is the authority that should have signed it;
-/// without
-/// one it should have signed itself.
+/// without one it should have signed itself.
 ///
 /// A longer lifetime asked for takes effect with the next renewal. A shorter one does so at once, where more is left
 /// than would be given now. Renewal is due only if the new certificate would end later: one that its issuer's end has
@@ -107,9 +105,15 @@ pub fn leaf_differences(
     differences
 }
 
-/// How an authority differs from what is asked, sorted by attribute. Lifetime and renewal are judged as for a leaf.
+/// How an authority differs from what is asked, sorted by attribute. `issuer` is the authority that should have signed it;
+/// without one it should have signed itself. Lifetime and renewal are judged as for a leaf.
 #[must_use]
-pub fn authority_differences(spec: &AuthoritySpec, found: Found<'_>, expiry: Expiry) -> Vec<Difference> {
+pub fn authority_differences(
+    spec: &AuthoritySpec,
+    found: Found<'_>,
+    issuer: Option<&CertificateInfo>,
+    expiry: Expiry,
+) -> Vec<Difference> {
     let AuthoritySpec { common_name, organization, key_type, lifetime, path_length } = spec;
     let certificate = found.certificate;
     let mut differences = Vec::new();
@@ -141,8 +145,10 @@ pub fn authority_differences(spec: &AuthoritySpec, found: Found<'_>, expiry: Exp
     let replaced = |difference| Difference { consequence: Consequence::Replace, ..difference };
     differences.extend(renamed.into_iter().chain(moved).map(replaced));
     differences.extend(key(*key_type, found));
-    differences.extend(signer(certificate, None).map(replaced));
-    differences.extend(validity(certificate, *lifetime, None, expiry));
+    // Who is trusted because of somebody else stays who it is when somebody else vouches for it.
+    let signed = signer(certificate, issuer);
+    differences.extend(if issuer.is_none() { signed.map(replaced) } else { signed });
+    differences.extend(validity(certificate, *lifetime, issuer.map(|issuer| issuer.not_after), expiry));
     differences.sort();
     differences
 }

@@ -53,6 +53,21 @@ pub enum Error {
     /// The key is protected by a passphrase.
     #[error("the private key is encrypted; decrypt it first with `openssl pkey -in KEY -out PLAIN_KEY`")]
     EncryptedKey,
+    /// The key is protected in a way that is not worth the name.
+    #[error(
+        "the private key is encrypted in OpenSSL's traditional way (`Proc-Type: 4,ENCRYPTED`), which is not read \
+         here; `openssl pkcs8 -topk8 -in KEY -out NEW_KEY` rewrites it under a passphrase"
+    )]
+    LegacyEncryption,
+    /// The key is protected by a scheme that is not known here.
+    #[error(
+        "the private key is encrypted in a way that is not read here, or damaged: PBES2 with PBKDF2 or scrypt and AES \
+         is; `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW_KEY` rewrites it so"
+    )]
+    UnknownEncryption,
+    /// The passphrase does not open the key.
+    #[error("the passphrase is not the one of the private key")]
+    WrongPassphrase,
     /// The key is of a kind that cannot be used, or damaged.
     #[error(
         "cannot use the private key: neither ECDSA on P-256 or P-384, nor Ed25519, nor RSA of 2048 to 4096 bits, \
@@ -72,6 +87,14 @@ pub enum Error {
     IssuerKeyMismatch {
         /// Subject of the certificate that should sign.
         subject: String,
+    },
+    /// No authority may follow below the one that should sign.
+    #[error("{subject} cannot issue the certificate of an authority: {why}")]
+    PathLength {
+        /// Subject of the certificate that should sign.
+        subject: String,
+        /// What it allows, and what is asked for.
+        why: String,
     },
     /// The issuer's time is over.
     #[error("{subject} cannot issue certificates: it expired at {}", timestamp(*.not_after))]

@@ -54,6 +54,8 @@ pub struct CertificateInfo {
     pub subject_key_id: Option<String>,
     /// Key identifier of whoever signed it.
     pub authority_key_id: Option<String>,
+    /// How it is signed, as an object identifier.
+    pub signature_algorithm: String,
     /// How many certificates the text held; this is the first.
     pub count: usize,
     /// The certificate itself, so that a signature can be checked.
@@ -67,6 +69,16 @@ pub struct CertificateInfo {
 pub fn inspect(certificate_pem: &[u8]) -> Result<CertificateInfo, Error> {
     let (der, count) = pem::read_certificates(certificate_pem)?;
     CertificateInfo::from_der(der, count)
+}
+
+/// Reads every certificate of a PEM text, at least one, in their order.
+///
+/// # Errors
+/// As [`inspect`], for any of them.
+pub fn inspect_all(certificates_pem: &[u8]) -> Result<Vec<CertificateInfo>, Error> {
+    let all = pem::read_all_certificates(certificates_pem)?;
+    let count = all.len();
+    all.into_iter().map(|der| CertificateInfo::from_der(der, count)).collect()
 }
 
 /// Whether a private key is the one of a certificate: the public half of the one is in the other.
@@ -108,8 +120,53 @@ impl CertificateInfo {
         }
     }
 
+    /// The same, where a signature that cannot be checked here is taken for good if the names and key identifiers fit.
+    #[must_use]
+    pub fn may_be_issued_by(&self, authority: &Self) -> bool {
+        self.is_issued_by(authority).unwrap_or_else(|error| matches!(error, Error::Signature { .. }))
+    }
+
+    /// Whether it vouches for itself, as roots do.
+    #[must_use]
+    pub fn is_self_signed(&self) -> bool {
+        self.may_be_issued_by(self)
+    }
+
+    /// Whether a client that looks for a name accepts it (RFC 9525 section 6: a `*` stands for exactly one label).
+    #[must_use]
+    pub fn covers(&self, name: &San) -> bool {
+        self.names.iter().any(|own| own.covers(name))
+    }
+
+    /// The certificate alone as PEM, with line feeds.
+    ///
+    /// # Errors
+    /// Never for one that was read.
+    pub fn pem(&self) -> Result<String, Error> {
+        pem::write_certificate(self.der.clone()).map_err(Error::Certificate)
+    }
+
+    /// What it lacks to be an authority's; none when it is one.
+    pub(super) fn why_no_authority(&self) -> Option<&'static str> {
+        if !self.is_ca {
+            return Some("its basic constraints do not say that it is an authority");
+        }
+        (!self.key_usages.is_empty() && !self.key_usages.contains("keyCertSign"))
+            .then_some("its key usage does not include keyCertSign")
+    }
+
+    /// The digest that it is signed with, when that has been broken.
+    pub(super) fn weak_signature(&self) -> Option<&'static str> {
+        match self.signature_algorithm.as_str() {
+            "1.2.840.113549.1.1.2" => Some("MD2"),
+            "1.2.840.113549.1.1.4" => Some("MD5"),
+            "1.2.840.113549.1.1.5" | "1.3.14.3.2.29" | "1.2.840.10045.4.1" | "1.2.840.10040.4.3" => Some("SHA-1"),
+            _ => None,
+        }
+    }
+
     /// What to call it in a message.
-    pub(super) fn called(&self) -> &str {
+    pub(crate) fn called(&self) -> &str {
         match &self.common_name {
             Some(name) => name,
             None if self.subject.is_empty() => "a certificate without a subject",
@@ -150,6 +207,7 @@ impl CertificateInfo {
             public_key_sha256: sha256_hex(certificate.public_key().raw),
             subject_key_id: subject_key_id.as_deref().map(hex),
             authority_key_id: authority_key_id.as_deref().map(hex),
+            signature_algorithm: certificate.signature_algorithm.algorithm.to_id_string(),
             count,
             der,
         })

@@ -257,6 +257,243 @@ fn authority_of_openssl_issues_in_every_format_of_its_key() -> TestResult {
     Ok(())
 }
 
+/// What is told of a key that somebody brings with its certificate.
+fn brought(openssl: &Openssl, passphrase: Option<&str>) -> Result<String, Problem> {
+    let (certificate, key) = (openssl.read("cert.pem")?, openssl.read("key")?);
+    let parts = Parts { certificate: &certificate, chain: None, key: &key, passphrase };
+    Ok(match Given::read(&parts, Role::Leaf) {
+        Ok(given) => {
+            assert!(key_matches(&certificate, given.key_pem().as_bytes())?);
+            "good".to_owned()
+        }
+        Err(error) => format!("{:?}: {error}", error.part),
+    })
+}
+
+const SELF_SIGNED: &str = "-subj /CN=a.example -addext subjectAltName=DNS:a.example -addext \
+                           basicConstraints=critical,CA:FALSE -days 5 -out cert.pem";
+
+#[test]
+fn keys_of_openssl_are_read_in_every_format_they_come_in() -> TestResult {
+    let openssl = Openssl::new()?;
+    let encrypted = "pkcs8 -topk8 -in made -passout pass:hunter22 -out key";
+    let weak = "Key: the private key is encrypted in a way that is not read here, or damaged: PBES2 with PBKDF2 or scrypt \
+                and AES is; `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW_KEY` rewrites it so";
+    let legacy = "Key: the private key is encrypted in OpenSSL's traditional way (`Proc-Type: 4,ENCRYPTED`), which is \
+                  not read here; `openssl pkcs8 -topk8 -in KEY -out NEW_KEY` rewrites it under a passphrase";
+    let p256 = "ecparam -name prime256v1 -genkey -noout -out made";
+    for (make, convert, passphrase, message) in [
+        (p256, "ec -in made -out key".to_owned(), None, "good"),
+        (p256, "pkey -in made -out key".to_owned(), None, "good"),
+        (p256, format!("{encrypted} -v2 aes-256-cbc"), Some("hunter22"), "good"),
+        (p256, format!("{encrypted} -v2 aes-128-cbc -v2prf hmacWithSHA512"), Some("hunter22"), "good"),
+        (p256, format!("{encrypted} -v2 aes-256-cbc -v2prf hmacWithSHA1"), Some("hunter22"), "good"),
+        (p256, format!("{encrypted} -scrypt"), Some("hunter22"), "good"),
+        (
+            p256,
+            format!("{encrypted} -scrypt"),
+            Some("hunter23"),
+            "Passphrase: the passphrase does not open the private key",
+        ),
+        (
+            p256,
+            format!("{encrypted} -scrypt"),
+            None,
+            "Key: the private key is encrypted, and there is no passphrase for it",
+        ),
+        (p256, format!("{encrypted} -v2 des3"), Some("hunter22"), weak),
+        (p256, "ec -in made -aes256 -passout pass:hunter22 -out key".to_owned(), Some("hunter22"), legacy),
+        ("genpkey -algorithm ED25519 -out made", "pkey -in made -out key".to_owned(), None, "good"),
+        ("genpkey -algorithm ED25519 -out made", format!("{encrypted} -v2 aes-256-cbc"), Some("hunter22"), "good"),
+        (
+            "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out made",
+            "rsa -in made -traditional -out key".to_owned(),
+            None,
+            "good",
+        ),
+        (
+            "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out made",
+            "rsa -in made -traditional -aes256 -passout pass:hunter22 -out key".to_owned(),
+            Some("hunter22"),
+            legacy,
+        ),
+        (
+            "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -aes256 -pass pass:hunter22 -out key",
+            "pkey -in key -passin pass:hunter22 -out made".to_owned(),
+            Some("hunter22"),
+            "good",
+        ),
+        (
+            "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out made",
+            "pkey -in made -out key".to_owned(),
+            None,
+            "Certificate: the key of a.example is rsa-1024, which is too short: clients refuse it",
+        ),
+    ] {
+        openssl.run(make)?;
+        openssl.run(&convert)?;
+        openssl.run(&format!("req -x509 -new -key made {SELF_SIGNED}"))?;
+        assert_eq!(brought(&openssl, passphrase)?, message, "{make}, {convert}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_key_is_the_same_in_every_format() -> TestResult {
+    let openssl = Openssl::new()?;
+    let pkcs8 = "pkey -in made -out key";
+    for (make, formats) in [
+        (
+            "ecparam -name secp384r1 -genkey -out made",
+            [
+                pkcs8,
+                "ec -in made -out key",
+                "ec -in made -no_public -out no_public",
+                "pkcs8 -topk8 -nocrypt -in made -out key",
+            ],
+        ),
+        (
+            "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out made",
+            [
+                pkcs8,
+                "rsa -in made -traditional -out key",
+                "rsa -in made -out key",
+                "pkcs8 -topk8 -nocrypt -in made -out key",
+            ],
+        ),
+    ] {
+        openssl.run(make)?;
+        openssl.run(&format!("req -x509 -new -key made {SELF_SIGNED}"))?;
+        let mut keys = std::collections::BTreeSet::new();
+        for format in formats {
+            openssl.run(format)?;
+            let (certificate, key) = (openssl.read("cert.pem")?, openssl.read("key")?);
+            let parts = Parts { certificate: &certificate, chain: None, key: &key, passphrase: None };
+            keys.insert(Given::read(&parts, Role::Leaf)?.key_pem().to_owned());
+        }
+        assert_eq!(keys.len(), 1, "{make}");
+        openssl.write("written", keys.first().ok_or("none")?)?;
+        openssl.run("pkey -noout -check -in written")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_no_pem_says_how_it_becomes_one() -> TestResult {
+    let openssl = Openssl::new()?;
+    openssl.run("ecparam -name prime256v1 -genkey -noout -out key")?;
+    openssl.run(&format!("req -x509 -new -key key {SELF_SIGNED}"))?;
+    for (convert, message) in [
+        (
+            "x509 -in cert.pem -outform der -out cert.pem",
+            "Certificate: found no certificate in PEM, only binary data, perhaps DER: `openssl x509 -inform der -in FILE -out NEW` and \
+             `openssl pkey -inform der -in FILE -out NEW` turn that into PEM",
+        ),
+        (
+            "pkcs12 -export -in cert.pem -inkey key -passout pass:hunter22 -out cert.pem",
+            "Certificate: found no certificate in PEM, only a PKCS#12 file: `openssl pkcs12 -in FILE -nokeys -out \
+             CERTIFICATES` and `openssl pkcs12 -in FILE -nocerts -out KEY` turn that into PEM",
+        ),
+        (
+            "crl2pkcs7 -nocrl -certfile cert.pem -out cert.pem",
+            "Certificate: found no certificate in PEM, only `PKCS7`: `openssl pkcs7 -print_certs -in FILE -out NEW` takes \
+             the certificates out",
+        ),
+        (
+            "req -new -key key -subj /CN=a.example -out cert.pem",
+            "Certificate: found no certificate in PEM, only `CERTIFICATE REQUEST`: that is a request; an authority makes a \
+             certificate from it",
+        ),
+    ] {
+        let good = openssl.read("cert.pem")?;
+        openssl.run(convert)?;
+        assert_eq!(brought(&openssl, None)?, message, "{convert}");
+        std::fs::write(openssl.path().join("cert.pem"), good)?;
+    }
+    openssl.run("pkey -in key -outform der -out key.der")?;
+    std::fs::rename(openssl.path().join("key.der"), openssl.path().join("key"))?;
+    assert_eq!(
+        brought(&openssl, None)?,
+        "Key: found no private key in PEM, only binary data, perhaps DER: `openssl x509 -inform der -in FILE -out NEW` and `openssl pkey -inform der -in FILE -out NEW` turn that into PEM"
+    );
+    Ok(())
+}
+
+#[test]
+fn common_names_and_addresses_among_names_do_not_count() -> TestResult {
+    let openssl = Openssl::new()?;
+    openssl.run("ecparam -name prime256v1 -genkey -noout -out key")?;
+    let no_ca = "-addext basicConstraints=critical,CA:FALSE -days 5 -out cert.pem";
+    for (names, wanted, message) in [
+        (
+            "",
+            "a.example",
+            "the certificate is not for a.example: it is for no name or address at all; clients do not look at its common \
+             name `a.example` (RFC 9525): have it issued with it as a subject alternative name",
+        ),
+        (
+            "-addext subjectAltName=DNS:a.example,DNS:192.0.2.1",
+            "192.0.2.1",
+            "the certificate is not for 192.0.2.1: it is for a.example, DNSName(192.0.2.1); 192.0.2.1 is in it as a DNS \
+             name, and clients look for addresses among the addresses",
+        ),
+    ] {
+        openssl
+            .run(format!("req -x509 -new -key key -subj /CN=a.example {names} {no_ca}").replace("  ", " ").as_str())?;
+        let (certificate, key) = (openssl.read("cert.pem")?, openssl.read("key")?);
+        let given =
+            Given::read(&Parts { certificate: &certificate, chain: None, key: &key, passphrase: None }, Role::Leaf)?;
+        let answer = given.check_names(&Names::new([wanted.parse()?])?);
+        assert_eq!(answer.map_err(|error| format!("{error}; {}", error.flaw.help())), Err(message.to_owned()));
+    }
+    Ok(())
+}
+
+#[test]
+fn signatures_with_broken_digests_are_refused() -> TestResult {
+    let openssl = Openssl::new()?;
+    openssl.run("ecparam -name prime256v1 -genkey -noout -out ca.key")?;
+    openssl.run("req -x509 -new -key ca.key -subj /CN=CA -days 5 -sha1 -out ca.pem")?;
+    openssl.run("ecparam -name prime256v1 -genkey -noout -out key")?;
+    openssl.run("req -new -key key -subj /CN=a.example -out csr")?;
+    for (digest, message) in [
+        ("sha1", "Certificate: the certificate of a.example is signed with SHA-1, which clients refuse"),
+        ("sha256", "good"),
+    ] {
+        openssl.run(&format!("x509 -req -in csr -CA ca.pem -CAkey ca.key -days 5 -{digest} -out cert.pem"))?;
+        assert_eq!(brought(&openssl, None)?, message);
+    }
+    Ok(())
+}
+
+#[test]
+fn chain_of_three_authorities_is_accepted_by_others() -> TestResult {
+    let openssl = Openssl::new()?;
+    let spec_of = |name: &str, path_length| -> Result<AuthoritySpec, Problem> {
+        Ok(AuthoritySpec { path_length, ..AuthoritySpec::new(name.parse()?) })
+    };
+    let root = generate_authority(&spec_of("Root", 2)?, NOW)?;
+    let middle = issue_authority(&spec_of("Middle", 1)?, &root.issuer(), NOW)?;
+    let issuing = issue_authority(&spec_of("Issuing", 0)?, &middle.issuer(), NOW)?;
+    let renewed = renew_authority(&spec_of("Issuing", 0)?, &issuing.issuer(), Some(&middle.issuer()), NOW)?;
+    let leaf = issue_leaf(&spec(&NAMES)?, &issuing.issuer(), NOW)?;
+    openssl.write("root.pem", &root.certificate_pem)?;
+    openssl.write("leaf.pem", &leaf.certificate_pem)?;
+    for below in [&issuing, &renewed] {
+        openssl.write("chain.pem", &format!("{}{}", below.certificate_pem, middle.certificate_pem))?;
+        let time = NOW.unix_timestamp();
+        openssl.run(&format!(
+            "verify -x509_strict -CAfile root.pem -untrusted chain.pem -verify_ip 192.0.2.1 -attime {time} leaf.pem"
+        ))?;
+    }
+    assert_eq!(renewed.key_pem, issuing.key_pem);
+    let all = format!("{}{}{}", middle.certificate_pem, root.certificate_pem, issuing.certificate_pem);
+    let found = path(&inspect_all(format!("{}{all}", leaf.certificate_pem).as_bytes())?);
+    let names: Vec<_> = found.iter().filter_map(|certificate| certificate.common_name.as_deref()).collect();
+    assert_eq!(names, ["registry.example.com", "Issuing", "Middle", "Root"]);
+    Ok(())
+}
+
 #[test]
 fn renewed_authority_of_openssl_keeps_its_subject_byte_by_byte() -> TestResult {
     let openssl = Openssl::new()?;
@@ -268,7 +505,7 @@ fn renewed_authority_of_openssl_keeps_its_subject_byte_by_byte() -> TestResult {
     let leaf = issue_leaf(&spec(&NAMES)?, &issuer, now)?;
 
     let spec = AuthoritySpec { organization: Some("Example".parse()?), ..AuthoritySpec::new("Site_CA".parse()?) };
-    let renewed = renew_authority(&spec, &issuer, now)?;
+    let renewed = renew_authority(&spec, &issuer, None, now)?;
     assert_eq!(inspect(renewed.certificate_pem.as_bytes())?.subject, "C=DE, DC=com, DC=example, O=Example, CN=Site_CA");
     openssl.write("renewed.pem", &renewed.certificate_pem)?;
     openssl.write("leaf.pem", &leaf.certificate_pem)?;

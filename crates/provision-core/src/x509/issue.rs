@@ -29,13 +29,33 @@ pub fn generate_authority(spec: &AuthoritySpec, now: OffsetDateTime) -> Result<P
     self_signed(&parameters, &key, spec.common_name.as_str())
 }
 
-/// Makes a new certificate for an authority that keeps its key, its subject and its key identifier: what it issued
-/// stays
-/// good, and whoever trusts the old certificate goes on accepting new leaves until that one ends.
+/// Makes an authority with a new key below another one. It ends no later than its issuer.
 ///
 /// # Errors
-/// When the two do not belong together, or `spec` asks for another name or type of key than the authority has.
-pub fn renew_authority(spec: &AuthoritySpec, current: &IssuerPem<'_>, now: OffsetDateTime) -> Result<Pair, Error> {
+/// As [`issue_leaf`], and when the issuer's path length allows no such authority below it.
+pub fn issue_authority(spec: &AuthoritySpec, issuer: &IssuerPem<'_>, now: OffsetDateTime) -> Result<Pair, Error> {
+    let issuer = Superior::read(issuer)?;
+    let parameters = issuer.limited(spec, now)?;
+    let key = key::generate(spec.key_type)?;
+    let above = issuer.parameters()?;
+    sign(&parameters, &key, issuer.signer(&above)?, None)
+        .and_then(|certificate| pair(certificate, &key))
+        .map_err(|source| Error::Sign { subject: spec.common_name.to_string(), source })
+}
+
+/// Makes a new certificate for an authority that keeps its key, its subject and its key identifier: what it issued stays
+/// good, and whoever trusts the old certificate goes on accepting new leaves until that one ends. Whoever signs it may be
+/// another one than before; without an issuer it signs itself.
+///
+/// # Errors
+/// When the two do not belong together, or `spec` asks for another name or type of key than the authority has; with an
+/// issuer as [`issue_authority`].
+pub fn renew_authority(
+    spec: &AuthoritySpec,
+    current: &IssuerPem<'_>,
+    issuer: Option<&IssuerPem<'_>>,
+    now: OffsetDateTime,
+) -> Result<Pair, Error> {
     let (certificate, key) = read_pair(current)?;
     let refuse = |why: String| Err(Error::NotARenewal { subject: certificate.called().to_owned(), why });
     let AuthoritySpec { common_name, organization, key_type, lifetime: _, path_length: _ } = spec;
@@ -47,41 +67,40 @@ pub fn renew_authority(spec: &AuthoritySpec, current: &IssuerPem<'_>, now: Offse
     if certificate.key != KeyAlgorithm::Known(*key_type) {
         return refuse(format!("its key is {}, {key_type} is asked for", certificate.key));
     }
+    let refused = |source| Error::Sign { subject: certificate.called().to_owned(), source };
+    let subject = certificate.subject_der()?;
+    let id = certificate.subject_key_id_bytes()?.map(KeyIdMethod::PreSpecified);
+    if let Some(issuer) = issuer {
+        let issuer = Superior::read(issuer)?;
+        let mut parameters = issuer.limited(spec, now)?;
+        parameters.key_identifier_method = id.unwrap_or(parameters.key_identifier_method);
+        let above = issuer.parameters()?;
+        return sign(&parameters, &key, issuer.signer(&above)?, Some(&subject))
+            .and_then(|certificate| pair(certificate, &key))
+            .map_err(refused);
+    }
     if !certificate.is_issued_by(&certificate)? {
         return refuse(format!("it is signed by {}, not by itself", certificate.issuer));
     }
     let mut parameters = authority_parameters(spec, now)?;
-    if let Some(id) = certificate.subject_key_id_bytes()? {
-        parameters.key_identifier_method = KeyIdMethod::PreSpecified(id);
-    }
-    let subject = certificate.subject_der()?;
-    sign(&parameters, &key, Signer { key: &key, name: Some(&subject), parameters: &parameters }, Some(&subject))
+    parameters.key_identifier_method = id.unwrap_or(parameters.key_identifier_method);
+    sign(&parameters, &key, Signer { key: &key, name: Some(subject.clone()), parameters: &parameters }, Some(&subject))
         .and_then(|certificate| pair(certificate, &key))
-        .map_err(|source| Error::Sign { subject: certificate.called().to_owned(), source })
+        .map_err(refused)
 }
 
 /// Makes a leaf with a new key, signed by an authority. It ends no later than its issuer. RSA may take seconds.
 ///
 /// # Errors
-/// When the issuer's certificate and key cannot be read or do not belong together, when it is no authority's, or when
-/// it
+/// When the issuer's certificate and key cannot be read or do not belong together, when it is no authority's, or when it
 /// is not valid at `now`.
 pub fn issue_leaf(spec: &LeafSpec, issuer: &IssuerPem<'_>, now: OffsetDateTime) -> Result<Pair, Error> {
-    let (authority, authority_key) = read_pair(issuer)?;
-    check_may_issue(&authority, now)?;
-    let mut parameters = leaf_parameters(spec, now)?;
-    parameters.not_before = parameters.not_before.max(authority.not_before);
-    parameters.not_after = parameters.not_after.min(authority.not_after);
-
-    // The identifier as the authority's certificate has it, whichever way that was computed.
-    let mut authority_parameters = CertificateParams::default();
-    if let Some(id) = authority.subject_key_id_bytes()? {
-        authority_parameters.key_identifier_method = KeyIdMethod::PreSpecified(id);
-    }
+    let issuer = Superior::read(issuer)?;
+    check_may_issue(&issuer.certificate, now)?;
+    let parameters = issuer.within(leaf_parameters(spec, now)?);
     let key = key::generate(spec.key_type)?;
-    let name = authority.subject_der()?;
-    let signer = Signer { key: &authority_key, name: Some(&name), parameters: &authority_parameters };
-    sign(&parameters, &key, signer, None)
+    let above = issuer.parameters()?;
+    sign(&parameters, &key, issuer.signer(&above)?, None)
         .and_then(|certificate| pair(certificate, &key))
         .map_err(|source| Error::Sign { subject: title(spec), source })
 }
@@ -96,6 +115,45 @@ pub fn self_signed_leaf(spec: &LeafSpec, now: OffsetDateTime) -> Result<Pair, Er
         parameters.distinguished_name.push(DnType::CommonName, SELF_SIGNED_NAME);
     }
     self_signed(&parameters, &*key::generate(spec.key_type)?, &title(spec))
+}
+
+/// An authority that signs others than itself.
+struct Superior {
+    certificate: CertificateInfo,
+    key: Zeroizing<KeyPair>,
+}
+
+impl Superior {
+    fn read(issuer: &IssuerPem<'_>) -> Result<Self, Error> {
+        let (certificate, key) = read_pair(issuer)?;
+        Ok(Self { certificate, key })
+    }
+
+    /// What a certificate of its is to say, cut to its own validity.
+    fn within(&self, mut parameters: CertificateParams) -> CertificateParams {
+        parameters.not_before = parameters.not_before.max(self.certificate.not_before);
+        parameters.not_after = parameters.not_after.min(self.certificate.not_after);
+        parameters
+    }
+
+    /// What an authority below it is to say.
+    fn limited(&self, spec: &AuthoritySpec, now: OffsetDateTime) -> Result<CertificateParams, Error> {
+        check_may_issue_authority(&self.certificate, spec.path_length, now)?;
+        Ok(self.within(authority_parameters(spec, now)?))
+    }
+
+    /// Its identifier as its certificate has it, whichever way that was computed.
+    fn parameters(&self) -> Result<CertificateParams, Error> {
+        let mut parameters = CertificateParams::default();
+        if let Some(id) = self.certificate.subject_key_id_bytes()? {
+            parameters.key_identifier_method = KeyIdMethod::PreSpecified(id);
+        }
+        Ok(parameters)
+    }
+
+    fn signer<'a>(&'a self, parameters: &'a CertificateParams) -> Result<Signer<'a>, Error> {
+        Ok(Signer { key: &self.key, name: Some(self.certificate.subject_der()?), parameters })
+    }
 }
 
 fn authority_parameters(spec: &AuthoritySpec, now: OffsetDateTime) -> Result<CertificateParams, Error> {
@@ -179,11 +237,8 @@ fn read_pair(issuer: &IssuerPem<'_>) -> Result<(CertificateInfo, Zeroizing<KeyPa
 /// When its certificate does not allow it, or is not valid at that time.
 pub fn check_may_issue(authority: &CertificateInfo, now: OffsetDateTime) -> Result<(), Error> {
     let subject = authority.called().to_owned();
-    if !authority.is_ca {
-        return Err(Error::NotAnAuthority { subject, why: "its basic constraints do not say that it is an authority" });
-    }
-    if !authority.key_usages.is_empty() && !authority.key_usages.contains("keyCertSign") {
-        return Err(Error::NotAnAuthority { subject, why: "its key usage does not include keyCertSign" });
+    if let Some(why) = authority.why_no_authority() {
+        return Err(Error::NotAnAuthority { subject, why });
     }
     if authority.subject.is_empty() {
         return Err(Error::NotAnAuthority { subject, why: "it has no subject that an issued certificate could name" });
@@ -195,6 +250,31 @@ pub fn check_may_issue(authority: &CertificateInfo, now: OffsetDateTime) -> Resu
         return Err(Error::IssuerNotYetValid { subject, not_before: authority.not_before, now });
     }
     Ok(())
+}
+
+/// Whether an authority may issue the certificate of another one, below which `path_length` more may follow.
+///
+/// # Errors
+/// As [`check_may_issue`], and when its path length does not allow it.
+pub fn check_may_issue_authority(
+    authority: &CertificateInfo,
+    path_length: u8,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    check_may_issue(authority, now)?;
+    allows(authority.called(), authority.path_length, path_length)
+}
+
+/// Whether the path length of an authority allows one below it, with this one of its own.
+pub(crate) fn allows(subject: &str, allowed: Option<u32>, path_length: u8) -> Result<(), Error> {
+    let why = match allowed {
+        Some(0) => "its path length is 0, so that it signs leaves only".to_owned(),
+        Some(allowed) if u32::from(path_length) >= allowed => {
+            format!("its path length is {allowed}, and {path_length} below it is more than one less")
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::PathLength { subject: subject.to_owned(), why })
 }
 
 fn title(spec: &LeafSpec) -> String {
@@ -218,7 +298,7 @@ fn pair(certificate_der: Vec<u8>, key: &KeyPair) -> Result<Pair, Cause> {
 /// `parameters`.
 struct Signer<'a> {
     key: &'a KeyPair,
-    name: Option<&'a [u8]>,
+    name: Option<Vec<u8>>,
     parameters: &'a CertificateParams,
 }
 
@@ -250,7 +330,7 @@ fn sign(
         return Err("the drafted certificate lacks a field".into());
     };
     let subject = subject.unwrap_or(drafted_subject);
-    let mut content = [*version, serial, inner_algorithm, name, validity, subject].concat();
+    let mut content = [*version, serial, inner_algorithm, &name, validity, subject].concat();
     content.extend(rest.iter().copied().flatten());
     let signed = sequence(&content)?;
     let signature = signer.key.sign(&signed)?;
@@ -258,7 +338,7 @@ fn sign(
     Ok(sequence(&[signed.as_slice(), algorithm, &signature].concat())?)
 }
 
-fn elements<'a>(reader: &mut SliceReader<'a>) -> der::Result<Vec<&'a [u8]>> {
+pub(super) fn elements<'a>(reader: &mut SliceReader<'a>) -> der::Result<Vec<&'a [u8]>> {
     let mut elements = Vec::new();
     while !reader.is_finished() {
         elements.push(reader.tlv_bytes()?);
@@ -266,7 +346,7 @@ fn elements<'a>(reader: &mut SliceReader<'a>) -> der::Result<Vec<&'a [u8]>> {
     Ok(elements)
 }
 
-fn sequence(content: &[u8]) -> der::Result<Vec<u8>> {
+pub(super) fn sequence(content: &[u8]) -> der::Result<Vec<u8>> {
     let mut der = Header::new(Tag::Sequence, Length::try_from(content.len())?).to_der()?;
     der.extend_from_slice(content);
     Ok(der)
@@ -349,7 +429,7 @@ mod tests {
         let leaf = issue_leaf(&leaf_spec()?, &old.issuer(), NOW)?;
         let spec = AuthoritySpec { path_length: 1, ..AuthoritySpec::new("Registry CA".parse()?) };
         let later = NOW + Duration::days(29);
-        let new = renew_authority(&spec, &old.issuer(), later)?;
+        let new = renew_authority(&spec, &old.issuer(), None, later)?;
 
         assert_eq!(new.key_pem, old.key_pem);
         let (before, after) = (inspect(old.certificate_pem.as_bytes())?, inspect(new.certificate_pem.as_bytes())?);
@@ -361,11 +441,11 @@ mod tests {
             assert!(issued_by(leaf.certificate_pem.as_bytes(), authority.certificate_pem.as_bytes())?);
         }
 
-        let refused = renew_authority(&AuthoritySpec::new("Other CA".parse()?), &old.issuer(), NOW);
+        let refused = renew_authority(&AuthoritySpec::new("Other CA".parse()?), &old.issuer(), None, NOW);
         let message = "cannot renew Registry CA under its key: `Other CA` is another name than it has";
         assert_eq!(refused.map_err(|error| error.to_string()), Err(message.to_owned()));
         let spec = AuthoritySpec { key_type: super::super::KeyType::EcdsaP384, ..spec };
-        let refused = renew_authority(&spec, &old.issuer(), NOW).map_err(|error| error.to_string());
+        let refused = renew_authority(&spec, &old.issuer(), None, NOW).map_err(|error| error.to_string());
         let message = "cannot renew Registry CA under its key: its key is ecdsa-p256, ecdsa-p384 is asked for";
         assert_eq!(refused, Err(message.to_owned()));
         Ok(())

@@ -7,16 +7,17 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rcgen::{KeyPair, PublicKeyData};
 use rsa::RsaPrivateKey;
-use rsa::pkcs8::der::Encode;
 use rsa::pkcs8::der::asn1::{AnyRef, OctetStringRef};
+use rsa::pkcs8::der::{Encode, Reader, SliceReader};
 use rsa::pkcs8::spki::AlgorithmIdentifierRef;
-use rsa::pkcs8::{EncodePrivateKey, ObjectIdentifier, PrivateKeyInfoRef};
+use rsa::pkcs8::{EncodePrivateKey, EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef, SecretDocument};
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 use zeroize::Zeroizing;
 
 use super::error::{Cause, Error};
+use super::issue::{elements, sequence};
 use super::pem;
 use crate::blob::sha256_hex;
 
@@ -117,6 +118,18 @@ impl KeyAlgorithm {
     }
 }
 
+impl KeyAlgorithm {
+    /// Whether it is an RSA key that is too short for today's clients, which take 2048 bits and more.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        let Self::Other(name) = self else { return false };
+        name.strip_prefix("rsa-").and_then(|bits| bits.parse().ok()).is_some_and(|bits: u32| bits < SHORTEST_RSA)
+    }
+}
+
+/// NIST SP 800-131A revision 2, table 2, and the CA/Browser Forum's baseline requirements, section 6.1.5.
+const SHORTEST_RSA: u32 = 2048;
+
 impl fmt::Display for KeyAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -163,8 +176,59 @@ fn generate_rsa(bits: usize, mut generator: StdRng) -> Result<KeyPair, Cause> {
 
 /// Reads a key in PKCS#8 (RFC 5208), SEC1 (RFC 5915) or PKCS#1 (RFC 8017 appendix A.1.2).
 pub(super) fn read(key_pem: &[u8]) -> Result<Zeroizing<KeyPair>, Error> {
-    let key = pem::read_private_key(key_pem)?;
-    let pair = match &*key {
+    from_der(&*pem::read_private_key(key_pem)?)
+}
+
+/// Reads a key that may be under a passphrase; says whether it was.
+pub(super) fn read_under(key_pem: &[u8], passphrase: Option<&str>) -> Result<(Zeroizing<KeyPair>, Protection), Error> {
+    match (pem::read_key_section(key_pem)?, passphrase) {
+        (pem::KeySection::Plain(key), _) => Ok((from_der(&key)?, Protection::None)),
+        (pem::KeySection::Encrypted(_), None) => Err(Error::EncryptedKey),
+        (pem::KeySection::Encrypted(der), Some(passphrase)) => {
+            let key = from_pkcs8(decrypted(&der, passphrase)?.as_bytes()).map_err(Error::Key)?;
+            Ok((Zeroizing::new(key), Protection::Passphrase))
+        }
+    }
+}
+
+/// How a key was protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protection {
+    None,
+    Passphrase,
+}
+
+/// Opens PKCS#8 under a passphrase (RFC 8018: PBES2).
+fn decrypted(der: &[u8], passphrase: &str) -> Result<SecretDocument, Error> {
+    use pkcs8::pkcs5;
+    let key = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| Error::UnknownEncryption)?;
+    key.decrypt(passphrase).map_err(|error| match error {
+        pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed) => Error::WrongPassphrase,
+        pkcs8::Error::EncryptedPrivateKey(_) => Error::UnknownEncryption,
+        // One wrong passphrase in 256 ends in what looks like padding, and before it is anything but a key.
+        _ => Error::WrongPassphrase,
+    })
+}
+
+/// A key in PKCS#8 as it is always written, so that the same key in another format is no other key: version 1 without
+/// attributes (RFC 5958 section 2), and the curve of an elliptic one said once (RFC 5915 section 3 lets it be said again).
+pub(super) fn canonical(pkcs8: &[u8]) -> Result<Zeroizing<Vec<u8>>, Cause> {
+    let key = PrivateKeyInfoRef::try_from(pkcs8)?;
+    let mut content = Zeroizing::new(key.private_key.as_bytes().to_vec());
+    if key.algorithm.oid == ID_EC_PUBLIC_KEY {
+        let fields = SliceReader::new(key.private_key.as_bytes())?.sequence(elements)?;
+        let kept = fields.into_iter().filter(|field| field.first() != Some(&CURVE_AGAIN));
+        content = Zeroizing::new(sequence(&Zeroizing::new(kept.collect::<Vec<_>>().concat()))?);
+    }
+    let envelope = PrivateKeyInfoRef::new(key.algorithm, OctetStringRef::new(&content)?);
+    Ok(Zeroizing::new(envelope.to_der()?))
+}
+
+/// The tag of `parameters` in an ECPrivateKey.
+const CURVE_AGAIN: u8 = 0xa0;
+
+fn from_der(key: &PrivateKeyDer<'_>) -> Result<Zeroizing<KeyPair>, Error> {
+    let pair = match key {
         PrivateKeyDer::Pkcs8(key) => from_pkcs8(key.secret_pkcs8_der()),
         // The section does not have to name the curve, and ring refuses the wrong one.
         PrivateKeyDer::Sec1(key) => wrapped(ID_EC_PUBLIC_KEY, AnyRef::from(&SECP256R1), key.secret_sec1_der())

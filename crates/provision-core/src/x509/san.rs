@@ -36,6 +36,11 @@ impl DnsName {
     pub fn is_wildcard(&self) -> bool {
         self.0.starts_with("*.")
     }
+
+    fn covers(&self, name: &Self) -> bool {
+        let domain = self.0.strip_prefix("*.");
+        domain.is_some() && !name.is_wildcard() && name.0.split_once('.').map(|(_, rest)| rest) == domain
+    }
 }
 
 impl fmt::Display for DnsName {
@@ -49,6 +54,17 @@ impl fmt::Display for San {
         match self {
             Self::Dns(name) => name.fmt(f),
             Self::Ip(address) => address.fmt(f),
+        }
+    }
+}
+
+impl San {
+    /// Whether a certificate with this name is for another: the same, or what stands one label below the domain of a `*`.
+    #[must_use]
+    pub fn covers(&self, name: &Self) -> bool {
+        match (self, name) {
+            (Self::Dns(own), Self::Dns(name)) => own == name || own.covers(name),
+            _ => self == name,
         }
     }
 }

@@ -58,6 +58,18 @@ pub fn asides(all: &[&Changes], view: &View) -> Page {
     page
 }
 
+/// What people should know in time although there is nothing to do.
+pub fn notices(all: &[&Changes], view: &View) -> Page {
+    let mut page = view.blank();
+    for changes in all {
+        let host = if all.len() > 1 { format!(" on host {}", changes.host().name) } else { String::new() };
+        for (address, notice) in changes.notices() {
+            page.labelled(CHANGE, "note", &format!("{address}{host}: {notice}"));
+        }
+    }
+    page
+}
+
 /// What a person who only looks is to know besides: what needs a word before it can be applied, an apply that was cut, and
 /// who is at it.
 pub fn notes(all: &[&Changes], view: &View) -> Page {

@@ -49,7 +49,7 @@ fn a_new_authority_is_made_with_a_private_key() {
     let case = authority("organization = 'Example'\nowner = 'core'\n")
         .creates(
             "common_name: (absent) -> Registry CA, organization: (absent) -> Example, \
-             key_type: (absent) -> ecdsa-p256, not_after: (absent) -> 2036-05-29T12:00:00Z, \
+             key_type: (absent) -> ecdsa-p256, path_length: (absent) -> 0, not_after: (absent) -> 2036-05-29T12:00:00Z, \
              serial: (absent) -> (known after apply), fingerprint: (absent) -> (known after apply), \
              mode: (absent) -> 0644, owner: (absent) -> core, key_mode: (absent) -> 0600, key_owner: (absent) -> core",
         )
@@ -95,7 +95,7 @@ fn a_renewal_reads_the_key_once_and_mends_its_mode_on_the_way() {
         .at(NOW + Duration::days(3640))
         .given(|state| state.entries.get_mut(&KEY.parse().unwrap()).unwrap().0.mode = "0644".parse().unwrap());
     let before = case.host().with(|state| state.exchanges);
-    let case = case.steps("put the file /srv/x.crt in place; set mode and owner of /srv/x.key");
+    let case = case.steps("set mode and owner of /srv/x.key; put the file /srv/x.crt in place");
     // Asked, read, done, verified, noted.
     assert_eq!(case.host().with(|state| state.exchanges) - before, 5);
     assert_eq!(mode(&case.in_sync(), KEY), "0600");
@@ -239,8 +239,8 @@ fn what_cannot_be_is_refused() {
         ),
         (
             "common_name = 'CA'\nkey = '/srv/k'\ncertificate = '/srv//k'",
-            "4:7: /srv/k cannot hold the certificate and its key (give each a file of its own: everybody may read the \
-             certificate, and nobody the key)",
+            "4:7: /srv/k cannot be both the `certificate` and the `key` (give each a file of its own: everybody may \
+             read the certificate, and nobody the key; both together are `combined`)",
         ),
         (
             "directory = '/srv'",
@@ -273,7 +273,7 @@ fn what_cannot_be_is_refused() {
         ),
         (
             "directory = '/srv'\ncommon_name = 'CA'\nkey_mode = '0644'",
-            "5:1: unknown key `key_mode` in certificate_authority.x (did you mean `key`?)",
+            "5:1: unknown key `key_mode` in certificate_authority.x (did you mean `key_owner`?)",
         ),
     ] {
         case("certificate_authority", fields).refused(finding);

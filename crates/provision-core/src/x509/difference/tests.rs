@@ -207,7 +207,7 @@ fn renewed_authority_keeps_its_leaves_and_lifts_their_limit() -> TestResult {
     let old = generate_authority(&spec, NOW)?;
     let leaf = leaf_spec(&["a.example"])?;
     let certificate = info(&issue_leaf(&leaf, &old.issuer(), NOW)?)?;
-    let new = info(&renew_authority(&authority_spec()?, &old.issuer(), NOW)?)?;
+    let new = info(&renew_authority(&authority_spec()?, &old.issuer(), None, NOW)?)?;
     assert!(certificate.is_issued_by(&new)?);
 
     let found = Found { certificate: &certificate, key_sha256: None };
@@ -281,10 +281,10 @@ fn changed_wish_for_an_authority_is_a_difference() -> TestResult {
     for (spec, now, wanted) in cases {
         let expiry = Expiry { now, renew_before: spec.lifetime.authority_window() };
         let found = Found { certificate: &certificate, key_sha256: None };
-        assert_eq!(shown(&authority_differences(&spec, found, expiry)), wanted);
+        assert_eq!(shown(&authority_differences(&spec, found, None, expiry)), wanted);
     }
     let expiry = Expiry { now: NOW, renew_before: Duration::ZERO };
-    let differences = authority_differences(&spec, Found { certificate: &leaf, key_sha256: None }, expiry);
+    let differences = authority_differences(&spec, Found { certificate: &leaf, key_sha256: None }, None, expiry);
     let attributes: Vec<&str> = differences.iter().map(|difference| difference.attribute).collect();
     assert_eq!(attributes, ["common_name", "is_ca", "organization"]);
     assert_eq!(differences.iter().map(|difference| difference.consequence).max(), Some(Consequence::Replace));

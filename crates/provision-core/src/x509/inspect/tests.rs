@@ -91,11 +91,15 @@ fn what_is_no_certificate_is_named() -> TestResult {
         (String::new().into_bytes(), "found no certificate in PEM, only an empty file"),
         (b"garbage".to_vec(), "found no certificate in PEM, only text without any PEM section"),
         (key.as_bytes().to_vec(), "found no certificate in PEM, only `PRIVATE KEY`"),
-        (trusted.into_bytes(), "found no certificate in PEM, only `TRUSTED CERTIFICATE`"),
+        (
+            trusted.into_bytes(),
+            "found no certificate in PEM, only `TRUSTED CERTIFICATE`: `openssl x509 -in FILE -out NEW` takes out what OpenSSL \
+             has added",
+        ),
         (
             der,
-            "found no certificate in PEM, only binary data, perhaps DER: `openssl x509 -inform der` and \
-             `openssl pkey -inform der` turn that into PEM",
+            "found no certificate in PEM, only binary data, perhaps DER: `openssl x509 -inform der -in FILE -out NEW` and \
+             `openssl pkey -inform der -in FILE -out NEW` turn that into PEM",
         ),
         (
             cut(300).into_bytes(),
@@ -138,7 +142,11 @@ fn what_is_no_usable_key_is_named() -> TestResult {
         ("", "found no private key in PEM, only an empty file"),
         (&*pair.certificate_pem, "found no private key in PEM, only `CERTIFICATE`"),
         (cut, "cannot read the private key: the text is cut off, a PEM section has no `-----END` line"),
-        (encrypted, "the private key is encrypted; decrypt it first with `openssl pkey -in KEY -out PLAIN_KEY`"),
+        (
+            encrypted,
+            "the private key is encrypted in OpenSSL's traditional way (`Proc-Type: 4,ENCRYPTED`), which is not read \
+             here; `openssl pkcs8 -topk8 -in KEY -out NEW_KEY` rewrites it under a passphrase",
+        ),
         (
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
             "the private key is encrypted; decrypt it first with `openssl pkey -in KEY -out PLAIN_KEY`",
