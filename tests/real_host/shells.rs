@@ -132,7 +132,8 @@ fn host(bed: &Testbed) -> Result<Host, Error> {
 }
 
 fn plan(bed: &Testbed, host: &Host, user: &str, become_root: bool) -> Result<Plan, Error> {
-    let (root, more) = if become_root { ("/srv/shells".to_owned(), UNITS) } else { (format!("/home/{user}/shells"), "") };
+    let (root, more) =
+        if become_root { ("/srv/shells".to_owned(), UNITS) } else { (format!("/home/{user}/shells"), "") };
     let folder = bed.directory().join("shells").join(format!("{user}-{become_root}"));
     fs::create_dir_all(&folder).map_err(Error::Run)?;
     // More than a pipe or a window holds, and every byte there is.

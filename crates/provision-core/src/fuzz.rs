@@ -211,7 +211,7 @@ pub fn certificate(bytes: &[u8]) {
         let differences = x509::leaf_differences(&x509::LeafSpec::new(names), found, Some(&info), expiry);
         assert!(differences.iter().all(|difference| !difference.reason.is_empty()));
         let name = "CA".parse().unwrap_or_else(|error| panic!("{error}"));
-        let differences = x509::authority_differences(&x509::AuthoritySpec::new(name), found, expiry);
+        let differences = x509::authority_differences(&x509::AuthoritySpec::new(name), found, Some(&info), expiry);
         assert!(differences.iter().all(|difference| !difference.reason.is_empty()));
     }
     let _read = x509::public_key_sha256(bytes);
