@@ -127,7 +127,12 @@ impl Testbed {
 
     /// Like [`Testbed::fresh_host`], of another kind. It has the name of its kind.
     pub fn fresh_host_of(&self, kind: HostKind) -> Result<Host, Error> {
-        let host = self.boot(kind.name(), kind.base(), Plug::Own)?;
+        self.fresh_host_as(kind.name(), kind)
+    }
+
+    /// Like [`Testbed::fresh_host_of`], with a name of its own.
+    pub fn fresh_host_as(&self, name: &str, kind: HostKind) -> Result<Host, Error> {
+        let host = self.boot(name, kind.base(), Plug::Own)?;
         if kind.user() != "root" {
             host.sh("loginctl enable-linger core && until [ -S /run/user/1000/bus ]; do sleep 0.05; done")?.ok()?;
         }

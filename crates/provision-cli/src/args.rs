@@ -78,7 +78,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   provision kinds
-  provision kinds file")]
+  provision kinds file
+  provision kinds container --keys")]
     Kinds(Kinds),
 }
 
@@ -166,6 +167,9 @@ pub struct Diff {
     /// Shows what an apply with --delete-data would do
     #[arg(long)]
     pub delete_data: bool,
+    /// Shows as well how the units would differ that podman generates; asks each host once more, and writes nothing there
+    #[arg(long, conflicts_with = "out")]
+    pub generated: bool,
 }
 
 /// `provision apply`.
@@ -304,6 +308,9 @@ pub enum Format {
 pub struct Kinds {
     /// All about this one
     pub kind: Option<String>,
+    /// Of a kind that is a file of Quadlet's: every key that podman documents, with the version that brought it
+    #[arg(long, requires = "kind")]
+    pub keys: bool,
 }
 
 /// How results are shown.

@@ -151,6 +151,16 @@ impl Error {
         }
     }
 
+    /// What the library says of a host, one for each resource that it speaks of.
+    pub fn each(host: &str, user: Option<&str>, error: EngineError) -> Vec<Self> {
+        let EngineError::Unfit { flaws, .. } = error else { return vec![Self::host(host, user, error)] };
+        let one = |(address, reason): (Option<Address>, Undecided)| match address {
+            Some(address) => Self::Undecided { host: host.to_owned(), address, reason },
+            None => Self::host(host, user, EngineError::Memory(reason)),
+        };
+        flaws.into_iter().map(one).collect()
+    }
+
     /// How the command ends because of it.
     pub fn exit(&self) -> Exit {
         match self {

@@ -1,6 +1,6 @@
 //! What the README shows: its first command, as a person runs it in a fresh directory, and again; and its plan.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at its first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 use std::path::Path;
 use std::process::Command;
@@ -144,4 +144,35 @@ fn the_plan_of_the_readme_is_valid() {
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     assert!(said.ends_with("is valid: 5 resources on 1 host\n"), "{said}");
+}
+
+/// The same for `examples/modules`.
+#[test]
+fn the_modules_example_does_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/modules");
+    let at = format!("folder={}", folder.path().to_str().unwrap());
+    let provision = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_provision"))
+            .args(arguments)
+            .arg(&root)
+            .args(["--var", &at])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .output()
+            .unwrap();
+        assert_eq!((String::from_utf8_lossy(&output.stderr).as_ref(), output.status.code()), ("", Some(0)));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    provision(&["apply", "--yes"]);
+    let pages = ["public/home.html", "red/plans.html", "blue/index.html"];
+    assert!(pages.iter().all(|page| folder.path().join("sites").join(page).is_file()));
+    let said = provision(&["apply", "--yes"]);
+    assert!(said.starts_with("nothing to change: "), "{said}");
+    let said = provision(&["apply", "--yes", "--var", "tenants={\"ann\": {\"quota\": 5}}"]);
+    assert!(said.contains("\napplied: 2 removed; "), "{said}");
+    let said = provision(&["apply", "--yes", "--var", "draft=true"]);
+    assert!(said.contains("+ created public/file.draft\n"), "{said}");
+    provision(&["destroy", "--yes"]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "something is left");
 }

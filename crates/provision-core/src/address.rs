@@ -9,7 +9,13 @@ use std::str::FromStr;
 /// It has no character that a shell, a path of one part or a pattern would take for more than itself but `/`, `[` and
 /// `]`; what names a file after it takes [`Address::stem`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Address {
+pub struct Address(
+    // Boxed: an address is a part of many errors, and those are to be small.
+    Box<Parts>,
+);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Parts {
     within: Vec<Segment>,
     kind: String,
     name: String,
@@ -101,58 +107,61 @@ impl Address {
         for part in [kind, name] {
             check_name(part)?;
         }
-        Ok(Self { within: Vec::new(), kind: kind.to_owned(), name: name.to_owned(), key: None })
+        let (kind, name) = (kind.to_owned(), name.to_owned());
+        Ok(Self(Box::new(Parts { within: Vec::new(), kind, name, key: None })))
     }
 
     /// The same for one element of a `for_each`.
     #[must_use]
-    pub fn of_key(self, key: Option<Key>) -> Self {
-        Self { key, ..self }
+    pub fn of_key(mut self, key: Option<Key>) -> Self {
+        self.0.key = key;
+        self
     }
 
     /// The same in a module or block, outermost first.
     #[must_use]
-    pub fn inside(self, within: &[Segment]) -> Self {
-        Self { within: within.iter().chain(&self.within).cloned().collect(), ..self }
+    pub fn inside(mut self, within: &[Segment]) -> Self {
+        self.0.within.splice(0..0, within.iter().cloned());
+        self
     }
 
     /// The same as seen from in there; none for what is not in there.
     #[must_use]
     pub fn outside(&self, within: &[Segment]) -> Option<Self> {
-        let rest = self.within.strip_prefix(within)?;
-        Some(Self { within: rest.to_vec(), ..self.clone() })
+        let rest = self.0.within.strip_prefix(within)?;
+        Some(Self(Box::new(Parts { within: rest.to_vec(), ..(*self.0).clone() })))
     }
 
     /// The kind.
     #[must_use]
     pub fn kind(&self) -> &str {
-        &self.kind
+        &self.0.kind
     }
 
     /// The name, which others of its kind may share: see [`Address::stem`].
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// The element of its `for_each`.
     #[must_use]
     pub fn key(&self) -> Option<&Key> {
-        self.key.as_ref()
+        self.0.key.as_ref()
     }
 
     /// The modules and blocks that it is in, outermost first.
     #[must_use]
     pub fn within(&self) -> &[Segment] {
-        &self.within
+        &self.0.within
     }
 
     /// What files and units are called that are named after the resource: its name with the key and with what it is in,
     /// joined by `-`, which names do not have: `tenant-a-registry-data-b`. It is made of letters, digits, `_`, `.` and `-`.
     #[must_use]
     pub fn stem(&self) -> String {
-        let within = self.within.iter().map(|segment| (&segment.name, segment.key.as_ref()));
-        let parts = within.chain(std::iter::once((&self.name, self.key.as_ref())));
+        let within = self.0.within.iter().map(|segment| (&segment.name, segment.key.as_ref()));
+        let parts = within.chain(std::iter::once((&self.0.name, self.0.key.as_ref())));
         let parts: Vec<&str> =
             parts.flat_map(|(name, key)| std::iter::once(name.as_str()).chain(key.map(Key::as_str))).collect();
         parts.join("-")
@@ -162,9 +171,9 @@ impl Address {
     /// directory, and nothing that a shell would take for a pattern.
     #[must_use]
     pub fn label(&self) -> String {
-        let mut label = format!("{}=", self.kind);
-        let within = self.within.iter().map(|segment| (&segment.name, segment.key.as_ref()));
-        for (at, (name, key)) in within.chain(std::iter::once((&self.name, self.key.as_ref()))).enumerate() {
+        let mut label = format!("{}=", self.0.kind);
+        let within = self.0.within.iter().map(|segment| (&segment.name, segment.key.as_ref()));
+        for (at, (name, key)) in within.chain(std::iter::once((&self.0.name, self.0.key.as_ref()))).enumerate() {
             if at > 0 {
                 label.push('+');
             }
@@ -225,17 +234,18 @@ impl FromStr for Address {
         let (rest, key) = split_key(rest)?;
         let (kind, name) =
             rest.split_once('.').ok_or_else(|| "an address is `kind.name`, such as `directory.root`".to_owned())?;
-        Ok(Self { within, ..Self::new(kind, name)?.of_key(key) })
+        Ok(Self::new(kind, name)?.of_key(key).inside(&within))
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for segment in &self.within {
+        let Parts { within, kind, name, key } = &*self.0;
+        for segment in within {
             write!(f, "{segment}/")?;
         }
-        write!(f, "{}.{}", self.kind, self.name)?;
-        keyed(self.key.as_ref(), f)
+        write!(f, "{kind}.{name}")?;
+        keyed(key.as_ref(), f)
     }
 }
 

@@ -6,10 +6,12 @@ mod apply;
 mod changes;
 mod drift;
 mod exchange;
+mod generated;
 mod guard;
 mod observe;
 mod ownership;
 mod prepare;
+mod rehearsal;
 mod removal;
 mod status;
 mod tasks;
@@ -84,6 +86,14 @@ pub enum EngineError {
         host: String,
         /// What the host said.
         reason: String,
+    },
+    /// podman's own generator would not make of the plan's Quadlet files what it should; nothing has been done.
+    #[error("podman on {host} would not make the units that the plan wants")]
+    Unfit {
+        /// The host's name in the plan.
+        host: String,
+        /// What is the matter, by resource where it is one's.
+        flaws: Vec<(Option<Address>, Undecided)>,
     },
     /// There is no apply that could be taken back.
     #[error("{host} remembers no apply of the plan {plan} that could be taken back")]

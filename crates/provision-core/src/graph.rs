@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::{Address, check_name};
+use crate::edit::Edit;
 use crate::path::AbsPath;
 use crate::plan::ownership::{Move, OnFailure, Ownership};
 use crate::plan::problem::{Place, Problems};
+use crate::quadlet::QuadletType;
+use crate::resource::quadlet::kind_of;
 use crate::resource::{Relation, Resource, Target, Thing};
 use crate::secret::Text;
 use crate::step::{Data, Keep};
@@ -91,7 +94,10 @@ impl Graph {
             edges.push(own);
         }
         match order(&vertices, &edges) {
-            Ok(order) => reorder(plan, vertices, edges, outputs, &order),
+            Ok(order) => {
+                index.chain(&order, &mut edges);
+                reorder(plan, vertices, edges, outputs, &order)
+            }
             Err(cycle) => {
                 let conditions: BTreeSet<&String> =
                     cycle.iter().filter_map(|at| vertices.get(*at)?.condition.as_ref()).collect();
@@ -222,6 +228,8 @@ struct Index {
     ports: BTreeMap<String, BTreeSet<usize>>,
     /// The units that a resource shapes.
     units: BTreeMap<usize, Vec<Managed>>,
+    /// Those that change a piece of a file.
+    edits: Vec<(Edit, usize)>,
 }
 
 impl Index {
@@ -232,15 +240,23 @@ impl Index {
         let mut told: BTreeSet<(usize, usize)> = BTreeSet::new();
         let mut ports: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
         let mut units: BTreeMap<usize, Vec<Managed>> = BTreeMap::new();
+        let mut edits: Vec<(Edit, usize)> = Vec::new();
         for (at, vertex) in vertices.iter().enumerate() {
             for thing in vertex.resource.provides() {
+                if let Thing::Edit(edit) = &thing {
+                    overlaps(edit, vertex, &edits, vertices, problems);
+                    edits.push((edit.clone(), at));
+                }
                 let label = match &thing {
                     Thing::Directory(path) | Thing::Path(path) => Some(path.to_string()),
                     // Several resources may shape one unit: its file, its drop-ins, its configuration.
-                    Thing::Unit(_) | Thing::Install(_) => None,
-                    Thing::Running(_) | Thing::Quadlet(_) | Thing::Image(_) | Thing::Knob(_) | Thing::Port { .. } => {
-                        Some(thing.to_string())
-                    }
+                    Thing::Unit(_) | Thing::Install(_) | Thing::Edit(_) => None,
+                    Thing::Mount(_)
+                    | Thing::Running(_)
+                    | Thing::Quadlet(_)
+                    | Thing::Image(_)
+                    | Thing::Knob(_)
+                    | Thing::Port { .. } => Some(thing.to_string()),
                 };
                 if let Some(label) = label {
                     match owners.get(&label).and_then(|other| Some((*other, vertices.get(*other)?))) {
@@ -270,11 +286,24 @@ impl Index {
                 things.entry(thing).or_default().push(at);
             }
         }
+        for (edit, at) in &edits {
+            let whole = owners.get(edit.path.as_str()).and_then(|owner| vertices.get(*owner));
+            if let (Some(whole), Some(vertex)) = (whole, vertices.get(*at)) {
+                problems.add_help(
+                    vertex.place,
+                    format!(
+                        "{} manages all of {}, and {} edits a piece of it",
+                        whole.address, edit.path, vertex.address
+                    ),
+                    "leave it to one of them",
+                );
+            }
+        }
         let addresses = vertices.iter().enumerate().map(|(at, vertex)| (vertex.address.clone(), at)).collect();
         let defines = |thing: &Thing| matches!(thing, Thing::Unit(_) | Thing::Quadlet(_));
         let definitions =
             things.iter().filter(|(thing, _)| defines(thing)).flat_map(|(_, at)| at.iter().copied()).collect();
-        Self { addresses, things, definitions, ports, units }
+        Self { addresses, things, definitions, ports, units, edits }
     }
 
     fn find(&self, target: &Target) -> Vec<usize> {
@@ -285,18 +314,25 @@ impl Index {
                 for (thing, at) in &self.things {
                     match thing {
                         Thing::Directory(there) | Thing::Path(there) if there == path => found.extend(at),
+                        Thing::Mount(there) if there.is_within(path) => found.extend(at),
                         // What defines a unit is systemd's, not content of the tree that it happens to stand in: two
                         // containers that look at all of /etc do not wait for each other's definition.
                         Thing::Directory(there) | Thing::Path(there) if there.is_within(path) => {
                             found.extend(at.iter().filter(|at| !self.definitions.contains(at)));
                         }
+                        Thing::Edit(edit) if edit.path.is_within(path) => found.extend(at),
                         _ => {}
                     }
                 }
                 found.extend(self.nearest_directory(path));
                 found.into_iter().collect()
             }
-            Target::Thing(thing) => self.things.get(thing).cloned().unwrap_or_default(),
+            Target::Thing(thing) => {
+                let edits =
+                    self.edits.iter().filter(|(edit, _)| matches!(thing, Thing::Path(path) if *path == edit.path));
+                let whole = self.things.get(thing).into_iter().flatten().copied();
+                whole.chain(edits.map(|(_, at)| *at)).collect()
+            }
             Target::Port(port) => {
                 let servers = self.ports.get(port).into_iter().flatten().copied();
                 // What binds the port is a configuration; what has it open is the unit that runs with it.
@@ -310,15 +346,51 @@ impl Index {
         }
     }
 
-    fn nearest_directory(&self, path: &AbsPath) -> Vec<usize> {
-        path.ancestors().find_map(|parent| self.things.get(&Thing::Directory(parent)).cloned()).unwrap_or_default()
+    /// Lets those that change pieces of one file come after one another, in the order that they have anyway.
+    fn chain(&self, order: &[usize], edges: &mut [BTreeMap<usize, Relation>]) {
+        let mut last: BTreeMap<&AbsPath, usize> = BTreeMap::new();
+        for at in order {
+            for (edit, _) in self.edits.iter().filter(|(_, of)| of == at) {
+                if let Some(before) = last.insert(&edit.path, *at).filter(|before| before != at)
+                    && let Some(own) = edges.get_mut(*at)
+                {
+                    own.entry(before).or_insert(Relation::After);
+                }
+            }
+        }
     }
+
+    fn nearest_directory(&self, path: &AbsPath) -> Vec<usize> {
+        // What is mounted on a directory hides what was put there before.
+        let at = |parent: AbsPath| {
+            let things = [Thing::Directory(parent.clone()), Thing::Mount(parent)];
+            let found: Vec<usize> =
+                things.iter().filter_map(|thing| self.things.get(thing)).flatten().copied().collect();
+            (!found.is_empty()).then_some(found)
+        };
+        path.ancestors().find_map(at).unwrap_or_default()
+    }
+}
+
+/// Two that change the same piece of a file, or one a part of the other's.
+fn overlaps(edit: &Edit, vertex: &Vertex, known: &[(Edit, usize)], vertices: &[Vertex], problems: &mut Problems) {
+    let other =
+        known.iter().find(|(known, _)| known.overlaps(edit)).and_then(|(known, at)| Some((known, vertices.get(*at)?)));
+    let Some((known, other)) = other else { return };
+    let what = if known.format == edit.format {
+        format!("{} and {} both edit {}", other.address, vertex.address, edit.title())
+    } else {
+        let (one, two) = (known.format.word(), edit.format.word());
+        format!("{} takes {} for {one}, and {} for {two}", other.address, edit.path, vertex.address)
+    };
+    problems.add_help(vertex.place, what, "leave it to one of them");
 }
 
 fn missing(vertex: &Vertex, target: &Target, problems: &mut Problems) {
     let (what, help) = match target {
         Target::Thing(Thing::Quadlet(Managed { name, .. })) => {
-            let (stem, kind) = name.rsplit_once('.').unwrap_or((name, "container"));
+            let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "container"));
+            let kind = QuadletType::from_extension(extension).map_or("container", kind_of);
             let help = match check_name(stem) {
                 Ok(()) => format!("add [{kind}.{stem}]"),
                 Err(_) => format!("add a resource [{kind}.NAME] with file_name = \"{stem}\""),

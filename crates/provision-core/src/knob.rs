@@ -9,22 +9,38 @@ use std::cmp::Ordering;
 use std::fmt;
 
 pub mod archive;
+pub mod authorized_key;
+pub mod group;
+pub mod hostname;
+pub mod kernel_module;
+pub mod package;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
 pub mod trust_anchor;
+pub mod user;
 
 /// Every sort, by word.
 pub static SORTS: &[&KnobSort] = &[
+    &authorized_key::AUTHORIZED_KEY,
     &archive::ARCHIVE,
     &sysctl::SYSCTL,
     &trust_anchor::TRUST_ANCHOR,
+    &group::GROUP,
+    &user::USER,
+    &hostname::HOSTNAME,
+    &kernel_module::KERNEL_MODULE,
+    &package::PACKAGE,
+    &package::PACKAGE_PLAN,
     #[cfg(test)]
     &trial::TRIAL,
 ];
 
 /// The text of a knob that is not there.
 pub const ABSENT: &str = "absent";
+
+/// A state to be set begins so where the thing is not there yet: making it cuts nobody off.
+pub const NEW: &str = "new yes\n";
 
 /// One sort of knob.
 ///

@@ -7,8 +7,9 @@
 //! ledger            JSON: every resource of the last apply, what it holds and what was wanted of it
 //! origin/KEY        a record (see object.rs): what an object was before this plan first touched it
 //! origin/KEY.was    a copy of the file or link that was there
+//!                   or what a knob or a piece of a file was
 //! history/N/        an apply, N = 1, 2, 3...: head (JSON: when, by whom), order (the keys in the order in which they
-//!                   were noted), KEY and KEY.was as above but of the time before this apply, ledger (as it was
+//!                   were noted), KEY and KEY.was as above, KEY.whole.was (the file that has such a piece), but of the time before this apply, ledger (as it was
 //!                   before), dropped/ (records that left origin/), result (one word, absent until it has ended)
 //! owed/             restarts and runs that are still owed
 //! lock              who is at it

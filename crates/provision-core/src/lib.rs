@@ -16,6 +16,7 @@ pub mod blob;
 pub mod change;
 pub mod check;
 pub mod connection;
+pub mod edit;
 pub mod engine;
 pub mod event;
 pub mod facts;

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use crate::address::Address;
 use crate::attribute::Mode;
 use crate::blob::sha256_hex;
+use crate::edit::Edit;
 use crate::knob::Knob;
 use crate::path::AbsPath;
 use crate::step::Layer;
@@ -51,6 +52,8 @@ pub enum Object {
         /// The service that makes it, and whose both are.
         unit: Managed,
     },
+    /// A piece of a file that others own: `edit json auths.quay /etc/x.json`.
+    Edit(Edit),
     /// A piece of state that is read and set as one text: `knob sysctl net/ipv4/ip_forward`.
     Knob(Knob),
 }
@@ -62,6 +65,16 @@ impl Object {
         let mut key = sha256_hex(self.to_string().as_bytes());
         key.truncate(16);
         key
+    }
+
+    /// Whether nobody else may hold the other while this one is held: it is the same, or a part of it.
+    #[must_use]
+    pub fn conflicts(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Edit(one), Self::Edit(two)) => one.overlaps(two),
+            (Self::Edit(edit), Self::Path(path)) | (Self::Path(path), Self::Edit(edit)) => edit.path == *path,
+            (one, two) => one == two,
+        }
     }
 
     /// The path, for what stands at one.
@@ -83,6 +96,7 @@ impl fmt::Display for Object {
             }
             Self::Volume { name, unit } => write!(f, "volume {name} {unit}"),
             Self::Network { name, unit } => write!(f, "network {name} {unit}"),
+            Self::Edit(edit) => write!(f, "edit {edit}"),
             Self::Knob(knob) => write!(f, "knob {knob}"),
         }
     }
@@ -103,6 +117,7 @@ impl FromStr for Object {
                 let manager = Manager::from_word(word).filter(|manager| *manager != Manager::System);
                 Self::Image(Managed::new(&manager.ok_or_else(wrong)?, *name))
             }
+            ("edit", _) => Self::Edit(rest.parse().map_err(|_| wrong())?),
             ("knob", _) => Self::Knob(rest.parse().map_err(|_| wrong())?),
             ("port", [layer, zone, port]) => Self::Port {
                 layer: match *layer {
@@ -168,6 +183,8 @@ pub enum Was {
     },
     /// An image's name and what it named: `image:ID`, in hex.
     Image(String),
+    /// A piece of a file, there or not, of which a note is kept ([`crate::edit::Note`]): `edit`.
+    Edit,
     /// A knob that was there, whose state is kept beside the record: `knob`.
     Knob,
 }
@@ -183,6 +200,7 @@ impl fmt::Display for Was {
             Self::Other => f.write_str("other"),
             Self::Unit { active, file } => write!(f, "unit:{active}:{file}"),
             Self::Image(id) => write!(f, "image:{id}"),
+            Self::Edit => f.write_str("edit"),
             Self::Knob => f.write_str("knob"),
         }
     }
@@ -200,6 +218,7 @@ impl FromStr for Was {
             ["absent"] => Self::Absent,
             ["present"] => Self::Present,
             ["link"] => Self::Link,
+            ["edit"] => Self::Edit,
             ["knob"] => Self::Knob,
             ["other"] => Self::Other,
             ["directory", mode, user, group] => {
@@ -279,6 +298,8 @@ mod tests {
             "1 firewall.f absent port running public 5000-5010/udp",
             "1 volume.v absent volume systemd-data data-volume.service",
             "1 network.n absent network systemd-net net-network.service",
+            "1 json.j edit edit json auths.\"a.b\" /etc/a b.json",
+            "1 line.l edit edit line \"=a\\u0020b\" /etc/a",
             "1 sysctl.s knob knob sysctl net/ipv4/ip_forward",
         ] {
             let text = text.replace("SHA", &sha256);

@@ -9,10 +9,12 @@ use std::str::FromStr;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AbsPath(String);
 
-/// Longest path that Linux takes, with its closing NUL (`PATH_MAX`, limits.h).
-const PATH_MAX: usize = 4096;
-/// Longest name of a directory entry (`NAME_MAX`, limits.h).
-const NAME_MAX: usize = 255;
+/// What a name becomes longer by while a file is staged beside its place: `.NAME.provision-new`.
+const STAGED: usize = ".".len() + ".provision-new".len();
+/// Longest path that Linux takes (`PATH_MAX`, limits.h), without its closing NUL.
+const LONGEST: usize = 4095 - STAGED;
+/// Longest name of a directory entry that Linux takes (`NAME_MAX`, limits.h).
+const LONGEST_NAME: usize = 255 - STAGED;
 
 /// Why a text is not an [`AbsPath`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,8 +28,8 @@ pub enum PathError {
     /// Contains a control character.
     #[error("a path must not contain control characters (found {0:?})")]
     Control(char),
-    /// Over `PATH_MAX` or `NAME_MAX`.
-    #[error("a path is at most 4095 bytes long, and each part at most 255")]
+    /// Longer than Linux takes, or than there is room for beside it.
+    #[error("a path is at most {} bytes long, and each part at most {}", LONGEST, LONGEST_NAME)]
     TooLong,
 }
 
@@ -97,13 +99,13 @@ impl FromStr for AbsPath {
             if matches!(part, "." | "..") {
                 return Err(PathError::NotNormal(part.to_owned()));
             }
-            if part.len() > NAME_MAX {
+            if part.len() > LONGEST_NAME {
                 return Err(PathError::TooLong);
             }
             path.push('/');
             path.push_str(part);
         }
-        if path.len() >= PATH_MAX {
+        if path.len() > LONGEST {
             return Err(PathError::TooLong);
         }
         Ok(if path.is_empty() { Self::root() } else { Self(path) })

@@ -10,9 +10,13 @@ use crate::knob::Knob;
 use crate::ledger::{Applied, Memory, Records, Scope};
 use crate::object::Object;
 use crate::path::AbsPath;
+use crate::quadlet::PodmanVersion;
+use crate::step::Rehearsal;
 use crate::systemd::{Managed, Manager};
 
+pub(crate) mod generator;
 mod memory;
+mod podman;
 pub(crate) mod reply;
 #[cfg(test)]
 pub(crate) mod runtime_tests;
@@ -41,6 +45,10 @@ pub enum Ask {
     Unit(Managed),
     /// The images in somebody's store of podman's.
     Images(Manager),
+    /// Which podman there is.
+    Podman,
+    /// What podman's own generator makes of Quadlet files as they are and as they are to be.
+    Generated(Rehearsal),
     /// The ports of a firewalld zone, permanent and running; of the default zone without a name.
     Zone(Option<String>),
     /// Whether a command succeeds. It must be one that changes nothing.
@@ -87,6 +95,7 @@ impl Ask {
             Object::Port { zone, .. } => Self::Zone(zone.clone()),
             Object::Volume { name, unit } => Self::Stored { sort: Store::Volume, name: unit.beside(name) },
             Object::Network { name, unit } => Self::Stored { sort: Store::Network, name: unit.beside(name) },
+            Object::Edit(edit) => Self::File { path: edit.path.clone(), content: Wanted::Always },
             Object::Knob(knob) => Self::Knob(knob.clone()),
         }
     }
@@ -141,6 +150,10 @@ pub enum Answer {
     Unit(UnitState),
     /// To [`Ask::Images`].
     Images(Vec<ImageState>),
+    /// To [`Ask::Podman`].
+    Podman(PodmanState),
+    /// To [`Ask::Generated`].
+    Generated(Generated),
     /// To [`Ask::Zone`].
     Zone(ZoneState),
     /// To [`Ask::Guard`]: its exit status; 124 when the time was up, as `timeout` has it, 127 when there is no such
@@ -324,6 +337,29 @@ pub struct ImageState {
     pub names: Vec<String>,
 }
 
+/// podman as the host has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PodmanState {
+    /// There is none.
+    #[default]
+    Absent,
+    /// One that cannot make units of Quadlet files, with its version where that can be told.
+    WithoutQuadlet(Option<PodmanVersion>),
+    /// This version.
+    Present(PodmanVersion),
+}
+
+/// What a host's generator makes of Quadlet files: units by name, with their text.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Generated {
+    /// Of the files as they are.
+    pub before: BTreeMap<String, String>,
+    /// Of the files as they are to be.
+    pub after: BTreeMap<String, String>,
+    /// What it complains of, with the files as they are to be.
+    pub complaints: Vec<String>,
+}
+
 /// A firewalld zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ZoneState {
@@ -426,6 +462,10 @@ impl Answers {
         unit(name: &Managed) Ask::Unit(name.clone()) => Unit(UnitState);
         /// The images.
         images(manager: &Manager) Ask::Images(manager.clone()) => Images(Vec<ImageState>);
+        /// podman.
+        podman() Ask::Podman => Podman(PodmanState);
+        /// What podman's generator makes.
+        generated(rehearsal: &Rehearsal) Ask::Generated(rehearsal.clone()) => Generated(Generated);
         /// A zone's ports.
         zone(name: &Option<String>) Ask::Zone(name.clone()) => Zone(ZoneState);
         /// A command's exit status.

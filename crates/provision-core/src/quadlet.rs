@@ -1,18 +1,23 @@
 //! Owns what is known of Quadlet files, podman-systemd.unit(5): their types and names, their keys, what a value refers
 //! to and what it publishes.
 //!
-//! It never says what a key's value should be: podman checks that on the host, with its own unit generator.
+//! It never says what a key's value should be: podman checks that on the host, with its own unit generator, before a file
+//! is put in place.
 //! Facts were read from `pkg/systemd/quadlet/quadlet.go` of podman 4.4.0 (the first with Quadlet) to 5.8.2 and the
 //! 6.0 development tree.
 
+mod generator;
 mod keys;
 mod name;
+mod need;
 mod published_port;
 mod reference;
 mod version;
 
+pub use generator::{complaints, generated_units};
 pub use keys::{Key, Shape, UNSUPPORTED_SERVICE_KEYS, key, keys, nearest, quadlet_key};
 pub use name::{QuadletName, QuadletNameError};
+pub use need::{Need, QUADLET_SINCE, needs, needs_of_drop_in};
 pub use published_port::{PortRange, Protocol, PublishedPort, PublishedPortError};
 pub use reference::{Reference, references};
 pub use version::{PodmanVersion, PodmanVersionError};

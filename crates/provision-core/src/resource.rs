@@ -14,6 +14,8 @@ use crate::address::Address;
 use crate::blob::Blob;
 use crate::change::{Action, Cause, Change, Shown};
 use crate::check::Check;
+use crate::edit::Edit;
+use crate::edit::draft::{Draft, Drafts};
 use crate::fetch::Download;
 use crate::knob::Knob;
 use crate::object::Object;
@@ -21,10 +23,13 @@ use crate::path::AbsPath;
 use crate::plan::asset::Assets;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
+use crate::quadlet::QuadletType;
 use crate::step::{Await, Step};
 use crate::systemd::Managed;
 
 pub mod archive;
+pub mod authorized_key;
+pub mod build;
 pub mod certificate;
 pub mod certificate_authority;
 pub mod check;
@@ -33,27 +38,53 @@ pub mod container;
 pub(crate) mod definition;
 pub mod directory;
 pub mod download;
+pub(crate) mod edit;
 pub mod file;
 pub mod firewall;
+pub mod group;
 pub mod haproxy;
+pub mod hostname;
+pub mod hosts_entry;
 pub mod image;
+pub mod image_unit;
+pub mod ini;
+pub mod json;
+pub mod kernel_module;
+pub mod kube;
+pub mod line;
 pub mod link;
+pub mod mount;
 pub mod network;
+pub mod package;
 pub mod pod;
 pub(crate) mod quadlet;
+pub mod quadlet_dropin;
 pub mod service;
 pub mod sysctl;
+pub mod toml;
 pub mod trust_anchor;
 pub mod unit;
+pub mod user;
 pub mod volume;
+pub mod yaml;
 
 /// Every kind, in the order of the reference.
 pub static KINDS: &[&Kind] = &[
     &directory::KIND,
     &file::KIND,
     &link::KIND,
+    &line::KIND,
+    &ini::KIND,
+    &toml::KIND,
+    &yaml::KIND,
+    &json::KIND,
+    &hosts_entry::KIND,
+    &authorized_key::KIND,
     &download::KIND,
     &archive::KIND,
+    &package::KIND,
+    &group::KIND,
+    &user::KIND,
     &certificate_authority::KIND,
     &certificate::KIND,
     &image::KIND,
@@ -61,11 +92,18 @@ pub static KINDS: &[&Kind] = &[
     &pod::KIND,
     &volume::KIND,
     &network::KIND,
+    &image_unit::KIND,
+    &build::KIND,
+    &kube::KIND,
+    &quadlet_dropin::KIND,
     &unit::KIND,
     &service::KIND,
     &firewall::KIND,
     &sysctl::KIND,
     &trust_anchor::KIND,
+    &kernel_module::KIND,
+    &mount::KIND,
+    &hostname::KIND,
     &haproxy::KIND,
     &command::KIND,
     &check::KIND,
@@ -114,6 +152,12 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().copied().find(|kind| kind.name == name)
 }
 
+/// The type of Quadlet files that a kind makes; none for another kind.
+#[must_use]
+pub fn quadlet_type(kind: &Kind) -> Option<QuadletType> {
+    QuadletType::ALL.into_iter().find(|quadlet_type| quadlet::kind_of(*quadlet_type) == kind.name)
+}
+
 /// What reading a resource may need besides its fields.
 pub struct Setup<'a> {
     /// The resource's own address.
@@ -136,8 +180,9 @@ pub trait Resource: fmt::Debug + Send + Sync {
             Thing::Directory(path) | Thing::Path(path) => Some(Object::Path(path)),
             Thing::Running(unit) => Some(Object::Unit(unit)),
             Thing::Image(name) => Some(Object::Image(name)),
+            Thing::Edit(edit) => Some(Object::Edit(edit)),
             Thing::Knob(knob) => Some(Object::Knob(knob)),
-            Thing::Unit(_) | Thing::Install(_) | Thing::Quadlet(_) | Thing::Port { .. } => None,
+            Thing::Mount(_) | Thing::Unit(_) | Thing::Install(_) | Thing::Quadlet(_) | Thing::Port { .. } => None,
         };
         self.provides().into_iter().filter_map(object).collect()
     }
@@ -167,6 +212,12 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// # Errors
     /// When what the steps need, such as key material, cannot be made.
     fn steps(&self, change: &Change, answers: &Answers, materials: &Materials) -> Result<Vec<Step>, Undecided>;
+
+    /// The file of which it changes a piece, as it leaves that file to whoever changes another piece of it; `drafts` are files as
+    /// others leave them to this one.
+    fn leaves(&self, _answers: &Answers, _drafts: &Drafts) -> Option<(AbsPath, Draft)> {
+        None
+    }
 
     /// Files whose bytes [`Resource::steps`] needs for a change, or the check of [`Resource::watch`], such as an
     /// authority's key. The change is none where only that check is to come: a key must not travel for anything else.
@@ -215,6 +266,8 @@ pub enum Thing {
     Directory(AbsPath),
     /// A file or link.
     Path(AbsPath),
+    /// A file system that is mounted there.
+    Mount(AbsPath),
     /// What defines a systemd unit or configures it.
     Unit(Managed),
     /// The `[Install]` of a unit: what it takes to enable it.
@@ -225,6 +278,8 @@ pub enum Thing {
     Quadlet(Managed),
     /// An image in podman's store.
     Image(Managed),
+    /// A piece of a file that others own.
+    Edit(Edit),
     /// A piece of state such as a user, a package or a kernel parameter.
     Knob(Knob),
     /// A port that something listens on, as `8443/tcp`, with the address it binds.
@@ -236,16 +291,25 @@ pub enum Thing {
     },
 }
 
+impl Thing {
+    /// Whether more comes with it than anybody knows before: the files and units of a package.
+    pub(crate) fn brings_more(&self) -> bool {
+        matches!(self, Self::Knob(knob) if knob.sort().word == package::WORD)
+    }
+}
+
 impl fmt::Display for Thing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(path) => write!(f, "the directory {path}"),
             Self::Path(path) => write!(f, "the file {path}"),
+            Self::Mount(path) => write!(f, "the file system on {path}"),
             Self::Unit(name) => write!(f, "the unit {name}"),
             Self::Install(name) => write!(f, "the [Install] of {name}"),
             Self::Running(name) => write!(f, "the running unit {name}"),
             Self::Quadlet(name) => write!(f, "the Quadlet unit {name}"),
             Self::Image(name) => write!(f, "the image {}", name.spelled()),
+            Self::Edit(edit) => f.write_str(&edit.title()),
             Self::Knob(knob) => f.write_str(&knob.title()),
             Self::Port { address, port } => write!(f, "port {port} on {address}"),
         }
@@ -315,7 +379,7 @@ pub struct Context<'a> {
     pub(crate) upstream: &'a BTreeMap<Thing, &'a Change>,
     /// What resources upstream provide, changed or not.
     pub(crate) provided: &'a [&'a Thing],
-    /// Whether a command upstream is going to run.
+    /// Whether something upstream is going to happen of which nobody knows before what it brings: a command, a package.
     pub(crate) command: bool,
     /// The changes that reach this resource through what it uses.
     pub causes: Vec<Cause>,
@@ -324,6 +388,8 @@ pub struct Context<'a> {
     /// Whether the resource belongs to this plan already and the plan's last apply did not come to a good end: what it is made
     /// of may be there in part. What was there before is kept on the host.
     pub unfinished: bool,
+    /// Files of which others before this resource change pieces, as they leave them.
+    pub drafts: &'a Drafts,
 }
 
 impl Context<'_> {
@@ -352,7 +418,7 @@ impl Context<'_> {
         self.provided.contains(&thing)
     }
 
-    /// Whether a command upstream is going to run: what it brings cannot be known before.
+    /// Whether a command upstream is going to run, or a package to come: what it brings cannot be known before.
     #[must_use]
     pub fn command_pending(&self) -> bool {
         self.command
@@ -365,8 +431,11 @@ impl Context<'_> {
     pub fn require_parent(&self, path: &AbsPath, answers: &Answers) -> Result<(), Undecided> {
         use crate::probe::Sort;
         let Some(parent) = path.parent() else { return Ok(()) };
+        // What a command or a package brings cannot be known before.
         if self.pending(&Thing::Directory(parent.clone())).is_some()
             || self.pending(&Thing::Path(parent.clone())).is_some()
+            || self.pending(&Thing::Mount(parent.clone())).is_some()
+            || self.command
         {
             return Ok(());
         }
@@ -389,6 +458,8 @@ impl Context<'_> {
 #[derive(Default)]
 pub struct Materials {
     files: BTreeMap<AbsPath, Zeroizing<Vec<u8>>>,
+    /// Files as steps before leave them that change pieces of them.
+    pub(crate) drafts: Drafts,
     downloads: BTreeMap<Download, Blob>,
     /// The time, as for [`Context::now`].
     pub(crate) now: Option<OffsetDateTime>,

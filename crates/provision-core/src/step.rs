@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::attribute::{Account, Mode};
 use crate::blob::Blob;
+use crate::edit::Edit;
 use crate::fetch::Download;
 use crate::knob::{ABSENT, Knob};
 use crate::ledger::{Ended, Scope};
@@ -17,8 +18,13 @@ mod fetch;
 mod journal;
 pub(crate) mod lock;
 mod note;
+mod rehearsal;
 pub(crate) mod reply;
 mod revert;
+#[cfg(test)]
+mod rewrite_tests;
+#[cfg(all(test, unix))]
+mod round_trip_tests;
 #[cfg(test)]
 mod runtime_tests;
 pub(crate) mod script;
@@ -28,6 +34,8 @@ mod tests;
 pub(crate) mod trial;
 pub(crate) mod undo;
 
+pub(crate) use rehearsal::told;
+pub use rehearsal::{Flaws, Laid, Rehearsal, Rehearsed};
 pub use reply::{BatchReply, Heard, Refusal};
 
 /// One change of a host. Each either happens whole or leaves what was there.
@@ -89,6 +97,22 @@ pub enum Step {
         /// What it says.
         target: String,
     },
+    /// Changes a piece of a file: the whole file is replaced by a copy of itself with new content, if it is still the one that
+    /// was looked at.
+    Rewrite {
+        /// The piece.
+        edit: Edit,
+        /// The file's new content.
+        rewrite: Rewrite,
+        /// Permission bits of a file that is made.
+        mode: Mode,
+        /// Who owns a file that is made.
+        ownership: Ownership,
+    },
+    /// Asks podman's own generator what it makes of Quadlet files that are not in place yet, and fails when it makes less
+    /// than it should. It leaves no trace. The engine does it before an apply begins, with the files of all resources
+    /// together, unless a command comes before that may bring podman or files.
+    Rehearse(Rehearsal),
     /// Lets a manager of systemd's read its unit files anew, once, before its next unit is acted upon or at the end.
     ReloadUnits(Manager),
     /// Acts upon a systemd unit.
@@ -150,6 +174,38 @@ pub enum Step {
     Run(Run),
     /// Asks until something answers as it should; from the host, with curl.
     Await(Await),
+}
+
+/// A file of which only a piece is the plan's, as it is to become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrite {
+    /// Digests ([`Rewrite::NO_FILE`] for none) of the file as it was looked at, and as each step of the same apply before this
+    /// one leaves it. It must be the last one when its turn comes, and one of them when what is there is noted.
+    pub before: Vec<String>,
+    /// What it becomes.
+    pub after: After,
+    /// What the piece is before ([`crate::edit::Note`]); it may hold a secret.
+    pub note: Blob,
+}
+
+/// What becomes of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum After {
+    /// It stays as it is.
+    Same,
+    /// It gets this content.
+    Content(Blob),
+    /// It goes.
+    Gone,
+}
+
+impl Rewrite {
+    /// In place of a digest: that there is no file.
+    pub const NO_FILE: &str = "-";
+
+    fn blob(&self) -> Option<&Blob> {
+        if let After::Content(blob) = &self.after { Some(blob) } else { None }
+    }
 }
 
 /// Owner and group, each only where it is to be set.
@@ -267,8 +323,10 @@ impl Step {
             Self::EnsureDirectory { path } => format!("make the directory {path} unless it is there"),
             Self::SetAttributes { path, .. } => format!("set mode and owner of {path}"),
             Self::PutFile { path, .. } => format!("put the file {path} in place"),
+            Self::Rewrite { edit, .. } => format!("edit {}", edit.title()),
             Self::Fetch { path, .. } => format!("download {path}"),
             Self::PutLink { path, .. } => format!("put the link {path} in place"),
+            Self::Rehearse(rehearsal) => rehearsal.describe(),
             Self::ReloadUnits(Manager::System) => "let systemd read its units".to_owned(),
             Self::ReloadUnits(Manager::Own) => "let systemd read the login user's units".to_owned(),
             Self::ReloadUnits(Manager::User(user)) => format!("let systemd read the units of {user}"),
@@ -294,9 +352,21 @@ impl Step {
     pub fn blob(&self) -> Option<&Blob> {
         match self {
             Self::PutFile { content, .. } => Some(content),
+            Self::Rewrite { rewrite, .. } => rewrite.blob(),
+            Self::Revert(revert) => revert.rewrite.as_ref().and_then(Rewrite::blob),
             Self::LoadImage { archive, .. } => Some(archive),
             Self::Turn { input, .. } => input.as_ref(),
             Self::Run(run) => run.input.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What it makes of a file of which only a piece is the plan's.
+    #[must_use]
+    pub fn rewrite(&self) -> Option<&Rewrite> {
+        match self {
+            Self::Rewrite { rewrite, .. } => Some(rewrite),
+            Self::Revert(revert) => revert.rewrite.as_ref(),
             _ => None,
         }
     }
@@ -317,10 +387,11 @@ impl Step {
             Self::OpenPort { zone, port, protocol, layer } => {
                 vec![Object::Port { layer: *layer, zone: zone.clone(), port: format!("{port}/{protocol}") }]
             }
+            Self::Rewrite { edit, .. } => vec![Object::Edit(edit.clone())],
             Self::Revert(revert) => vec![revert.object.clone()],
             Self::Claim(object) => vec![object.clone()],
             Self::Turn { knob, .. } => vec![Object::Knob(knob.clone())],
-            Self::ReloadUnits(_) | Self::Run(_) | Self::Await(_) => Vec::new(),
+            Self::Rehearse(_) | Self::ReloadUnits(_) | Self::Run(_) | Self::Await(_) => Vec::new(),
         }
     }
 
@@ -333,6 +404,7 @@ impl Step {
             | Self::PutFile { .. }
             | Self::Fetch { .. }
             | Self::PutLink { .. }
+            | Self::Rewrite { .. }
             | Self::TagImage { .. }
             | Self::Turn { .. }
             | Self::OpenPort { .. } => Undo::Restore,
@@ -346,7 +418,7 @@ impl Step {
             // What it replaced is noted like what any other step replaces.
             Self::Revert(_) => Undo::Restore,
             Self::Claim(_) => Undo::Remove,
-            Self::Await(_) => Undo::Nothing,
+            Self::Rehearse(_) | Self::Await(_) => Undo::Nothing,
             Self::Run(_) => Undo::Impossible("what a command did is known to that command alone"),
         }
     }
@@ -376,6 +448,9 @@ pub struct Revert {
     pub scope: Scope,
     /// What becomes of data: of a volume that the plan made, of a directory that is not empty, of an image.
     pub data: Data,
+    /// For a piece of a file: the file as it is to become. Without it, as on a host that helps itself, the whole file comes
+    /// back as it was.
+    pub rewrite: Option<Rewrite>,
 }
 
 /// What becomes of data that a plan has brought about when it is taken back.
@@ -400,6 +475,7 @@ impl Revert {
             },
             Object::Volume { name, unit } => format!("remove the volume {}", unit.beside(name).spelled()),
             Object::Network { name, unit } => format!("remove the network {}", unit.beside(name).spelled()),
+            Object::Edit(edit) => format!("put {} back", edit.title()),
             Object::Knob(knob) => format!("take {} back to how it was", knob.title()),
         }
     }
@@ -493,6 +569,9 @@ pub enum Purpose {
         ledger: Blob,
         /// How much of the history is kept.
         keep: Keep,
+        /// What podman's generators are asked before anything at all is written down: when one of them makes less than it
+        /// should, that is the end of it.
+        rehearsals: Vec<Rehearsal>,
     },
     /// It changes nothing and only waits for answers: nothing is written down and nobody is kept out.
     Watch,

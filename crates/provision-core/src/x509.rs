@@ -30,6 +30,7 @@ use zeroize::Zeroizing;
 mod chain;
 mod difference;
 mod error;
+mod flaw;
 mod given;
 mod inspect;
 // LibreSSL, which other systems call `openssl`, prints and accepts other things.
@@ -45,7 +46,8 @@ pub use chain::path;
 pub use difference::{Consequence, Difference, Expiry, Found, authority_differences, leaf_differences};
 pub use error::Error;
 pub(crate) use error::timestamp;
-pub use given::{Flaw, Given, GivenError, Part, Parts, Role};
+pub use flaw::{Flaw, GivenError, Part};
+pub use given::{Given, Parts, Role};
 pub use inspect::{CertificateInfo, inspect, inspect_all, issued_by, key_matches};
 pub(crate) use issue::allows;
 pub use issue::{

@@ -18,7 +18,7 @@ use crate::view::{View, human, json};
 
 /// Asks the hosts and shows what differs.
 pub async fn run(arguments: &args::Diff, surroundings: &Surroundings, view: &View) -> Result<Outcome, Vec<Error>> {
-    let args::Diff { plan, reach, exit_code, out, delete_data } = arguments;
+    let args::Diff { plan, reach, exit_code, out, delete_data, generated } = arguments;
     let loaded = load(plan, surroundings)?;
     let hosts = hosts(&loaded.plan, &reach.hosts)?;
     let connector = Connector::new(reach, &loaded.path, surroundings)?;
@@ -30,7 +30,10 @@ pub async fn run(arguments: &args::Diff, surroundings: &Surroundings, view: &Vie
         orders: Orders::default(),
         seal: None,
     };
-    let (ready, mut errors) = survey.ask(&hosts).await;
+    let (mut ready, mut errors) = survey.ask(&hosts).await;
+    if *generated {
+        (ready, errors) = survey.with_generated(ready, errors).await;
+    }
     let changes: Vec<&Changes> = ready.iter().filter_map(|ready| ready.changes.as_ref()).collect();
     view.show(&human::changes::changes(&changes, view));
     view.show(&human::changes::notes(&changes, view));

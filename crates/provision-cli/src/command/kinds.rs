@@ -1,7 +1,7 @@
 //! `provision kinds`: the reference.
 
 use provision_core::plan::problem::suggest;
-use provision_core::resource::{KINDS, kind};
+use provision_core::resource::{KINDS, kind, quadlet_type};
 
 use super::Outcome;
 use crate::args;
@@ -18,6 +18,14 @@ pub fn run(arguments: &args::Kinds, view: &View) -> Result<Outcome, Vec<Error>> 
         let help = suggest(name, KINDS.iter().map(|kind| kind.name));
         return Err(vec![Error::usage(format!("there is no kind `{name}`"), help)]);
     };
+    if arguments.keys {
+        let Some(quadlet_type) = quadlet_type(kind) else {
+            let help = "`--keys` goes with a kind that is a file of Quadlet's: container, pod, volume, network, image_unit, build, kube";
+            return Err(vec![Error::usage(format!("`{name}` has no keys of podman's"), help)]);
+        };
+        view.show(&human::kinds::keys(quadlet_type, view.blank()));
+        return Ok(Outcome::success(view.body(|| json::quadlet_keys(quadlet_type))));
+    }
     view.show(&human::kinds::one(kind, view.blank()));
     Ok(Outcome::success(view.body(|| json::kinds(&[kind]))))
 }

@@ -89,6 +89,20 @@ impl Survey<'_> {
     }
 }
 
+impl Survey<'_> {
+    /// Asks hosts what podman would generate of what changes.
+    pub async fn with_generated<'a>(&self, ready: Vec<Ready<'a>>, errors: Vec<Error>) -> (Vec<Ready<'a>>, Vec<Error>) {
+        let asked = ready.into_iter().map(|Ready { host, link, changes }| async {
+            let Some(changes) = changes else { return Ok(Ready { host, link, changes: None }) };
+            let changes = changes.with_generated(link.connection()).await;
+            let changes = changes.map_err(|error| Error::host(&host.name, self.connector.user(host), error))?;
+            Ok(Ready { host, link, changes: Some(changes) })
+        });
+        let (ready, refused) = sorted(join_all(asked).await);
+        (ready, errors.into_iter().chain(refused).collect())
+    }
+}
+
 fn sorted<T>(answers: Vec<Result<T, Error>>) -> (Vec<T>, Vec<Error>) {
     let mut found = Vec::new();
     let mut errors = Vec::new();

@@ -241,7 +241,7 @@ impl Job<'_> {
                 }
                 Err(EngineError::Moved { .. }) => faster.push((host, link)),
                 Err(error) => {
-                    errors.push(Error::host(&host.name, self.survey.connector.user(host), error));
+                    errors.extend(Error::each(&host.name, self.survey.connector.user(host), error));
                     link.close().await;
                 }
             }

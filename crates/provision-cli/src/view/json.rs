@@ -42,6 +42,7 @@ use provision_core::ledger::Ended;
 use provision_core::plan::Plan;
 use provision_core::plan::host::{Host, Reach};
 use provision_core::plan::problem::{PlanError, Problem, position};
+use provision_core::quadlet::{Key, PodmanVersion, QuadletType, keys};
 use provision_core::report::{Outcome, Report};
 use provision_core::resource::{Field, Kind, Relation};
 use provision_core::secret::MASK;
@@ -273,6 +274,18 @@ pub fn kinds(kinds: &[&Kind]) -> Value {
         })
         .collect();
     json!({ "kinds": kinds })
+}
+
+/// Every key of a type of Quadlet files.
+pub fn quadlet_keys(quadlet_type: QuadletType) -> Value {
+    let keys: Vec<Value> = keys(quadlet_type)
+        .iter()
+        .map(|Key { name, since, shape: _, repeatable_since, deprecated }| {
+            let repeatable = repeatable_since.map(PodmanVersion::release);
+            json!({ "name": name, "since": since.release(), "repeatable_since": repeatable, "deprecated": deprecated })
+        })
+        .collect();
+    json!({ "section": quadlet_type.section(), "since": quadlet_type.since().release(), "keys": keys })
 }
 
 fn error(error: &Error) -> Value {

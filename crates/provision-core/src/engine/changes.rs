@@ -13,6 +13,7 @@ use super::ownership::held_elsewhere;
 use super::removal::Removal;
 use crate::address::Address;
 use crate::change::{Action, Cause, Change, Moved, Signal};
+use crate::edit::draft::Drafts;
 use crate::fetch::{Fetch, NoFetch};
 use crate::graph::Graph;
 use crate::ledger::{Ended, LedgerFound, Memory};
@@ -34,6 +35,8 @@ pub struct Changes {
     clock: OffsetDateTime,
     since: Instant,
     pub(super) items: Vec<Result<Change, Undecided>>,
+    /// The files of which pieces are put back before anything else is done.
+    pub(super) drafts: Drafts,
     /// What people should know in time, by the place of the resource.
     notices: Vec<Option<String>>,
     pub(super) orders: Orders,
@@ -94,7 +97,8 @@ impl Default for Orders {
 impl Changes {
     pub(super) fn new(observed: Observed, now: OffsetDateTime) -> Self {
         let unfinished = unfinished(&observed);
-        let (mut items, notices) = diff(&observed.graph, &observed.answers, now, &unfinished);
+        let (mut removals, drafts) = observed.takeback().removals(&observed.leaving, &observed.answers);
+        let (mut items, notices) = diff(&observed.graph, &observed.answers, now, &unfinished, drafts.clone());
         let entries = observed.graph.resources().zip(&observed.ledger.resources);
         for (((address, resource), wanted), item) in entries.zip(&mut items) {
             if let Some((plan, object)) = held_elsewhere(&wanted.objects, &observed.memory) {
@@ -110,13 +114,22 @@ impl Changes {
                 }
             }
         }
-        let mut removals = observed.takeback().removals(&observed.leaving, &observed.answers);
         for change in removals.iter_mut().filter_map(|removal| removal.change.as_mut().ok()) {
             if !change.is_none() {
                 change.moved = Some(Moved::Left);
             }
         }
-        Self { observed, removals, now, clock: now, since: Instant::now(), items, notices, orders: Orders::default() }
+        Self {
+            observed,
+            removals,
+            now,
+            clock: now,
+            since: Instant::now(),
+            items,
+            drafts,
+            notices,
+            orders: Orders::default(),
+        }
     }
 
     /// Says how they are to be made.
@@ -291,12 +304,14 @@ fn unfinished(observed: &Observed) -> BTreeSet<Address> {
     observed.graph.resources().map(|(address, _)| address).filter(owned).cloned().collect()
 }
 
-/// Compares what is with what is wanted. `unfinished` are the resources that an earlier apply may have left in part.
+/// Compares what is with what is wanted. `unfinished` are the resources that an earlier apply may have left in part, `drafts` the
+/// files of which pieces are put back first.
 pub(super) fn diff(
     graph: &Graph,
     answers: &Answers,
     now: OffsetDateTime,
     unfinished: &BTreeSet<Address>,
+    mut drafts: Drafts,
 ) -> (Vec<Result<Change, Undecided>>, Vec<Option<String>>) {
     let empty = Vec::new();
     let owed = answers.owed(graph.plan()).unwrap_or(&empty);
@@ -315,16 +330,19 @@ pub(super) fn diff(
                     && !change.is_none()
                 {
                     upstream.extend(things.iter().map(|thing| (thing.clone(), change)));
-                    command |= change.action == Action::Run;
+                    command |= change.action == Action::Run || things.iter().any(Thing::brings_more);
                 }
             }
             let causes = causes(graph, at, &items);
             let unfinished = unfinished.contains(address);
             let (upstream, provided) = (&upstream, &offered);
-            let context = Context { now, upstream, provided, command, causes, owed, unfinished };
+            let context = Context { now, upstream, provided, command, causes, owed, unfinished, drafts: &drafts };
             notices.push(resource.notice(answers, &context));
             resource.diff(answers, &context)
         };
+        if item.as_ref().is_ok_and(|change| !change.is_none()) {
+            drafts.extend(resource.leaves(answers, &drafts));
+        }
         items.push(item);
     }
     (items, notices)

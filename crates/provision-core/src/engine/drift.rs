@@ -43,7 +43,8 @@ fn unknown(change: &Change, resource: &dyn Resource) -> Moved {
     let holds = |object: &Object| match object {
         Object::Path(_) | Object::Image(_) | Object::Volume { .. } | Object::Network { .. } => true,
         Object::Knob(knob) => knob.sort().thing,
-        Object::Unit(_) | Object::Port { .. } => false,
+        // Its file is meant to be others', and what is in it.
+        Object::Unit(_) | Object::Port { .. } | Object::Edit(_) => false,
     };
     match change.action {
         _ if replaces && resource.objects().iter().any(holds) => Moved::Foreign,

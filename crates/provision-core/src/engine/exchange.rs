@@ -8,12 +8,14 @@ use super::changes::{Changes, diff};
 use super::guard::{self, Found, Guarded};
 use super::observe::{Verb, asks};
 use super::prepare::{Member, Work};
+use super::rehearsal;
 use super::tasks::blob;
 use super::watch::{self, Trust};
 use crate::address::Address;
 use crate::change::{Action, Change};
 use crate::check::Check;
 use crate::connection::Connection;
+use crate::edit::draft::Drafts;
 use crate::event::{Event, Events};
 use crate::ledger::Ended;
 use crate::report::{Outcome, Report};
@@ -174,7 +176,13 @@ impl<'a> Run<'a> {
             }
         };
         if let Some(refusal) = reply.refused {
-            let error = self.refused(refusal);
+            let error = match refusal {
+                Refusal::Rehearsal(flaws) => {
+                    let host = self.changes.observed.host.name.clone();
+                    return Err(rehearsal::unfit(self.changes, work, host, &flaws));
+                }
+                refusal => self.refused(refusal),
+            };
             if self.outcomes.is_empty() {
                 return Err(error);
             }
@@ -259,6 +267,8 @@ impl<'a> Run<'a> {
         match refusal {
             Refusal::Locked(holder) => EngineError::Locked { host, holder },
             Refusal::Moved(_) => EngineError::Moved { host },
+            // Whoever sent what was tried has told already.
+            Refusal::Rehearsal(_) => EngineError::Unfit { host, flaws: Vec::new() },
             Refusal::Journal(reason) => {
                 EngineError::Journal { host, reason: self.changes.observed.secrets.mask(&reason) }
             }
@@ -335,6 +345,7 @@ impl<'a> Run<'a> {
             step::Outcome::NotNeeded => Outcome::NotNeeded,
             step::Outcome::Failed { step, status, output } => {
                 let what = steps.get(*step).map_or("", String::as_str);
+                let output = step::told(output);
                 let why = match (*status, output.trim()) {
                     (124, "") => "its time was up".to_owned(),
                     (124, said) => format!("its time was up\n{said}"),
@@ -391,8 +402,10 @@ impl<'a> Run<'a> {
                 return;
             }
         };
-        let resources =
-            diff(&self.changes.observed.graph, &answers, self.changes.now, &BTreeSet::new()).0.into_iter().enumerate();
+        let resources = diff(&self.changes.observed.graph, &answers, self.changes.now, &BTreeSet::new(), Drafts::new())
+            .0
+            .into_iter()
+            .enumerate();
         let mut left: Vec<(Member, String)> = Vec::new();
         for (at, item) in resources {
             match item {

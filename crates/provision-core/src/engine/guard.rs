@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::connection::{Again, Connection};
+use crate::knob::NEW;
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::step::{Batch, Revert, Step, UnitAction};
@@ -86,6 +87,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
             Object::Path(path) => decides(path),
             Object::Unit(name) => is_gate(name),
             Object::Port { .. } => true,
+            Object::Edit(edit) => decides(&edit.path),
             Object::Knob(knob) => knob.sort().may_cut_off,
             Object::Image(_) | Object::Volume { .. } | Object::Network { .. } => false,
         },
@@ -93,13 +95,15 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
             let name = program.rsplit('/').next().unwrap_or_default();
             PROGRAMS.contains(&name)
         }),
-        Step::Turn { knob, .. } => knob.sort().may_cut_off,
+        Step::Rewrite { edit, .. } => decides(&edit.path),
+        Step::Turn { knob, state, .. } => knob.sort().may_cut_off && !state.starts_with(NEW),
         Step::EnsureDirectory { .. }
         | Step::ReloadUnits(_)
         | Step::LoadImage { .. }
         | Step::TagImage { .. }
         | Step::PullImage { .. }
         | Step::OpenPort { .. }
+        | Step::Rehearse(_)
         | Step::Claim(_)
         | Step::Await(_) => false,
     }

@@ -83,8 +83,9 @@ pub async fn observe(plan: &Plan, host: &Host, connection: &dyn Connection) -> R
     observed.leaving = orphans.map(|(entry, lost)| (entry.address.clone(), lost.clone())).collect();
     if observed.leaving.iter().any(|(_, objects)| !objects.is_empty()) {
         observed.ask_records(Scope::Origin, connection).await?;
-        let gone: BTreeSet<&Object> = observed.leaving.iter().flat_map(|(_, objects)| objects).collect();
         let records = std::mem::take(&mut observed.records);
+        observed.bring_along(&records);
+        let gone: BTreeSet<&Object> = observed.leaving.iter().flat_map(|(_, objects)| objects).collect();
         observed.records = records.into_iter().filter(|record| gone.contains(&record.object)).collect();
         observed.ask_standing(connection).await?;
     }
@@ -197,6 +198,23 @@ impl Observed {
             records: Vec::new(),
             leaving: Vec::new(),
         })
+    }
+
+    /// What came along with something that leaves goes with it: the packages that another one needed. First made, so last to
+    /// go.
+    fn bring_along(&mut self, records: &[Record]) {
+        let held: BTreeSet<&Object> = self.ledger.resources.iter().flat_map(|entry| &entry.objects).collect();
+        for (address, objects) in &mut self.leaving {
+            let leaves = self.ledger.entry(address).is_none();
+            let beside = records.iter().filter(|record| {
+                let Record { address: of, object, .. } = record;
+                let along = matches!(object, Object::Knob(_)) && of == address;
+                leaves && along && !held.contains(object) && !objects.contains(object)
+            });
+            let mut all: Vec<Object> = beside.map(|record| record.object.clone()).collect();
+            all.append(objects);
+            *objects = all;
+        }
     }
 
     async fn ask_records(&mut self, scope: Scope, connection: &dyn Connection) -> Result<(), EngineError> {

@@ -122,7 +122,16 @@ fn successor<'a>(
 /// The plan that holds one of these objects already, and which.
 pub(crate) fn held_elsewhere<'a>(objects: &'a [Object], memory: &'a Memory) -> Option<(&'a str, &'a Object)> {
     objects.iter().find_map(|object| {
-        let (plan, _) = memory.others.iter().find(|(_, held)| held.contains(object))?;
+        // Only where it may be about a file's pieces is more than the same object looked for.
+        let whole = !matches!(object, Object::Edit(_) | Object::Path(_));
+        let conflicts = |held: &BTreeSet<Object>| {
+            held.contains(object)
+                || (!whole
+                    && held.iter().any(|held| {
+                        matches!((held, object), (Object::Edit(_), _) | (_, Object::Edit(_))) && held.conflicts(object)
+                    }))
+        };
+        let (plan, _) = memory.others.iter().find(|(_, held)| conflicts(held))?;
         Some((plan.as_str(), object))
     })
 }

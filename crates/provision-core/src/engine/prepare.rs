@@ -108,6 +108,7 @@ fn made(changes: &Changes) -> BTreeSet<AbsPath> {
 /// Makes all steps, in order: what one resource is about to write, a later one may build upon.
 pub(super) fn prepare(changes: &Changes, materials: &mut Materials) -> Result<Vec<Work>, EngineError> {
     let mut work = Vec::with_capacity(changes.items.len());
+    materials.drafts.clone_from(&changes.drafts);
     for ((address, resource), item) in changes.observed.graph.resources().zip(&changes.items) {
         let change = item.as_ref().ok().filter(|change| !change.is_none());
         let steps = match change {
@@ -116,6 +117,10 @@ pub(super) fn prepare(changes: &Changes, materials: &mut Materials) -> Result<Ve
                 .map_err(|reason| EngineError::Unprepared { address: address.clone(), reason })?,
             None => Vec::new(),
         };
+        if steps.iter().any(|step| matches!(step, Step::Rewrite { .. })) {
+            let left = resource.leaves(&changes.observed.answers, &materials.drafts);
+            materials.drafts.extend(left);
+        }
         for step in &steps {
             if let Step::PutFile { path, content, .. } = step
                 && let Some(bytes) = content.bytes()

@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::Address;
 use crate::change::{Action, Attribute, Change, Shown};
+use crate::edit::draft::{Draft, Drafts};
+use crate::edit::{Edit, EditError, Note};
 use crate::knob::{ABSENT, Knob};
 use crate::ledger::{Memory, Scope};
 use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
 use crate::probe::{Answers, Ask, FileState, PathState, Sort, Store, Undecided, UnitState, Wanted, ZoneState, is_up};
-use crate::step::{Data, Layer, Revert, Step, UnitAction};
-use crate::systemd::Managed;
+use crate::step::{After, Data, Layer, Revert, Rewrite, Step, UnitAction};
+use crate::systemd::{Managed, Manager, path_name};
 
 /// A resource, or what is left of one, on its way out.
 #[derive(Debug)]
@@ -39,6 +41,15 @@ pub(crate) struct Takeback<'a> {
     pub(crate) held: BTreeSet<&'a Object>,
 }
 
+/// What of the host is another by the time that the next is taken back.
+#[derive(Default)]
+struct Way {
+    /// Paths that are no longer there: a directory with nothing else in it goes as well.
+    gone: BTreeSet<AbsPath>,
+    /// Files of which pieces have been put back.
+    drafts: Drafts,
+}
+
 /// One object on its way back.
 enum Back {
     /// It is as it was.
@@ -55,13 +66,16 @@ impl Takeback<'_> {
         let mut asks = BTreeSet::new();
         for record in self.records {
             asks.insert(Ask::standing(&record.object));
+            if let Object::Edit(edit) = &record.object {
+                asks.insert(Ask::Path(edit.path.clone()));
+            }
             match (&record.object, &record.was) {
                 (Object::Path(path), Was::Absent) => _ = asks.insert(Ask::Listing(path.clone())),
                 (Object::Path(path), Was::File { .. }) => {
                     let files = std::iter::once(path.clone()).chain(self.copy(record));
                     asks.extend(files.map(|path| Ask::File { path, content: Wanted::Always }));
                 }
-                (Object::Knob(_), Was::Knob) => {
+                (Object::Knob(_), Was::Knob) | (Object::Edit(_), Was::Edit) => {
                     asks.extend(self.copy(record).map(|path| Ask::File { path, content: Wanted::Always }));
                 }
                 (Object::Path(_), Was::Link) => asks.extend(self.copy(record).map(Ask::Path)),
@@ -78,21 +92,22 @@ impl Takeback<'_> {
 
     /// The removals of some resources, each with its objects in the order in which they were made; given in the order in
     /// which they were applied, and taken back the other way round.
-    pub(crate) fn removals(&self, resources: &[(Address, Vec<Object>)], answers: &Answers) -> Vec<Removal> {
+    /// Also the files of which pieces are put back, as they are then.
+    pub(crate) fn removals(&self, resources: &[(Address, Vec<Object>)], answers: &Answers) -> (Vec<Removal>, Drafts) {
         let records: BTreeMap<&Object, &Record> = self.records.iter().map(|record| (&record.object, record)).collect();
-        // Paths that are no longer there by then: a directory with nothing else in it goes as well.
-        let mut gone = BTreeSet::new();
+        let mut way = Way::default();
         let mut found: Vec<(Removal, Vec<&Record>)> = Vec::new();
         for (address, objects) in resources.iter().rev() {
             let records: Vec<&Record> =
                 objects.iter().rev().filter_map(|object| records.get(object).copied()).collect();
             let mut steps = Vec::new();
-            let change = self.take_back(&records, answers, &mut gone, &mut steps);
+            let change = self.take_back(&records, answers, &mut way, &mut steps);
             found.push((Removal { address: address.clone(), change, steps, after: Vec::new() }, records));
         }
         let files = found.iter().any(|(removal, _)| {
             let attributes = removal.change.iter().flat_map(|change| &change.attributes);
-            attributes.into_iter().any(|attribute| attribute.name.starts_with('/'))
+            let rewrites = removal.steps.iter().filter_map(Step::rewrite).any(|rewrite| rewrite.after != After::Same);
+            rewrites || attributes.into_iter().any(|attribute| attribute.name.starts_with('/'))
         });
         let empty = Vec::new();
         let owed = answers.owed(self.plan).unwrap_or(&empty);
@@ -103,7 +118,7 @@ impl Takeback<'_> {
             }
             removal
         };
-        found.into_iter().map(finish).collect()
+        (found.into_iter().map(finish).collect(), way.drafts)
     }
 
     /// The second half of a unit's way back, once the files are back: what started at boot does so again, and what ran runs with
@@ -137,12 +152,23 @@ impl Takeback<'_> {
         let record = self.records.iter().find(|record| record.object == *object)?;
         let message = |state: &str| Some(format!("{} is still {state}", name(object)));
         match (object, &record.was) {
+            (Object::Edit(edit), _) => {
+                let wanted = match &step.rewrite()?.after {
+                    After::Same => return None,
+                    After::Gone => "",
+                    After::Content(blob) => std::str::from_utf8(blob.bytes()?).ok()?,
+                };
+                let now = Draft::look(&edit.path, answers).ok()?;
+                if edit.shown(now.text()).ok()? == edit.shown(wanted).ok()? { None } else { message("not what it was") }
+            }
             (Object::Path(path), Was::Absent) => answers.path(path).ok()?.entry().and_then(|_| message("there")),
             (Object::Path(path), Was::File { sha256, .. }) => match answers.file(path, &Wanted::Always) {
                 Ok(FileState::Present { sha256: found, .. }) if found == sha256 => None,
                 _ => message("not what it was"),
             },
             (Object::Path(path), _) => answers.path(path).ok()?.entry().map_or_else(|| message("gone"), |_| None),
+            // It says itself what may stay of it; where that was so, the host has said why.
+            (Object::Knob(knob), Was::Absent) if knob.sort().stays.is_some() => None,
             _ => match self.back(record, answers, &BTreeSet::new()) {
                 Ok(Back::Changes(_)) => message("not what it was"),
                 _ => None,
@@ -151,19 +177,28 @@ impl Takeback<'_> {
     }
 
     fn revert(&self, record: &Record) -> Step {
-        Step::Revert(Revert { object: record.object.clone(), scope: self.scope, data: self.data })
+        Step::Revert(Revert { object: record.object.clone(), scope: self.scope, data: self.data, rewrite: None })
     }
 
     fn take_back(
         &self,
         records: &[&Record],
         answers: &Answers,
-        gone: &mut BTreeSet<AbsPath>,
+        way: &mut Way,
         steps: &mut Vec<Step>,
     ) -> Result<Change, Undecided> {
         let mut change = Change::new(Action::Remove);
         for record in records {
-            match self.back(record, answers, gone)? {
+            if let Object::Edit(edit) = &record.object {
+                let (back, rewrite) = self.edit(edit, record, answers, &mut way.drafts)?;
+                if let Back::Changes(attributes) = back {
+                    change.attributes.extend(attributes);
+                }
+                let (object, scope, data) = (record.object.clone(), self.scope, self.data);
+                steps.push(Step::Revert(Revert { object, scope, data, rewrite: Some(rewrite) }));
+                continue;
+            }
+            match self.back(record, answers, &way.gone)? {
                 Back::Same => {}
                 Back::Changes(attributes) => change.attributes.extend(attributes),
                 Back::Kept(why) => {
@@ -178,7 +213,7 @@ impl Takeback<'_> {
                 change.reasons.push(stays.to_owned());
             }
             if let (Object::Path(path), Was::Absent) = (&record.object, &record.was) {
-                gone.insert(path.clone());
+                way.gone.insert(path.clone());
             }
             if !comes_back(record) {
                 steps.push(self.revert(record));
@@ -210,6 +245,8 @@ impl Takeback<'_> {
                 }
                 Ok(self.data(|| one(format!("volume {}", name.spelled()), "present".into(), Shown::Absent)))
             }
+            // Of those the file counts, and what else is put back in it.
+            Object::Edit(_) => Ok(Back::Same),
             Object::Knob(knob) => self.knob(knob, record, answers),
             Object::Network { name, unit } => {
                 let name = unit.beside(name);
@@ -219,6 +256,47 @@ impl Takeback<'_> {
                 Ok(Back::Changes(vec![one(format!("network {}", name.spelled()), "present".into(), Shown::Absent)]))
             }
         }
+    }
+
+    /// A piece of a file: what it was goes into the file as it is now.
+    fn edit(
+        &self,
+        edit: &Edit,
+        record: &Record,
+        answers: &Answers,
+        drafts: &mut Drafts,
+    ) -> Result<(Back, Rewrite), Undecided> {
+        let path = &edit.path;
+        let wrong = |error: EditError| {
+            let message = format!("{} cannot be put back: {path}: {error}", edit.title());
+            Undecided::with_help(message, "put that right on the host, then go on")
+        };
+        let mut draft = Draft::of(path, answers, drafts)?;
+        if !draft.exists() {
+            // Whoever took the file away has taken the piece along.
+            return Ok((Back::Same, draft.rewrite(edit, None).map_err(wrong)?));
+        }
+        let kept = match self.copy(record).map(|copy| answers.file(&copy, &Wanted::Always)) {
+            Some(Ok(FileState::Present { content: Some(content), .. })) => Note::read(content).ok(),
+            _ => None,
+        };
+        let note = kept.ok_or_else(|| {
+            let help = "put it back by hand, then go on";
+            Undecided::with_help(format!("the note of what {} was cannot be read on the host", edit.title()), help)
+        })?;
+        let new = edit.put_back(draft.text(), &note).map_err(wrong)?;
+        let shown = |text: &str| -> Result<Shown, Undecided> {
+            Ok(match edit.shown(text).map_err(wrong)? {
+                Some(_) if note.hidden || !draft.is_public() => Shown::Secret,
+                text => text.into(),
+            })
+        };
+        let attributes =
+            if new == draft.text() { Vec::new() } else { vec![one(edit.title(), shown(draft.text())?, shown(&new)?)] };
+        let goes = note.no_file && edit.is_hollow(&new);
+        let rewrite = draft.rewrite(edit, (!goes).then_some(new)).map_err(wrong)?;
+        drafts.insert(path.clone(), draft);
+        Ok((if attributes.is_empty() { Back::Same } else { Back::Changes(attributes) }, rewrite))
     }
 
     fn knob(&self, knob: &Knob, record: &Record, answers: &Answers) -> Result<Back, Undecided> {
@@ -275,7 +353,9 @@ impl Takeback<'_> {
                     if below.into_iter().any(|held| held.is_within(path)) {
                         return Ok(Back::Kept("the plan still has something in it".to_owned()));
                     }
-                    let left = left_in(path, answers.listing(path)?, gone);
+                    // What is on a file system that is unmounted before is not in the directory.
+                    let covered = self.records.iter().any(|record| is_mount_on(record, path));
+                    let left = if covered { Vec::new() } else { left_in(path, answers.listing(path)?, gone) };
                     if !left.is_empty() && self.data == Data::Keep {
                         let why = format!(
                             "it has {} in it that {} not of this plan ({}), and only --delete-data removes that",
@@ -370,7 +450,9 @@ fn settle(change: &mut Change, address: &Address, records: &[&Record], after: &[
     }
     // A unit that was up or enabled before has not come with the plan.
     let came = |record: &&Record| matches!(record.was, Was::Absent | Was::Unit { .. }) && !comes_back(record);
-    let gone = records.iter().all(came);
+    // What a piece of a file was is known from where it leads to.
+    let taken_out = || change.attributes.iter().all(|attribute| attribute.after == Shown::Absent);
+    let gone = records.iter().all(|record| came(record) || (record.was == Was::Edit && taken_out()));
     if address.kind() == "command" {
         change.reasons.push("what the command did stays: it alone knows how to take it back".to_owned());
     }
@@ -400,6 +482,13 @@ fn comes_back(record: &Record) -> bool {
     matches!(&record.was, Was::Unit { active, file } if is_up(active) || file == "enabled")
 }
 
+/// Whether a record is of a file system on this directory, which was not there before.
+fn is_mount_on(record: &Record, path: &AbsPath) -> bool {
+    let Object::Unit(unit) = &record.object else { return false };
+    let mounts = unit.manager == Manager::System && unit.name.strip_suffix(".mount") == Some(&path_name(path));
+    mounts && !comes_back(record)
+}
+
 fn one(name: String, before: Shown, after: Shown) -> Attribute {
     Attribute { name: name.into(), before, after, applied: None }
 }
@@ -411,6 +500,7 @@ fn changed(name: String, before: Shown, after: Shown) -> Back {
 fn name(object: &Object) -> String {
     match object {
         Object::Path(path) => path.to_string(),
+        Object::Edit(edit) => edit.title(),
         Object::Knob(knob) => knob.title(),
         other => other.to_string(),
     }

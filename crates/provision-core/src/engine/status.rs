@@ -9,6 +9,7 @@ use super::{Changes, EngineError, observe};
 use crate::address::Address;
 use crate::change::{Change, Moved};
 use crate::connection::Connection;
+use crate::edit::draft::Draft;
 use crate::knob::ABSENT;
 use crate::ledger::{Applied, Entry, Scope};
 use crate::object::{Object, Record, Was};
@@ -158,6 +159,8 @@ fn is_there(object: &Object, answers: &Answers) -> bool {
         Object::Volume { name, unit } => answers.stored(Store::Volume, &unit.beside(name)).is_ok_and(|there| *there),
         Object::Network { name, unit } => answers.stored(Store::Network, &unit.beside(name)).is_ok_and(|there| *there),
         Object::Knob(knob) => knob.sort().thing && answers.knob(knob).is_ok_and(|state| state != ABSENT),
+        Object::Edit(edit) => Draft::look(&edit.path, answers)
+            .is_ok_and(|draft| edit.shown(draft.text()).is_ok_and(|text| text.is_some())),
         Object::Unit(_) | Object::Port { .. } => false,
     }
 }

@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use super::exchange::Run;
 use super::observe::Verb;
 use super::prepare::{Debt, Member, Work, debts, settled};
+use super::rehearsal::{self, waits_for_command};
 use crate::blob::Blob;
 use crate::change::{Moved, Signal};
 use crate::ledger::{Head, Ledger};
@@ -22,7 +23,7 @@ impl Run<'_> {
     pub(super) fn make_batch(&self, members: &[Member], work: &[Work]) -> Batch {
         let debts = debts(self.changes, work);
         let tasks = members.iter().filter_map(|member| self.task(*member, members, work, &debts)).collect();
-        self.exchange(tasks, self.purpose())
+        self.exchange(tasks, self.purpose(work))
     }
 
     /// One exchange, with what is written down about it.
@@ -56,12 +57,11 @@ impl Run<'_> {
                 let owed = debts.iter().filter(|debt| signals && debt.causes.contains(&at));
                 let mut pays = settled(steps);
                 pays.extend(debts.iter().filter(|debt| debt.debtor == at).flat_map(|debt| debt.names.clone()));
-                let is_run = |before: &Member| {
-                    let Member::Resource(at) = before else { return false };
-                    matches!(work.get(*at), Some(Work::Steps(steps)) if steps.iter().any(runs))
-                };
-                let late = needed.iter().any(is_run);
-                (steps.clone(), owed.flat_map(|debt| debt.names.clone()).collect(), pays, late)
+                let late = waits_for_command(self.changes, work, at);
+                // What has been tried before the apply began.
+                let done = |step: &&Step| !late && matches!(step, Step::Rehearse(_));
+                let steps: Vec<Step> = steps.iter().filter(|step| !done(step)).cloned().collect();
+                (steps, owed.flat_map(|debt| debt.names.clone()).collect(), pays, late)
             }
         };
         let set = |names: Vec<String>| names.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
@@ -88,7 +88,7 @@ impl Run<'_> {
         steps.iter().any(|step| matches!(step, Step::Revert(Revert { object: Object::Unit(_), .. })))
     }
 
-    fn purpose(&self) -> Purpose {
+    fn purpose(&self, work: &[Work]) -> Purpose {
         let stamp = self.changes.observed.memory.stamp();
         match (self.changes.observed.verb, self.number) {
             _ if !self.journalled => Purpose::Watch,
@@ -101,6 +101,7 @@ impl Run<'_> {
                     head: self.head(),
                     ledger: blob(&ledger),
                     keep: self.changes.observed.graph.keep(),
+                    rehearsals: rehearsal::first(self.changes, work),
                 }
             }
         }
@@ -136,10 +137,6 @@ impl Run<'_> {
             arm: None,
         }
     }
-}
-
-fn runs(step: &Step) -> bool {
-    matches!(step, Step::Run(_))
 }
 
 pub(super) fn blob(ledger: &Ledger) -> Blob {

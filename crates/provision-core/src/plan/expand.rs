@@ -1,18 +1,17 @@
 //! What there is of a plan on one host: `for_each` made into elements, `when` into there or not. Nothing is rendered yet
 //! but what that takes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use indexmap::IndexMap;
 
-use super::module::{Body, Condition, Declared, Gate, Given, Module, Output, Part, References, What};
-use super::node::{Entry, Node, Table, Value};
-use super::problem::{Place, Problems};
-use super::template::{Reference, is_template};
-use super::world::{Mode, World};
-use crate::address::{Address, Key, Segment};
-use crate::secret::Text;
+use super::gate::{Early, There};
+use super::module::{Body, Declared, Given, Module, Output, Part, References, What};
+use super::node::Node;
+use super::render::Asked;
+use super::world::{Sight, World};
+use crate::address::{Address, Segment};
 
 /// One block or plan as it is there once.
 pub(super) struct Scope<'a> {
@@ -110,14 +109,6 @@ impl Cell<'_> {
 
 /// More than any host could be asked about; a few nested `for_each` come to billions.
 const MOST: usize = 20_000;
-
-/// What something is there with.
-struct There {
-    each: Option<Rc<Node>>,
-    key: Option<Key>,
-    absent: Option<Rc<Absence>>,
-    condition: Option<String>,
-}
 
 impl<'a> World<'a> {
     /// Fills it with what there is of a plan.
@@ -317,9 +308,15 @@ impl<'a> World<'a> {
                         InputValue::Cell(self.cells.len() - 1)
                     }
                     Early::Known { facts } => {
-                        let each = there.each.as_deref();
-                        let silent = there.absent.is_some();
-                        let node = self.input_value(part, name, given, declaration, scope, each, silent);
+                        let sight = Sight { scope, each: there.each.as_deref() };
+                        let asked = Asked { part, name, given, declaration };
+                        let (before, lost) = (self.found.len(), self.lost);
+                        let node = self.input_value(&asked, sight);
+                        if there.absent.is_some() {
+                            // Nobody asks what a plan would be given that is not there.
+                            self.forget(before);
+                            self.lost = lost;
+                        }
                         node.map_or(InputValue::Lost, |node| InputValue::Known { node: Rc::new(node), facts })
                     }
                 },
@@ -327,267 +324,5 @@ impl<'a> World<'a> {
             inputs.insert(name.as_str(), value);
         }
         inputs
-    }
-
-    /// Whether everything that is referred to is known before anything is made.
-    fn early(&self, references: &References, scope: usize) -> Early {
-        let mut facts = false;
-        let inputs = self.inputs_of(scope);
-        for (reference, _) in references {
-            match reference.part(0).unwrap_or_default() {
-                "fact" => facts = true,
-                "host" | "plan" | "each" => {}
-                "input" => {
-                    let named = reference.part(1);
-                    let those = inputs.iter().filter(|(name, _)| named.is_none_or(|named| named == **name));
-                    for (_, value) in those {
-                        match value {
-                            InputValue::Known { facts: of_facts, .. } => facts |= of_facts,
-                            InputValue::Cell(_) => return Early::Late,
-                            InputValue::Lost => return Early::Lost,
-                        }
-                    }
-                }
-                _ => return Early::Late,
-            }
-        }
-        Early::Known { facts }
-    }
-
-    /// For which elements something is there, and whether it is; none where that cannot be told.
-    fn there(&mut self, gate: &'a Gate, label: &str, scope: usize, place: Option<Place>) -> Option<Vec<There>> {
-        let around = self.scopes.get(scope)?;
-        let (outer_each, outer_absent) = (around.each.clone(), around.absent.clone());
-        let outer_condition = around.condition.clone();
-        let elements = match &gate.for_each {
-            None => vec![(None, outer_each)],
-            Some(node) => self
-                .elements(gate, node, label, scope, outer_each.as_ref(), outer_absent.is_some())?
-                .into_iter()
-                .map(|(key, each)| (Some(key), Some(Rc::new(each))))
-                .collect(),
-        };
-        let mut all = Vec::new();
-        for (key, each) in elements {
-            let mut condition = outer_condition.clone();
-            let absent = if let Some(absent) = &outer_absent {
-                Some(Rc::clone(absent))
-            } else if !gate.hosts.is_empty() && !gate.hosts.contains(&self.host.name) {
-                Some(Rc::new(Absence::Hosts))
-            } else if let Some(when) = &gate.when {
-                match self.holds(when, label, scope, each.as_deref(), key.as_ref())? {
-                    Holds::Yes => None,
-                    Holds::No => Some(Rc::new(Absence::When { label: label.to_owned(), text: when.text.clone() })),
-                    Holds::OnSomeHosts => {
-                        let own =
-                            format!("{label} {} {}", key.as_ref().map(Key::as_str).unwrap_or_default(), when.text);
-                        // Two that say the same come and go together, whoever says it.
-                        let own = if each.is_some() { own } else { when.text.clone() };
-                        condition = Some(condition.map_or_else(|| own.clone(), |outer| format!("{outer}\n{own}")));
-                        None
-                    }
-                }
-            } else {
-                None
-            };
-            all.push(There { each, key, absent, condition });
-        }
-        let here = all.iter().filter(|there| there.absent.is_none()).count();
-        *self.counts.entry((label.to_owned(), place)).or_default() += here;
-        Some(all)
-    }
-
-    /// Whether a `when` holds; none where that cannot be told, which is a finding.
-    fn holds(
-        &mut self,
-        when: &Condition,
-        label: &str,
-        scope: usize,
-        each: Option<&Node>,
-        key: Option<&Key>,
-    ) -> Option<Holds> {
-        match self.early(&when.references, scope) {
-            Early::Known { facts: true } if self.mode == Mode::EveryHost => return Some(Holds::OnSomeHosts),
-            Early::Known { .. } => {}
-            Early::Lost => return None,
-            Early::Late => {
-                self.refuse_late("when", label, &when.references, scope);
-                return None;
-            }
-        }
-        let references: Vec<&Reference> = when.references.iter().map(|(reference, _)| reference).collect();
-        let context = self.context(&references, scope, each);
-        let whose = key.map_or_else(|| label.to_owned(), |key| format!("{label}[{key}]"));
-        let secret = references.iter().any(|reference| self.is_tainted(reference, scope, each));
-        let found = self.plan.templates.evaluate(&when.text, &context);
-        let help = "compare it with something: input.replicas > 1";
-        match found {
-            Ok(value) if value.kind() == minijinja::value::ValueKind::Bool => {
-                Some(if value.is_true() { Holds::Yes } else { Holds::No })
-            }
-            Ok(value) => {
-                let shown = if secret { "a secret".to_owned() } else { shown(&value) };
-                self.add(when.place, format!("`when` of {whose} comes to {shown}, not to true or false"), help);
-                None
-            }
-            Err(failure) => {
-                let mut problems = Problems::default();
-                let reported = self.explain(&when.references, scope, each, &mut problems);
-                if !reported {
-                    let reason = self.plan.secrets.mask(&failure.message);
-                    problems.add_help(when.place, format!("cannot tell `when` of {whose}: {reason}"), failure.help);
-                }
-                self.take(problems, None);
-                None
-            }
-        }
-    }
-
-    /// The elements of a `for_each`, each with what `each` is for it; none where that cannot be told, which is a finding.
-    fn elements(
-        &mut self,
-        gate: &'a Gate,
-        node: &'a Node,
-        label: &str,
-        scope: usize,
-        outer: Option<&Rc<Node>>,
-        absent: bool,
-    ) -> Option<Vec<(Key, Node)>> {
-        let forms = "a list of text or numbers, a table, or one of both from an input: \"{{ input.sites }}\"";
-        let whole = matches!(&node.value, Value::Text(text) if is_template(text.expose()));
-        if !whole && !matches!(node.value, Value::Array(_) | Value::Table(_)) {
-            self.add(node.place, format!("`for_each` of {label} is {}", node.type_name()), format!("it takes {forms}"));
-            return None;
-        }
-        match self.early(&gate.for_each_references, scope) {
-            Early::Known { facts: false } => {}
-            Early::Lost => return None,
-            Early::Known { facts: true } | Early::Late => {
-                self.refuse_late("for_each", label, &gate.for_each_references, scope);
-                return None;
-            }
-        }
-        let (outer, before, lost) = (outer.map(Rc::as_ref), self.found.len(), self.lost);
-        let rendered = self.render(node, &gate.for_each_references, scope, outer);
-        if absent {
-            // What it is in is not there, and this may be why.
-            self.forget(before);
-            self.lost = lost;
-        }
-        let node = rendered?;
-        let mut all: Vec<(Key, Node)> = Vec::new();
-        let mut sound = true;
-        let mut seen: BTreeSet<String> = BTreeSet::new();
-        let mut elements: Vec<(String, Option<Place>, Node)> = Vec::new();
-        let mut way_out = None;
-        if node.is_secret() && matches!(node.value, Value::Array(_)) {
-            let message = format!("`for_each` of {label} goes over a secret: its elements would be seen in addresses");
-            self.add(node.place, message, "go over something else, and look the secret up by `each.key`");
-            return None;
-        }
-        match &node.value {
-            Value::Array(items) => {
-                way_out = Some(|text: &str| format!("; a table gives a value another name: name = {text:?}"));
-                for item in items {
-                    let text = match &item.value {
-                        Value::Text(text) => text.expose().to_owned(),
-                        Value::Integer(number) => number.to_string(),
-                        _ => {
-                            let message = format!("`for_each` of {label} has {} in its list", item.type_name());
-                            self.add(
-                                item.place.or(node.place),
-                                message,
-                                "a list is of text or numbers; of other values \
-                                make a table: name = value",
-                            );
-                            sound = false;
-                            continue;
-                        }
-                    };
-                    elements.push((text, item.place, item.clone()));
-                }
-            }
-            Value::Table(table) => {
-                let entry = |(key, entry): (&String, &Entry)| (key.clone(), entry.key, entry.node.clone());
-                elements.extend(table.entries.iter().map(entry));
-            }
-            _ => {
-                let message = format!("`for_each` of {label} comes to {}", node.type_name());
-                self.add(node.place, message, format!("it takes {forms}"));
-                return None;
-            }
-        }
-        for (text, place, value) in elements {
-            let place = place.or(node.place);
-            if !seen.insert(text.clone()) {
-                let message = format!("`for_each` of {label} has {text:?} twice");
-                self.add(place, message, "each element is one resource, so take one out");
-                sound = false;
-                continue;
-            }
-            match text.parse::<Key>() {
-                Ok(key) => {
-                    let each = each_of(&key, value, outer);
-                    all.push((key, each));
-                }
-                Err(reason) => {
-                    let message = format!("{text:?} cannot be a key of `for_each` of {label}");
-                    let way_out = way_out.map(|way_out| way_out(&text)).unwrap_or_default();
-                    self.add(place, message, format!("{reason}{way_out}"));
-                    sound = false;
-                }
-            }
-        }
-        sound.then_some(all)
-    }
-
-    /// Says of an input that a gate looks at why it cannot.
-    fn refuse_late(&mut self, word: &str, label: &str, references: &References, scope: usize) {
-        let inputs = self.inputs_of(scope).clone();
-        for (reference, place) in references {
-            let Some(name) = reference.part(1).filter(|_| reference.is("input")) else { continue };
-            let why = match inputs.get(name) {
-                Some(InputValue::Cell(_)) => "comes from what the plan makes",
-                Some(InputValue::Known { facts: true, .. }) if word == "for_each" => "depends on the host's facts",
-                _ => continue,
-            };
-            let message = format!("`{word}` of {label} cannot look at {}, which {why}", reference.text());
-            self.add(*place, message, "what there is must be known beforehand: give the input a value of its own");
-        }
-    }
-}
-
-enum Early {
-    Known { facts: bool },
-    Late,
-    Lost,
-}
-
-enum Holds {
-    Yes,
-    No,
-    OnSomeHosts,
-}
-
-fn each_of(key: &Key, value: Node, outer: Option<&Node>) -> Node {
-    let key = Node { value: Value::Text(Text::plain(key.as_str())), place: None, rendered: true };
-    let mut each = Table::default();
-    let outer = outer.map(|outer| ("outer", outer.clone()));
-    for (name, node) in [("key", key), ("value", value)].into_iter().chain(outer) {
-        each.entries.insert(name.to_owned(), Entry { key: None, node });
-    }
-    Node::new(Value::Table(each), None)
-}
-
-/// What a value is, for a finding.
-fn shown(value: &minijinja::Value) -> String {
-    use minijinja::value::ValueKind;
-    match value.kind() {
-        ValueKind::String => format!("the text {:?}", value.to_string()),
-        ValueKind::Number => format!("the number {value}"),
-        ValueKind::None => "nothing".to_owned(),
-        ValueKind::Seq | ValueKind::Iterable => "a list".to_owned(),
-        ValueKind::Map => "a table".to_owned(),
-        other => format!("a {other}"),
     }
 }

@@ -1,6 +1,5 @@
 //! What a template can see from where it stands, on one host: inputs, facts, `each`, and what has been rendered.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -9,12 +8,11 @@ use minijinja::Value as Rendered;
 use super::Plan;
 use super::expand::{Absence, Cell, Family, InputValue, Instance, Member, Scope, Sort};
 use super::host::{Host, Reach};
-use super::input::{Declaration, wrong_value};
-use super::module::{Given, Part, References, USE};
+use super::module::{References, USE};
 use super::names::place_of;
-use super::node::{Entry, Node, Table, Value};
+use super::node::{Node, Value};
 use super::problem::{Place, Problem, Problems, suggest};
-use super::template::{Reference, from_rendered, is_template, lone_reference, map, to_rendered};
+use super::template::{Reference, map};
 use crate::facts::Facts;
 use crate::resource::kind;
 
@@ -56,8 +54,16 @@ pub(super) struct Whose {
     pub(super) address: String,
 }
 
+/// From where something is seen.
+#[derive(Clone, Copy)]
+pub(super) struct Sight<'w> {
+    /// The scope that it stands in.
+    pub(super) scope: usize,
+    pub(super) each: Option<&'w Node>,
+}
+
 /// What a reference leads to.
-enum Target<'w> {
+pub(super) enum Target<'w> {
     /// A value, and what of the path is left.
     Value(&'w Node, usize),
     /// One cell, and what of the path is left.
@@ -110,7 +116,8 @@ impl<'a> World<'a> {
 
     /// All findings. One that only some elements have names them.
     pub(super) fn problems(&self) -> Problems {
-        let mut grouped: BTreeMap<(&Problem, Option<(&str, Option<Place>)>), BTreeSet<&str>> = BTreeMap::new();
+        type Written<'x> = Option<(&'x str, Option<Place>)>;
+        let mut grouped: BTreeMap<(&Problem, Written<'_>), BTreeSet<&str>> = BTreeMap::new();
         for (problem, whose) in &self.found {
             let of = whose.as_ref().map(|whose| (whose.label.as_str(), whose.place));
             let addresses = grouped.entry((problem, of)).or_default();
@@ -147,7 +154,7 @@ impl<'a> World<'a> {
     }
 
     /// All of a kind that can be seen, the inner before the outer.
-    fn families(&self, scope: usize, kind: &str) -> BTreeMap<&'a str, &Family> {
+    pub(super) fn families(&self, scope: usize, kind: &str) -> BTreeMap<&'a str, &Family> {
         let mut found = BTreeMap::new();
         for scope in self.around(scope) {
             if kind == USE {
@@ -174,13 +181,13 @@ impl<'a> World<'a> {
     }
 
     /// The path of a reference on this host.
-    fn path(&self, reference: &Reference, scope: usize, each: Option<&Node>) -> Vec<String> {
+    pub(super) fn path(&self, reference: &Reference, sight: Sight<'_>) -> Vec<String> {
         reference.path(|by| {
             let (root, rest) = by.split_first()?;
             let (node, rest) = match (root.as_str(), rest.split_first()) {
-                ("each", _) => (each?, rest),
+                ("each", _) => (sight.each?, rest),
                 ("host", Some((name, []))) if name == "name" => return Some(self.host.name.clone()),
-                ("input", Some((name, rest))) => match self.inputs_of(scope).get(name.as_str())? {
+                ("input", Some((name, rest))) => match self.inputs_of(sight.scope).get(name.as_str())? {
                     InputValue::Known { node, .. } => (node.as_ref(), rest),
                     InputValue::Cell(_) | InputValue::Lost => return None,
                 },
@@ -196,18 +203,18 @@ impl<'a> World<'a> {
         })
     }
 
-    fn target<'w>(&'w self, path: &[String], scope: usize, each: Option<&'w Node>) -> Target<'w> {
+    pub(super) fn target<'w>(&'w self, path: &[String], sight: Sight<'w>) -> Target<'w> {
         let (root, name) = (path.first().map(String::as_str).unwrap_or_default(), path.get(1));
         match (root, name) {
-            ("each", _) => each.map_or(Target::Lost, |each| Target::Value(each, 1)),
-            ("input", Some(name)) => match self.inputs_of(scope).get(name.as_str()) {
+            ("each", _) => sight.each.map_or(Target::Lost, |each| Target::Value(each, 1)),
+            ("input", Some(name)) => match self.inputs_of(sight.scope).get(name.as_str()) {
                 Some(InputValue::Known { node, .. }) => Target::Value(node, 2),
                 Some(InputValue::Cell(at)) => Target::Cell(*at, 2),
                 Some(InputValue::Lost) | None => Target::Lost,
             },
             ("input", None) => {
                 let (mut cells, mut nodes) = (Vec::new(), Vec::new());
-                for value in self.inputs_of(scope).values() {
+                for value in self.inputs_of(sight.scope).values() {
                     match value {
                         InputValue::Known { node, .. } => nodes.push(node.as_ref()),
                         InputValue::Cell(at) => cells.push(*at),
@@ -218,7 +225,7 @@ impl<'a> World<'a> {
             }
             ("host" | "fact" | "plan", _) => Target::Plain,
             (kind_name, name) if kind_name == USE || kind(kind_name).is_some() => {
-                self.made(kind_name, name, path, scope)
+                self.made(kind_name, name, path, sight.scope)
             }
             _ => Target::Lost,
         }
@@ -260,23 +267,23 @@ impl<'a> World<'a> {
     }
 
     /// The cells that a reference leads to.
-    pub(super) fn cells_behind(&self, reference: &Reference, scope: usize, each: Option<&Node>) -> Vec<usize> {
-        match self.target(&self.path(reference, scope, each), scope, each) {
+    pub(super) fn cells_behind(&self, reference: &Reference, sight: Sight<'_>) -> Vec<usize> {
+        match self.target(&self.path(reference, sight), sight) {
             Target::Cell(at, _) => vec![at],
             Target::Many { cells, .. } => cells,
             _ => Vec::new(),
         }
     }
 
-    fn value(&self, at: usize) -> Option<&Node> {
+    pub(super) fn value(&self, at: usize) -> Option<&Node> {
         self.values.get(at)?.as_ref()
     }
 
     /// Whether a secret stands behind a reference. Told from what it refers to, so that no filter or loop can launder one.
-    pub(super) fn is_tainted(&self, reference: &Reference, scope: usize, each: Option<&Node>) -> bool {
-        let path = self.path(reference, scope, each);
+    pub(super) fn is_tainted(&self, reference: &Reference, sight: Sight<'_>) -> bool {
+        let path = self.path(reference, sight);
         let behind = |node: &Node, left: usize| node.at(path.get(left..).unwrap_or_default()).0.is_secret();
-        match self.target(&path, scope, each) {
+        match self.target(&path, sight) {
             Target::Value(node, left) => behind(node, left),
             Target::Cell(at, left) => self.value(at).is_some_and(|node| behind(node, left)),
             Target::Many { cells, nodes } => {
@@ -288,9 +295,9 @@ impl<'a> World<'a> {
     }
 
     /// A finding for each part of a reference that is not there.
-    pub(super) fn check(&self, references: &References, scope: usize, each: Option<&Node>, problems: &mut Problems) {
+    pub(super) fn check(&self, references: &References, sight: Sight<'_>, problems: &mut Problems) {
         for (reference, place) in references {
-            let path = self.path(reference, scope, each);
+            let path = self.path(reference, sight);
             let text = reference.text();
             let place = place.map(|place| place_of(&self.plan.sources, reference, place));
             let missing = |node: &Node, left: usize, problems: &mut Problems| {
@@ -301,7 +308,7 @@ impl<'a> World<'a> {
                     problems.add_help(place, message, suggest(name, table.entries.keys().map(String::as_str)));
                 }
             };
-            match self.target(&path, scope, each) {
+            match self.target(&path, sight) {
                 Target::Value(node, left) => missing(node, left, problems),
                 Target::Cell(at, left) => {
                     if let Some(node) = self.value(at) {
@@ -321,19 +328,13 @@ impl<'a> World<'a> {
     }
 
     /// Says why what could not be rendered could not; whether there was anything to say, now or before.
-    pub(super) fn explain(
-        &self,
-        references: &References,
-        scope: usize,
-        each: Option<&Node>,
-        problems: &mut Problems,
-    ) -> bool {
+    pub(super) fn explain(&self, references: &References, sight: Sight<'_>, problems: &mut Problems) -> bool {
         let mut reported = false;
-        self.check(references, scope, each, problems);
+        self.check(references, sight, problems);
         for (reference, place) in references {
-            let path = self.path(reference, scope, each);
+            let path = self.path(reference, sight);
             let rest = |left: usize| path.get(left..).unwrap_or_default();
-            reported |= match self.target(&path, scope, each) {
+            reported |= match self.target(&path, sight) {
                 Target::Value(node, left) => is_missing(node, rest(left)),
                 Target::Cell(at, left) => self.value(at).is_none_or(|node| is_missing(node, rest(left))),
                 Target::NoKey { .. } | Target::Lost => true,
@@ -354,207 +355,6 @@ impl<'a> World<'a> {
             };
         }
         reported
-    }
-
-    /// Everything that some references lead to.
-    pub(super) fn context(&self, references: &[&Reference], scope: usize, each: Option<&Node>) -> Rendered {
-        // Only what is referred to goes in: a plan of a thousand resources is not copied a thousand times.
-        let mut context: BTreeMap<String, Rendered> = self.base.iter().cloned().collect();
-        let paths: Vec<Vec<String>> = references.iter().map(|reference| self.path(reference, scope, each)).collect();
-        for root in paths.iter().filter_map(|path| path.first()) {
-            if context.contains_key(root) {
-                continue;
-            }
-            let value = match root.as_str() {
-                "each" => each.map(to_rendered),
-                "input" => Some(self.rendered_inputs(scope)),
-                kind_name if kind_name == USE || kind(kind_name).is_some() => {
-                    let wanted = |name: &str| {
-                        let those = paths.iter().filter(|path| path.first() == Some(root));
-                        those.clone().any(|path| path.get(1).is_none_or(|part| part == name))
-                    };
-                    let families = self.families(scope, kind_name);
-                    let families = families.into_iter().filter(|(name, _)| wanted(name));
-                    Some(map(families.filter_map(|(name, family)| {
-                        Some((name.to_owned(), self.rendered_family(kind_name, family)?))
-                    })))
-                }
-                _ => None,
-            };
-            context.extend(value.map(|value| (root.clone(), value)));
-        }
-        map(context)
-    }
-
-    fn rendered_inputs(&self, scope: usize) -> Rendered {
-        map(self.inputs_of(scope).iter().filter_map(|(name, value)| {
-            let value = match value {
-                InputValue::Known { node, .. } => to_rendered(node),
-                InputValue::Cell(at) => to_rendered(self.value(*at)?),
-                InputValue::Lost => return None,
-            };
-            Some(((*name).to_owned(), value))
-        }))
-    }
-
-    fn rendered_family(&self, kind: &str, family: &Family) -> Option<Rendered> {
-        let one = |member: &Member| -> Option<Rendered> {
-            if member.absent.is_some() {
-                return None;
-            }
-            if kind != USE {
-                return self.value(member.at).map(to_rendered);
-            }
-            let outputs = self.instances.get(member.at)?.outputs.iter();
-            let value = |(name, at): (&&str, &usize)| Some(((*name).to_owned(), to_rendered(self.value(*at)?)));
-            Some(map(outputs.filter_map(value)))
-        };
-        if family.keyed {
-            let members = family.members.iter();
-            Some(map(members.filter_map(|(key, member)| Some((key.clone(), one(member)?)))))
-        } else {
-            family.members.values().next().and_then(one)
-        }
-    }
-
-    /// Renders a value; none where that cannot be done, which is a finding.
-    pub(super) fn render(
-        &mut self,
-        node: &Node,
-        references: &References,
-        scope: usize,
-        each: Option<&Node>,
-    ) -> Option<Node> {
-        let problems = RefCell::new(Problems::default());
-        self.check(references, scope, each, &mut problems.borrow_mut());
-        let rendered = self.render_node(node, references, scope, each, &problems);
-        let problems = problems.into_inner();
-        let whole = problems.is_whole();
-        self.take(problems, None);
-        (whole && !rendered.is_unknown()).then_some(rendered)
-    }
-
-    /// Renders every text in a value. What cannot be rendered is unknown, and reported. A text that is one reference and
-    /// nothing else is what that leads to, with its order and its secrets.
-    pub(super) fn render_node(
-        &self,
-        node: &Node,
-        references: &References,
-        scope: usize,
-        each: Option<&Node>,
-        problems: &RefCell<Problems>,
-    ) -> Node {
-        let names: Vec<&Reference> = references.iter().map(|(reference, _)| reference).collect();
-        let context = self.context(&names, scope, each);
-        self.render_in(node, &context, scope, each, problems)
-    }
-
-    fn render_in(
-        &self,
-        node: &Node,
-        context: &Rendered,
-        scope: usize,
-        each: Option<&Node>,
-        problems: &RefCell<Problems>,
-    ) -> Node {
-        let value = match &node.value {
-            Value::Text(text) if is_template(text.expose()) => {
-                return self.render_text(text.expose(), node.place, context, scope, each, problems);
-            }
-            Value::Array(items) => {
-                Value::Array(items.iter().map(|item| self.render_in(item, context, scope, each, problems)).collect())
-            }
-            Value::Table(table) => {
-                let render = |(key, entry): (&String, &Entry)| {
-                    let node = self.render_in(&entry.node, context, scope, each, problems);
-                    (key.clone(), Entry { key: entry.key, node })
-                };
-                Value::Table(Table { entries: table.entries.iter().map(render).collect() })
-            }
-            other => other.clone(),
-        };
-        Node { value, ..*node }
-    }
-
-    fn render_text(
-        &self,
-        text: &str,
-        place: Option<Place>,
-        context: &Rendered,
-        scope: usize,
-        each: Option<&Node>,
-        problems: &RefCell<Problems>,
-    ) -> Node {
-        if let Some(node) = lone_reference(text).and_then(|path| self.whole(&path, scope, each)) {
-            return Node { place, rendered: true, ..node };
-        }
-        let Ok(found) = self.plan.templates.references(text) else {
-            problems.borrow_mut().lose();
-            return Node { value: Value::Unknown, place, rendered: true };
-        };
-        let secret = found.iter().any(|reference| self.is_tainted(reference, scope, each));
-        let rendered = self.plan.templates.render(text, context);
-        let value = rendered.and_then(|value| from_rendered(&value, secret)).unwrap_or_else(|failure| {
-            let mut problems = problems.borrow_mut();
-            problems.lose();
-            let references: References = found.into_iter().map(|reference| (reference, place)).collect();
-            if !self.explain(&references, scope, each, &mut problems) {
-                // The reason could quote what it stumbled over.
-                let message = self.plan.secrets.mask(&format!("cannot render this: {}", failure.message));
-                problems.add_help(place, message, failure.help);
-            }
-            Value::Unknown
-        });
-        Node { value, place, rendered: true }
-    }
-
-    /// The list or table that a path leads to, as it is.
-    fn whole(&self, path: &[String], scope: usize, each: Option<&Node>) -> Option<Node> {
-        let (node, left) = match self.target(path, scope, each) {
-            Target::Value(node, left) => (node, left),
-            Target::Cell(at, left) => (self.value(at)?, left),
-            _ => return None,
-        };
-        let rest = path.get(left..)?;
-        let (node, depth) = node.at(rest);
-        let whole = depth == rest.len() && matches!(node.value, Value::Array(_) | Value::Table(_));
-        whole.then(|| rendered(node))
-    }
-
-    /// The value that an input of a plan gets from one that uses it. `silent` where that is not there.
-    #[expect(clippy::too_many_arguments, reason = "an input, what it is given, and from where that is seen")]
-    pub(super) fn input_value(
-        &mut self,
-        part: &Part,
-        name: &str,
-        given: &Given,
-        declaration: &Declaration,
-        scope: usize,
-        each: Option<&Node>,
-        silent: bool,
-    ) -> Option<Node> {
-        let before = self.found.len();
-        let (lost, Given { node, references }) = (self.lost, given);
-        let mut value = self.render(node, references, scope, each);
-        if let Some(node) = value.take() {
-            // Written in a plan, a path starts there.
-            let module = self.scopes.get(scope).and_then(|scope| self.instances.get(scope.instance));
-            let assets = module.and_then(|found| self.plan.modules.get(found.module)).map(|module| &module.assets);
-            let beside = assets.and_then(|assets| assets.locate("").ok()).unwrap_or_default();
-            match declaration.value(&node, &self.plan.working_directory.join(beside)) {
-                Ok(node) => value = Some(node),
-                Err(reason) => {
-                    let message = wrong_value(name, &part.label);
-                    self.found.push((Problem { span: given.node.place, message, help: Some(reason) }, None));
-                    self.lost = true;
-                }
-            }
-        }
-        if silent {
-            self.forget(before);
-            self.lost = lost;
-        }
-        value
     }
 }
 
@@ -577,21 +377,6 @@ impl Absence {
 fn is_missing(node: &Node, path: &[String]) -> bool {
     let (found, depth) = node.at(path);
     matches!(found.value, Value::Unknown) || depth < path.len() && matches!(found.value, Value::Table(_))
-}
-
-/// The same as if a template had made each value in it.
-fn rendered(node: &Node) -> Node {
-    let value = match &node.value {
-        Value::Array(items) => Value::Array(items.iter().map(rendered).collect()),
-        Value::Table(table) => {
-            let entry = |(name, entry): (&String, &Entry)| {
-                (name.clone(), Entry { key: entry.key, node: rendered(&entry.node) })
-            };
-            Value::Table(Table { entries: table.entries.iter().map(entry).collect() })
-        }
-        other => other.clone(),
-    };
-    Node { value, place: None, rendered: true }
 }
 
 /// A few of them by name.

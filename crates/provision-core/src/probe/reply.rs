@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::script::{guards, joined, units};
+use super::script::{guards, joined, rehearsals, units};
 use super::store::StoredImage;
 use super::{
     Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, PublicKeyState, Sort, UnitState, Wanted,
-    ZonePorts, ZoneState, memory,
+    ZonePorts, ZoneState, generator, memory, podman,
 };
 use crate::attribute::Mode;
 use crate::blob::sha256_hex;
@@ -36,6 +36,8 @@ struct Reply<'a> {
     contents: BTreeMap<&'a str, &'a [u8]>,
     keys: BTreeMap<&'a str, &'a str>,
     joined: BTreeMap<usize, Option<String>>,
+    podman: Option<String>,
+    generated: Vec<generator::Said>,
     /// Of each manager, in the order asked.
     units: BTreeMap<String, Units>,
     images: BTreeMap<String, Result<Vec<ImageState>, String>>,
@@ -75,6 +77,7 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
     let found = Reply::collect(&sections);
     let guards = guards(asks.iter().copied());
     let joined = joined(asks.iter().copied());
+    let rehearsals = rehearsals(asks.iter().copied());
     let units = units(asks.iter().copied());
     let mut answers = Answers::default();
     for ask in asks {
@@ -88,6 +91,17 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
                 .and_then(|index| found.joined.get(&index))
                 .map(|digest| Answer::Joined(digest.clone()))
                 .ok_or_else(|| format!("the host did not answer for {paths:?}")),
+            Ask::Podman => {
+                let told = found.podman.as_deref().ok_or_else(|| "the host did not tell podman's version".to_owned());
+                told.and_then(podman::read).map(Answer::Podman)
+            }
+            Ask::Generated(rehearsal) => rehearsals
+                .iter()
+                .position(|known| *known == rehearsal)
+                .and_then(|index| found.generated.get(index))
+                .ok_or_else(|| "the host did not say what podman's unit generator makes".to_owned())
+                .and_then(generator::Said::answer)
+                .map(Answer::Generated),
             Ask::Unit(unit) => {
                 let asked = units.get(&unit.manager).map(Vec::as_slice).unwrap_or_default();
                 found.unit(unit, asked).map(Answer::Unit)
@@ -189,6 +203,13 @@ impl<'a> Reply<'a> {
                     found.images.insert(rest.to_owned(), Ok(Vec::new()));
                 }
                 "image-store" => found.image_store(rest, section.body),
+                "podman" => found.podman = Some(body().into_owned()),
+                "generated" => found.generated.push(generator::Said::new(section)),
+                _ if word.starts_with("generated-") => {
+                    if let Some(said) = found.generated.last_mut() {
+                        said.take(word.trim_start_matches("generated-"), rest, section);
+                    }
+                }
                 "zone" => {
                     let name = rest.strip_prefix("named ").map(str::to_owned);
                     found.zones.insert(name.clone(), Err("the host did not answer for the firewall zone".to_owned()));

@@ -13,7 +13,8 @@ pub(crate) fn ask(shell: &[&str], home: &Path, asks: &[Ask]) -> Answers {
     let home = home.to_str().unwrap();
     let program = format!(
         "HOME={home}; PATH={home}/bin:$PATH; id() {{ echo 1000; }}\n\
-         unset XDG_DATA_HOME XDG_CONFIG_HOME CONTAINERS_STORAGE_CONF STORAGE_DRIVER\n{}",
+         provision_generators={home}/generators provision_places={home}/place; export provision_generators provision_places\n\
+         unset XDG_DATA_HOME XDG_RUNTIME_DIR XDG_CONFIG_HOME CONTAINERS_STORAGE_CONF STORAGE_DRIVER\n{}",
         script::program(asks, "n0nce")
     );
     let reply = run(shell, &["-c", &program], b"");
@@ -208,5 +209,76 @@ fn a_zone_is_told_with_both_its_configurations() {
         );
         let reason = ask(shell, home.path(), &asks[..1]).zone(&None).unwrap_err().message.clone();
         assert_eq!(reason, "firewalld cannot be asked: Failed to connect to bus: No such file or directory");
+    }
+}
+
+/// Puts a generator of podman's where the host would have it.
+fn generator(home: &Path, text: &str) {
+    let directory = home.join("generators/user-generators");
+    fs::create_dir_all(&directory).unwrap();
+    tool(&directory, "podman-user-generator", text);
+}
+
+#[test]
+fn podman_is_asked_for_its_version_without_a_trace() {
+    let version = PodmanVersion::new;
+    for shell in shells() {
+        let found = |home: &tempfile::TempDir| ask(shell, home.path(), &[Ask::Podman]).podman().copied();
+        let home = home();
+        // What writes is not even run.
+        tool(&home.path().join("bin"), "podman", "touch \"$HOME/trace\"; echo podman version 9.9.9");
+        for name in ["dpkg-query", "rpm"] {
+            tool(&home.path().join("bin"), name, "exit 1");
+        }
+        assert_eq!(found(&home), Ok(PodmanState::WithoutQuadlet(None)), "{shell:?}");
+        tool(&home.path().join("bin"), "dpkg-query", "echo 4.3.1+ds1-8+deb12u1");
+        assert_eq!(found(&home), Ok(PodmanState::WithoutQuadlet(Some(version(4, 3, 1)))), "{shell:?}");
+        generator(home.path(), "echo flag provided but not defined: -version >&2; exit 2");
+        assert_eq!(found(&home), Ok(PodmanState::Present(version(4, 4, 0))), "{shell:?}");
+        generator(home.path(), "echo 5.4.2");
+        assert_eq!(found(&home), Ok(PodmanState::Present(version(5, 4, 2))), "{shell:?}");
+        generator(home.path(), "echo no; exit 1");
+        assert!(found(&home).is_err(), "{shell:?}");
+        assert!(!home.path().join("trace").exists(), "{shell:?}");
+    }
+}
+
+#[test]
+fn what_a_generator_makes_is_asked_where_nobody_else_sees_it() {
+    use crate::step::{Laid, Rehearsed};
+    for shell in shells() {
+        let home = home();
+        let units = home.path().join(".config/containers/systemd");
+        fs::create_dir_all(&units).unwrap();
+        fs::create_dir(home.path().join("place")).unwrap();
+        fs::write(units.join("a.container"), "old").unwrap();
+        fs::write(units.join("b.container"), "gone").unwrap();
+        generator(
+            home.path(),
+            "IFS=:; for d in $QUADLET_UNIT_DIRS; do for f in \"$d\"/*.container; do [ -e \"$f\" ] || continue\n\
+             n=${f##*/}; printf -- '---%s.service---\\nSourcePath=%s\\n' \"${n%.container}\" \"$f\"; cat \"$f\"; echo\n\
+             echo \"quadlet-generator[3]: Warning: $f\" >&2; done; done",
+        );
+        let path = |name: &str| units.join(name).to_str().unwrap().parse::<AbsPath>().unwrap();
+        let file = Rehearsed { path: path("a.container"), laid: Laid::File("it's new\n".to_owned()), service: None };
+        let rehearsal = Rehearsal { manager: Manager::Own, files: vec![file], gone: vec![path("b.container")] };
+        let asked = || ask(shell, home.path(), &[Ask::Generated(rehearsal.clone())]).generated(&rehearsal).cloned();
+        tool(&home.path().join("bin"), "unshare", "echo not permitted >&2; exit 1");
+        let refused = asked().unwrap_err().message;
+        assert_eq!(
+            refused,
+            "podman's unit generator cannot be asked: this host lets nobody have a file system of their own to try it in: not permitted",
+            "{shell:?}"
+        );
+        tool(&home.path().join("bin"), "unshare", "while [ \"$1\" != /bin/sh ]; do shift; done; exec \"$@\"");
+        tool(&home.path().join("bin"), "mount", "exit 0");
+        let found = asked().unwrap();
+        let source = |name: &str| format!("SourcePath={}\n", units.join(name).display());
+        let before = [("a.service", source("a.container") + "old\n"), ("b.service", source("b.container") + "gone\n")];
+        let named = |units: &[(&str, String)]| units.iter().map(|(n, t)| ((*n).to_owned(), t.clone())).collect();
+        assert_eq!(found.before, named(&before), "{shell:?}");
+        assert_eq!(found.after, named(&[("a.service", source("a.container") + "it's new\n")]), "{shell:?}");
+        assert_eq!(found.complaints, [format!("Warning: {}", units.join("a.container").display())], "{shell:?}");
+        fs::remove_dir_all(home.path().join("place/stage")).unwrap();
     }
 }

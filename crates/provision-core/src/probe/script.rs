@@ -1,15 +1,19 @@
 //! The shell program of a batch of questions. It only reads: no redirection but to `/dev/null`, no here-document (bash
-//! keeps those in temporary files), no tool that writes.
+//! keeps those in temporary files), no tool that writes. What podman's generator is given (`generator.rs`) stands in a file
+//! system in memory that is the asking process's own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use super::generator::{self, GENERATOR};
 use super::memory::{self, MEMORY};
+use super::podman::PODMAN;
 use super::store::STORE;
 use super::{Ask, CONTENT_LIMIT, Guard, Store, Wanted};
 use crate::knob::{Knob, KnobSort};
 use crate::path::AbsPath;
 use crate::shell::{LIMITED, MANAGER, STATE, WHOLE, preamble, quote, words};
+use crate::step::Rehearsal;
 use crate::step::lock::LOOK;
 use crate::systemd::{Managed, Manager};
 
@@ -122,11 +126,15 @@ pub(crate) fn program<'a>(asks: impl IntoIterator<Item = &'a Ask>, nonce: &str) 
         script.push_str(functions);
     }
     let batch = Batch::sort(asks);
+    if batch.podman || !batch.generated.is_empty() {
+        script.push_str(GENERATOR);
+        script.push_str(PODMAN);
+    }
     for (sort, _) in batch.sorts() {
         script.push_str(sort.functions);
     }
     script.push_str("main() {\nsay begin\n");
-    let _infallible = batch.write(&mut script);
+    let _infallible = batch.write(&mut script, nonce);
     let _infallible = writeln!(script, "say end\n}}\nmain </dev/null\n{WHOLE}");
     script
 }
@@ -140,6 +148,8 @@ struct Batch<'a> {
     joined: BTreeSet<&'a [AbsPath]>,
     units: BTreeMap<&'a Manager, BTreeSet<&'a str>>,
     images: BTreeSet<&'a Manager>,
+    podman: bool,
+    generated: BTreeSet<&'a Rehearsal>,
     zones: BTreeSet<Option<&'a str>>,
     guards: BTreeSet<&'a Guard>,
     owed: BTreeSet<&'a str>,
@@ -174,6 +184,10 @@ impl<'a> Batch<'a> {
                 }
                 Ask::Images(manager) => {
                     batch.images.insert(manager);
+                }
+                Ask::Podman => batch.podman = true,
+                Ask::Generated(rehearsal) => {
+                    batch.generated.insert(rehearsal);
                 }
                 Ask::Zone(zone) => {
                     batch.zones.insert(zone.as_deref());
@@ -210,7 +224,7 @@ impl<'a> Batch<'a> {
         chunks.into_iter()
     }
 
-    fn write(&self, script: &mut String) -> std::fmt::Result {
+    fn write(&self, script: &mut String, nonce: &str) -> std::fmt::Result {
         let paths: Vec<&AbsPath> = self.paths.iter().copied().collect();
         for chunk in paths.chunks(PATHS_AT_ONCE) {
             writeln!(script, "say paths; paths {}", words(chunk.iter().map(|path| path.as_str())))?;
@@ -244,6 +258,10 @@ impl<'a> Batch<'a> {
         for manager in &self.images {
             writeln!(script, "images {}", quote(manager.word()))?;
         }
+        if self.podman {
+            writeln!(script, "podman_found")?;
+        }
+        generator::write_asks(script, self.generated.iter().copied(), nonce)?;
         for zone in &self.zones {
             // The first word tells a named zone from the default one.
             let label = zone.map_or_else(|| "default".to_owned(), |name| format!("named {name}"));
@@ -307,6 +325,11 @@ pub(crate) fn guards<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a Gua
 /// The files of some questions in the order in which the program numbers them.
 pub(crate) fn joined<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a [AbsPath]> {
     Batch::sort(asks).joined.into_iter().collect()
+}
+
+/// The questions of what a generator makes, in the order in which the program numbers them.
+pub(crate) fn rehearsals<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a Rehearsal> {
+    Batch::sort(asks).generated.into_iter().collect()
 }
 
 // `dd` above reads 4 blocks of 64 KiB; the two must stay the same number.

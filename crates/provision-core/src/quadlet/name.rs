@@ -74,6 +74,28 @@ impl QuadletName {
             QuadletType::Image | QuadletType::Build | QuadletType::Kube => None,
         }
     }
+
+    /// The directories in which drop-ins for it are looked for, from the one that is for it alone to the one that is for
+    /// all of its type: `GetUnitDropinPaths` of podman's `unitfile.go`. They stand beside the file, or in any other
+    /// directory of Quadlet's.
+    #[must_use]
+    pub fn drop_in_directories(&self) -> Vec<String> {
+        let extension = self.quadlet_type.extension();
+        let (prefix, instance) = self.stem.split_once('@').map_or((self.stem.as_str(), None), |(p, i)| (p, Some(i)));
+        let mut directories = vec![format!("{self}.d")];
+        if instance.is_some_and(|instance| !instance.is_empty()) {
+            directories.push(format!("{prefix}@.{extension}.d"));
+        }
+        for (at, _) in prefix.rmatch_indices('-') {
+            let start = prefix.get(..=at).unwrap_or_default();
+            if instance.is_some() {
+                directories.push(format!("{start}@.{extension}.d"));
+            }
+            directories.push(format!("{start}.{extension}.d"));
+        }
+        directories.push(format!("{extension}.d"));
+        directories
+    }
 }
 
 impl FromStr for QuadletName {
@@ -127,6 +149,18 @@ mod tests {
             let quadlet: QuadletName = name.parse().unwrap();
             assert_eq!(quadlet.to_string(), name);
             assert_eq!((quadlet.service().as_str(), quadlet.resource().as_deref()), (service, resource), "{name}");
+        }
+    }
+
+    #[test]
+    fn drop_ins_are_looked_for_from_the_narrow_to_the_wide() {
+        for (name, directories) in [
+            ("app.container", &["app.container.d", "container.d"][..]),
+            ("a-b-c.pod", &["a-b-c.pod.d", "a-b-.pod.d", "a-.pod.d", "pod.d"]),
+            ("w-x@.volume", &["w-x@.volume.d", "w-@.volume.d", "w-.volume.d", "volume.d"]),
+            ("w@a-b.volume", &["w@a-b.volume.d", "w@.volume.d", "volume.d"]),
+        ] {
+            assert_eq!(name.parse::<QuadletName>().unwrap().drop_in_directories(), directories, "{name}");
         }
     }
 

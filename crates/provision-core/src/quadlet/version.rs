@@ -24,6 +24,13 @@ impl PodmanVersion {
     pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
         Self { major, minor, patch }
     }
+
+    /// As people name a release: `5.5`, and `5.5.1` where the last number tells.
+    #[must_use]
+    pub fn release(self) -> String {
+        let Self { major, minor, patch } = self;
+        if patch == 0 { format!("{major}.{minor}") } else { self.to_string() }
+    }
 }
 
 /// Reads what `podman version --format '{{.Client.Version}}'` or `podman --version` prints.
@@ -68,5 +75,6 @@ mod tests {
         }
         assert!(PodmanVersion::new(5, 10, 0) > PodmanVersion::new(5, 8, 2));
         assert_eq!(PodmanVersion::new(5, 4, 2).to_string(), "5.4.2");
+        assert_eq!([PodmanVersion::new(5, 5, 0).release(), PodmanVersion::new(4, 9, 4).release()], ["5.5", "4.9.4"]);
     }
 }

@@ -10,7 +10,7 @@ use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, FileState, Undecided, Wanted};
-use crate::resource::directory::{ownership, with_parent};
+use crate::resource::directory::{ownership, ownership_wants, with_parent};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::Step;
 
@@ -90,6 +90,8 @@ struct Archive {
     /// The line that the knob has once it is unpacked.
     line: String,
     sha256: String,
+    /// Its owner and group before it, where the plan makes them.
+    owners: Vec<Want>,
 }
 
 fn format_of(name: &str) -> Option<&'static str> {
@@ -166,10 +168,11 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         return None;
     }
     let path = path?;
+    let owners = ownership_wants(&ownership).collect();
     let account = |account: Option<Account>| account.map_or_else(|| "-".to_owned(), |account| account.to_string());
     let line = format!("{digest} {format} {strip} {} {}", account(ownership.user), account(ownership.group));
     let knob = Knob::new(&ARCHIVE, path.as_str());
-    Some(Box::new(Archive { path, source, knob, line, sha256: digest }))
+    Some(Box::new(Archive { path, source, knob, line, sha256: digest, owners }))
 }
 
 impl Archive {
@@ -198,6 +201,7 @@ impl Resource for Archive {
         if let Source::Host(from) = &self.source {
             wants.push(Want::after(Target::Tree(from.clone())));
         }
+        wants.extend(self.owners.iter().cloned());
         wants
     }
 
@@ -211,7 +215,7 @@ impl Resource for Archive {
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        let Self { path, source, knob, line, sha256 } = self;
+        let Self { path, source, knob, line, sha256, owners: _ } = self;
         let now = answers.knob(knob)?;
         if now == line {
             return Ok(Change::none());

@@ -1,7 +1,7 @@
 //! `certificate`: the certificate that a server or a client shows, and its key.
 //!
 //! Signed by an authority, of the same plan or already on the host, or by itself; or brought along by whoever wrote the
-//! plan. Which it is decides who compares it: `issued` or `given`.
+//! plan. Which it is decides who compares it: `issued` or `brought`.
 
 use std::str::FromStr;
 
@@ -10,12 +10,14 @@ use crate::plan::fields::Fields;
 use crate::plan::node::Value;
 use crate::resource::{Field, Kind, Resource, Setup};
 use crate::x509::{LeafSpec, Lifetime, Names, Role, San, Usages};
+use brought::Brought;
 use files::{DIRECTORY, Files, KeyMode, OWNERSHIP};
-use given::{ASSETS, Brought, FIELDS, is_given, read_given, refuse, refuse_wishes};
+use given::{ASSETS, FIELDS, is_given, read_given, refuse, refuse_wishes};
 use issued::Issued;
 use signer::Authority;
 use term::lifetime;
 
+pub(crate) mod brought;
 pub(crate) mod files;
 pub(crate) mod given;
 mod issued;

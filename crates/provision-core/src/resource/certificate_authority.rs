@@ -6,8 +6,9 @@
 
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
+use crate::resource::certificate::brought::Brought;
 use crate::resource::certificate::files::{DIRECTORY, Files, KeyKeeping, KeyMode, OWNERSHIP};
-use crate::resource::certificate::given::{ASSETS, Brought, FIELDS, is_given, read_given, refuse_wishes};
+use crate::resource::certificate::given::{ASSETS, FIELDS, is_given, read_given, refuse_wishes};
 use crate::resource::certificate::signer::Authority;
 use crate::resource::certificate::term::lifetime;
 use crate::resource::{Field, Kind, Resource, Setup};

@@ -8,7 +8,8 @@ use crate::plan::fields::Fields;
 use crate::plan::node::Value;
 use crate::quadlet::{QuadletName, QuadletType};
 use crate::resource::quadlet::{
-    DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, NETWORKS, OPTIONS, PODMAN_NAME, PUBLISH, QUADLET, UNIT, VOLUMES,
+    DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, INSTANCES, NETWORKS, OPTIONS, PODMAN_NAME, PUBLISH, QUADLET,
+    UNIT, VOLUMES,
 };
 use crate::resource::{Field, Kind, Resource, Setup};
 use crate::systemd::{literal_exec, quote_word, quote_words, split_words};
@@ -54,6 +55,7 @@ pub static KIND: Kind = Kind {
         DESCRIPTION,
         PODMAN_NAME,
         FILE_NAME,
+        INSTANCES,
         DIRECTORY,
         OPTIONS,
         UNIT,

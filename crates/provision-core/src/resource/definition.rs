@@ -41,12 +41,13 @@ impl Reader {
 }
 
 /// Where the directory of a definition comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Home {
     /// It is there, or another resource makes it.
     Expected,
-    /// It is made with the file when it is not there: nobody would think of it as something of its own.
-    Made,
+    /// These are made with the file when they are not there, the outermost first: nobody would think of them as something
+    /// of their own.
+    Made(Vec<AbsPath>),
 }
 
 impl Definition {
@@ -59,28 +60,26 @@ impl Definition {
 
     pub(crate) fn asks(&self) -> Vec<Ask> {
         let mut asks = self.file.asks();
-        if let Some(directory) = self.made() {
-            asks.extend(with_parent(&directory));
-        }
+        asks.extend(self.made().iter().flat_map(with_parent));
         asks
     }
 
     /// The difference. What runs by the definition starts anew with another content, and takes no notice of a mode.
     pub(crate) fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
         let Self { file, reader, home: _ } = self;
-        let change = match self.made() {
-            None => file.diff(answers, context)?,
-            Some(directory) => {
-                match answers.path(&directory)? {
-                    PathState::Absent => context.require_parent(&directory, answers)?,
-                    PathState::Present(entry) => match &entry.sort {
-                        Sort::Directory | Sort::Link(_) => {}
-                        other => return Err(in_the_way(&directory, other, "directory")),
-                    },
-                }
-                file.difference(answers)?
+        let made = self.made();
+        for (at, directory) in made.iter().enumerate() {
+            match answers.path(directory)? {
+                // Another one is made with it.
+                PathState::Absent if at > 0 => {}
+                PathState::Absent => context.require_parent(directory, answers)?,
+                PathState::Present(entry) => match &entry.sort {
+                    Sort::Directory | Sort::Link(_) => {}
+                    other => return Err(in_the_way(directory, other, "directory")),
+                },
             }
-        };
+        }
+        let change = if made.is_empty() { file.diff(answers, context)? } else { file.difference(answers)? };
         let signal = match (changes_content(&change), reader) {
             (false, _) => Signal::None,
             (true, Reader::Manager(_)) => Signal::Unit,
@@ -91,10 +90,10 @@ impl Definition {
 
     pub(crate) fn steps(&self, change: &Change, answers: &Answers) -> Result<Vec<Step>, Undecided> {
         let mut steps = Vec::new();
-        if let Some(path) = self.made()
-            && answers.path(&path)?.entry().is_none()
-        {
-            steps.push(Step::EnsureDirectory { path });
+        for path in self.made() {
+            if answers.path(path)?.entry().is_none() {
+                steps.push(Step::EnsureDirectory { path: path.clone() });
+            }
         }
         steps.push(self.file.step(change, answers)?);
         if let Some(manager) = self.reader.manager().filter(|_| changes_content(change)) {
@@ -103,12 +102,18 @@ impl Definition {
         Ok(steps)
     }
 
-    fn made(&self) -> Option<AbsPath> {
-        self.file.path.parent().filter(|_| self.home == Home::Made)
+    /// What is in the file.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(self.file.content.bytes().unwrap_or_default()).into_owned()
+    }
+
+    fn made(&self) -> &[AbsPath] {
+        if let Home::Made(directories) = &self.home { directories } else { &[] }
     }
 }
 
-fn changes_content(change: &Change) -> bool {
+/// Whether a change is one of the file's content.
+pub(crate) fn changes_content(change: &Change) -> bool {
     change.attributes.iter().any(|attribute| attribute.name == "content")
 }
 

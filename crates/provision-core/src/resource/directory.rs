@@ -2,6 +2,9 @@
 
 use crate::attribute::{Account, Mode};
 use crate::change::{Action, Change, Shown, Signal};
+use crate::knob::Knob;
+use crate::knob::group::GROUP;
+use crate::knob::user::USER;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Entry, PathState, Sort, Undecided};
@@ -50,7 +53,8 @@ impl Resource for Directory {
     }
 
     fn wants(&self) -> Vec<Want> {
-        vec![Want::after(Target::Parent(self.path.clone()))]
+        let parent = Want::after(Target::Parent(self.path.clone()));
+        std::iter::once(parent).chain(ownership_wants(&self.ownership)).collect()
     }
 
     fn asks(&self) -> Vec<Ask> {
@@ -102,6 +106,16 @@ impl Resource for Directory {
 /// Reads `owner` and `group`.
 pub(crate) fn ownership(fields: &Fields<'_>) -> Ownership {
     Ownership { user: fields.optional::<Account>("owner"), group: fields.optional::<Account>("group") }
+}
+
+/// An owner and a group before what is theirs, where the plan makes them.
+pub(crate) fn ownership_wants(ownership: &Ownership) -> impl Iterator<Item = Want> {
+    let Ownership { user, group } = ownership;
+    let named = |account: &Option<Account>, sort| match account {
+        Some(Account::Name(name)) => Some(Want::after(Target::Thing(Thing::Knob(Knob::new(sort, name.as_str()))))),
+        Some(Account::Id(_)) | None => None,
+    };
+    [named(user, &USER), named(group, &GROUP)].into_iter().flatten()
 }
 
 /// Compares `owner` and `group`, each only where the plan sets it.

@@ -8,7 +8,9 @@ use crate::fetch::{Download as Content, Sha256, WebAddress};
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, FileState, PathState, Sort, Undecided, Wanted};
-use crate::resource::directory::{compare_ownership, in_the_way, ownership, wanted_ownership, with_parent};
+use crate::resource::directory::{
+    compare_ownership, in_the_way, ownership, ownership_wants, wanted_ownership, with_parent,
+};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::{Ownership, Step};
 
@@ -119,7 +121,8 @@ impl Resource for Download {
     }
 
     fn wants(&self) -> Vec<Want> {
-        vec![Want::after(Target::Parent(self.path.clone()))]
+        let parent = Want::after(Target::Parent(self.path.clone()));
+        std::iter::once(parent).chain(ownership_wants(&self.ownership)).collect()
     }
 
     fn asks(&self) -> Vec<Ask> {

@@ -6,7 +6,9 @@ use crate::change::{Action, Change, Shown, Signal};
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, CONTENT_LIMIT, Entry, FileState, PathState, Sort, Undecided, Wanted};
-use crate::resource::directory::{compare_ownership, in_the_way, ownership, wanted_ownership, with_parent};
+use crate::resource::directory::{
+    compare_ownership, in_the_way, ownership, ownership_wants, wanted_ownership, with_parent,
+};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::{Ownership, Step};
 
@@ -137,7 +139,8 @@ impl Resource for File {
     }
 
     fn wants(&self) -> Vec<Want> {
-        vec![Want::after(Target::Parent(self.spec.path.clone()))]
+        let parent = Want::after(Target::Parent(self.spec.path.clone()));
+        std::iter::once(parent).chain(ownership_wants(&self.spec.ownership)).collect()
     }
 
     fn asks(&self) -> Vec<Ask> {

@@ -7,7 +7,7 @@ use crate::change::{Action, Change, Shown, Signal};
 use crate::object::Object;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided, ZonePorts, ZoneState};
-use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
+use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want, package};
 use crate::step::{Layer, Step};
 use crate::systemd::Managed;
 
@@ -147,7 +147,8 @@ impl Resource for Firewall {
     }
 
     fn wants(&self) -> Vec<Want> {
-        vec![Want::after(Target::Thing(Thing::Running(Managed::system(SERVICE))))]
+        let running = Target::Thing(Thing::Running(Managed::system(SERVICE)));
+        vec![Want::after(running), package::want("firewalld")]
     }
 
     fn asks(&self) -> Vec<Ask> {

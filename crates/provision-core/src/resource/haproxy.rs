@@ -10,10 +10,10 @@ use crate::path::AbsPath;
 use crate::plan::fields::{Fields, Item};
 use crate::plan::problem::suggest;
 use crate::probe::{Answers, Ask, Guard, Undecided};
-use crate::resource::directory::ownership;
+use crate::resource::directory::{ownership, ownership_wants};
 use crate::resource::file::FileSpec;
 use crate::resource::service::Runnable;
-use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
+use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want, package};
 use crate::step::Step;
 use crate::systemd::{Managed, UnitName};
 use config::{Backend, Bind, Config, Frontend, Role, Server};
@@ -324,6 +324,8 @@ impl Resource for Haproxy {
 
     fn wants(&self) -> Vec<Want> {
         let mut wants = vec![Want::after(Target::Parent(self.file.path.clone()))];
+        wants.extend(ownership_wants(&self.file.ownership));
+        wants.push(package::want("haproxy"));
         let certificates = self.binds().filter_map(|bind| bind.tls.as_ref());
         let authorities = self.servers().filter_map(|server| server.authority.as_ref());
         wants.extend(certificates.chain(authorities).map(|path| Want::uses(Target::Tree(path.clone()))));

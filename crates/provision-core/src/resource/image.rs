@@ -13,7 +13,7 @@ use crate::systemd::{Managed, Manager};
 /// The kind.
 pub static KIND: Kind = Kind {
     name: "image",
-    summary: "An image in podman's store, carried in as an archive or pulled by the host.",
+    summary: "An image in podman's store before anything starts, carried in as an archive or pulled by the host; see `image_unit` for one that podman pulls when it is needed.",
     fields: &[
         Field {
             name: "name",

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::plan::fields::Fields;
 use crate::quadlet::QuadletType;
 use crate::resource::quadlet::{
-    DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, OPTIONS, PODMAN_NAME, QUADLET, SERVICE, UNIT,
+    DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, INSTANCES, OPTIONS, PODMAN_NAME, QUADLET, SERVICE, UNIT,
 };
 use crate::resource::{Field, Kind, Resource, Setup};
 
@@ -32,6 +32,7 @@ pub static KIND: Kind = Kind {
         DESCRIPTION,
         PODMAN_NAME,
         FILE_NAME,
+        INSTANCES,
         DIRECTORY,
         OPTIONS,
         UNIT,

@@ -1,7 +1,7 @@
 //! What podman's units have in common: a Quadlet file, podman-systemd.unit(5), made of a plan's fields. Not a kind: the
-//! kinds `container`, `pod`, `volume` and `network` read their own fields into a [`Draft`] and leave the rest to it.
-//!
-//! It knows no podman: whether the host's can make units of such a file, and knows a key, is not looked at here.
+//! kinds `container`, `pod`, `volume`, `network`, `image_unit`, `build` and `kube` read their own fields into a [`Draft`]
+//! and leave the rest to it. What the host's podman must know to make units of it is looked at by [`podman`]; whether its
+//! own generator makes them is tried before the file is put in place.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -15,26 +15,29 @@ use crate::plan::fields::{Fields, Setting};
 use crate::plan::problem::suggest;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::quadlet::{
-    PublishedPort, PublishedPortError, QUADLET_SECTION, QuadletName, QuadletType, UNSUPPORTED_SERVICE_KEYS, key,
-    nearest, quadlet_key, references,
+    Need, PublishedPort, PublishedPortError, QUADLET_SECTION, QuadletName, QuadletType, UNSUPPORTED_SERVICE_KEYS, key,
+    nearest, needs, quadlet_key, references,
 };
-use crate::resource::definition::{Definition, Home, Reader, used_paths};
+use crate::resource::definition::{Definition, Home, Reader, changes_content, used_paths};
 use crate::resource::file::FileSpec;
-use crate::resource::{Context, Materials, Resource, Setup, Thing, Want};
-use crate::step::Step;
+use crate::resource::{Context, Materials, Resource, Setup, Target, Thing, Want, package};
+use crate::step::{Laid, Rehearsal, Rehearsed, Step};
 use crate::systemd::{Managed, Manager, UnitFile, UnitName, literal};
 
 mod field;
+mod instance;
+pub(crate) mod podman;
 mod want;
 
 pub(crate) use field::{
-    DESCRIPTION, DIRECTORY, FILE_NAME, INSTALL, NETWORKS, OPTIONS, PODMAN_NAME, PUBLISH, QUADLET, SERVICE, UNIT,
-    VOLUMES,
+    DESCRIPTION, DIRECTORY, FILE_NAME, INSTALL, INSTANCES, NETWORKS, OPTIONS, PODMAN_NAME, PUBLISH, QUADLET, SERVICE,
+    UNIT, VOLUMES,
 };
-use want::want;
+use instance::Instances;
+pub(crate) use want::want;
 
 /// Where an administrator's Quadlet files stand.
-const DEFAULT_DIRECTORY: &str = "/etc/containers/systemd";
+pub(crate) const DEFAULT_DIRECTORY: &str = "/etc/containers/systemd";
 /// Where podman's generator looks for the system's own units; podman-systemd.unit(5).
 const READ: [&str; 3] = [DEFAULT_DIRECTORY, "/run/containers/systemd", "/usr/share/containers/systemd"];
 /// Below the first: for the managers of users.
@@ -62,11 +65,28 @@ pub(crate) struct Quadlet {
     ports: Vec<Thing>,
     definition: Definition,
     wants: Vec<Want>,
+    /// What its podman must know.
+    needs: Vec<Need>,
+    /// What podman brings about when its unit starts, and leaves there when that stops.
+    brings: Vec<Object>,
+    instances: Instances,
 }
 
 impl Resource for Quadlet {
     fn provides(&self) -> Vec<Thing> {
-        let Self { manager, name, service, pod, podman_name: _, ports, definition, wants: _ } = self;
+        let Self {
+            manager,
+            name,
+            service,
+            pod,
+            podman_name: _,
+            ports,
+            definition,
+            wants: _,
+            needs: _,
+            brings,
+            instances,
+        } = self;
         let own = |name: &UnitName| Managed::new(manager, name.as_str());
         let file = Managed::new(manager, name.to_string());
         let mut things = vec![Thing::Path(definition.file.path.clone()), Thing::Quadlet(file)];
@@ -80,42 +100,76 @@ impl Resource for Quadlet {
             }
         }
         things.extend(ports.iter().cloned());
+        things.extend(instances.things(manager, definition.reader.manager().is_some()));
+        things.extend(brings.iter().filter_map(|object| match object {
+            Object::Image(name) => Some(Thing::Image(name.clone())),
+            _ => None,
+        }));
         things
     }
 
     /// What runs by it is held by the service that runs it.
     fn objects(&self) -> Vec<Object> {
-        self.store().into_iter().chain([Object::Path(self.definition.file.path.clone())]).collect()
+        let file = Object::Path(self.definition.file.path.clone());
+        self.brings.iter().cloned().chain([file]).chain(self.instances.objects()).collect()
     }
 
     fn wants(&self) -> Vec<Want> {
-        self.definition.wants(&self.wants)
+        let mut wants = self.definition.wants(&self.wants);
+        wants.push(package::want("podman"));
+        wants
     }
 
     fn wanted(&self) -> Vec<(&'static str, Shown)> {
-        self.definition.file.wanted()
+        self.definition.file.wanted().into_iter().chain(self.instances.wanted()).collect()
     }
 
     fn asks(&self) -> Vec<Ask> {
-        self.definition.asks()
+        let podman = self.definition.reader.manager().map(|_| Ask::Podman);
+        self.definition.asks().into_iter().chain(self.instances.asks()).chain(podman).collect()
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        let mut change = self.definition.diff(answers, context)?;
-        if change.action == Action::Update
-            && let QuadletType::Volume | QuadletType::Network = self.name.quadlet_type()
-        {
-            change.reasons.push("podman makes what is missing and leaves what is there as it is".to_owned());
+        if self.definition.reader.manager().is_some() {
+            podman::check(&self.needs, answers, context)?;
         }
+        let mut change = self.definition.diff(answers, context)?;
+        if change.action == Action::Update {
+            let lasting = match self.name.quadlet_type() {
+                QuadletType::Volume | QuadletType::Network => {
+                    Some("podman makes what is missing and leaves what is there as it is")
+                }
+                QuadletType::Image => Some("podman pulls anew once the unit starts anew"),
+                QuadletType::Container | QuadletType::Pod | QuadletType::Build | QuadletType::Kube => None,
+            };
+            change.reasons.extend(lasting.map(str::to_owned));
+        }
+        self.instances.compare(&mut change, answers)?;
         Ok(change)
     }
 
     fn steps(&self, change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
-        let steps = self.definition.steps(change, answers)?;
-        let brings = |step: &Step| matches!(step, Step::PutFile { .. });
-        // Before the file: from then on anything may start the unit that makes it.
-        let claim = self.store().filter(|_| steps.iter().any(brings)).map(Step::Claim);
-        Ok(claim.into_iter().chain(steps).collect())
+        let of = |name: &str| change.attributes.iter().any(|attribute| attribute.name == name);
+        let (content, instances) = (changes_content(change), of(instance::INSTANCES));
+        let mut steps = Vec::new();
+        let manager = self.definition.reader.manager();
+        if manager.is_some() && (content || instances) {
+            steps.push(Step::Rehearse(self.rehearsal()));
+        }
+        if content {
+            // Before the file: from then on anything may start the unit that makes it.
+            steps.extend(self.brings.iter().cloned().map(Step::Claim));
+        }
+        if content || of("mode") {
+            steps.extend(self.definition.steps(change, answers)?);
+        }
+        if instances {
+            // They are read together.
+            let _ = steps.pop_if(|step| matches!(step, Step::ReloadUnits(_)));
+            steps.extend(self.instances.steps());
+            steps.extend(manager.cloned().map(Step::ReloadUnits));
+        }
+        Ok(steps)
     }
 
     fn attributes(&self) -> Vec<(&'static str, String)> {
@@ -130,21 +184,27 @@ impl Resource for Quadlet {
 }
 
 impl Quadlet {
-    /// The volume or network that podman makes of it. One of a template has a name that systemd alone knows.
-    fn store(&self) -> Option<Object> {
-        let Self { manager, name, service, podman_name, definition, .. } = self;
-        let (name, podman_name) = (name.quadlet_type(), podman_name.clone()?);
-        let unit = Managed::new(manager, service.as_str());
-        match name {
-            // Nobody makes anything of one that stands elsewhere.
-            _ if definition.reader == Reader::Nobody => None,
-            QuadletType::Volume => Some(Object::Volume { name: podman_name, unit }),
-            QuadletType::Network => Some(Object::Network { name: podman_name, unit }),
-            QuadletType::Container | QuadletType::Pod | QuadletType::Image | QuadletType::Build | QuadletType::Kube => {
-                None
-            }
-        }
+    /// The file as it will be, for podman's generator.
+    fn rehearsal(&self) -> Rehearsal {
+        let file = Rehearsed {
+            path: self.definition.file.path.clone(),
+            laid: Laid::File(self.definition.text()),
+            service: Some(self.service.to_string()),
+        };
+        let files = std::iter::once(file).chain(self.instances.rehearsed()).collect();
+        Rehearsal { manager: self.manager.clone(), files, gone: Vec::new() }
     }
+}
+
+/// What podman leaves of a unit that it has run.
+#[derive(Debug)]
+pub(crate) enum Brings {
+    /// A name in its image store, of a unit that is no more once that is there.
+    Image(String),
+    /// A volume.
+    Volume(String),
+    /// A network.
+    Network(String),
 }
 
 /// A Quadlet file on its way. Sections come in the order in which a person would look for them.
@@ -156,6 +216,9 @@ pub(crate) struct Draft<'a, 'f> {
     quadlet: Vec<Setting>,
     /// The plan's field that has set a key.
     given: BTreeMap<&'static str, &'static str>,
+    brings: Vec<Brings>,
+    uses: Vec<Want>,
+    instances: Vec<String>,
     sound: bool,
 }
 
@@ -163,8 +226,14 @@ impl<'a, 'f> Draft<'a, 'f> {
     /// Starts with `[Unit]`.
     pub(crate) fn new(quadlet_type: QuadletType, fields: &'a Fields<'f>, setup: &Setup<'_>) -> Self {
         let (stem, quadlet) = (setup.address.stem(), fields.settings(QUADLET.name));
-        let (file, given) = (UnitFile::new(), BTreeMap::new());
-        let mut draft = Self { fields, stem, quadlet_type, file, quadlet, given, sound: true };
+        let (file, given, brings) = (UnitFile::new(), BTreeMap::new(), Vec::new());
+        let instances = match quadlet_type {
+            // Neither has a template.
+            QuadletType::Pod | QuadletType::Build => Vec::new(),
+            _ => fields.list(INSTANCES.name),
+        };
+        let uses = Vec::new();
+        let mut draft = Self { fields, stem, quadlet_type, file, quadlet, given, brings, uses, instances, sound: true };
         let settings = fields.settings(UNIT.name);
         if let Some(text) = fields.optional::<String>(DESCRIPTION.name) {
             draft.push("Unit", "Description", &literal(&text), |fields, message| {
@@ -185,8 +254,10 @@ impl<'a, 'f> Draft<'a, 'f> {
         }
         draft.settings("Unit", &settings);
         draft.sound &= draft.file.push_section(quadlet_type.section()).is_ok();
-        if let Some(PodmanName(name)) = fields.optional(PODMAN_NAME.name) {
-            draft.set(PODMAN_NAME.name, podman_name_key(quadlet_type), &name);
+        if let Some(key) = podman_name_key(quadlet_type)
+            && let Some(PodmanName(name)) = fields.optional(PODMAN_NAME.name)
+        {
+            draft.set(PODMAN_NAME.name, key, &name);
         }
         draft
     }
@@ -216,6 +287,16 @@ impl<'a, 'f> Draft<'a, 'f> {
         }
     }
 
+    /// Says what podman leaves besides what follows from the type.
+    pub(crate) fn brings(&mut self, brings: Brings) {
+        self.brings.push(brings);
+    }
+
+    /// Adds what is used and no key says.
+    pub(crate) fn uses(&mut self, want: Want) {
+        self.uses.push(want);
+    }
+
     /// Whether the own section has a key by now.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.value(key).is_some()
@@ -234,7 +315,7 @@ impl<'a, 'f> Draft<'a, 'f> {
             let name = setting.key.as_str();
             let Some(key) = key(quadlet_type, name) else {
                 let help = nearest(quadlet_type, name).map_or_else(
-                    || format!("podman-systemd.unit(5) lists the keys of [{}]", quadlet_type.section()),
+                    || format!("`provision kinds {} --keys` lists those that podman has", kind_of(quadlet_type)),
                     |near| format!("did you mean `{near}`?"),
                 );
                 self.setting_problem(&setting, format!("[{}] has no key `{name}`", quadlet_type.section()), help);
@@ -289,21 +370,76 @@ impl<'a, 'f> Draft<'a, 'f> {
         let default: AbsPath = DEFAULT_DIRECTORY.parse().ok()?;
         let directory = directory.unwrap_or_else(|| default.clone());
         let path = directory.join(&name.to_string()).ok()?;
-        let for_users = USERS.parse().is_ok_and(|users| directory.is_within(&users));
         let definition = Definition {
             file: FileSpec::new(path, self.file.to_string()),
-            reader: if for_users { Reader::Nobody } else { Reader::of(&directory, &READ) },
-            home: if directory == default { Home::Made } else { Home::Expected },
+            reader: reader(&directory),
+            home: if directory == default { Home::Made(vec![default]) } else { Home::Expected },
         };
-        let podman_name = self.value(podman_name_key(self.quadlet_type)).map(str::to_owned).or_else(|| name.resource());
+        let podman_name = podman_name_key(self.quadlet_type)
+            .and_then(|key| self.value(key))
+            .map(str::to_owned)
+            .or_else(|| name.resource());
         let manager = Manager::System;
-        let (ports, wants) = (self.ports(), self.wants(&directory, &manager));
-        Some(Quadlet { manager, name, service, pod, podman_name, ports, definition, wants })
+        let instances = self.instances(&name, &directory)?;
+        let brings = match definition.reader {
+            Reader::Manager(_) => self.objects(&manager, &service, podman_name.as_deref()),
+            // Nobody makes anything of one that stands elsewhere.
+            Reader::Nobody => Vec::new(),
+        };
+        let (ports, mut wants, needs) = (self.ports(), self.wants(&directory, &manager), needs(&name, &self.file));
+        wants.append(&mut self.uses);
+        wants.extend(
+            name.drop_in_directories()
+                .into_iter()
+                .map(|name| Want::uses(Target::Thing(Thing::Quadlet(Managed::new(&manager, name))))),
+        );
+        Some(Quadlet { manager, name, service, pod, podman_name, ports, definition, wants, needs, brings, instances })
     }
 
-    /// Containers and pods run; volumes and networks are only made, by what uses them.
+    /// Containers, pods and what Kubernetes YAML describes run; the rest is only made, by what uses it.
     fn runs(&self) -> bool {
-        matches!(self.quadlet_type, QuadletType::Container | QuadletType::Pod)
+        matches!(self.quadlet_type, QuadletType::Container | QuadletType::Pod | QuadletType::Kube)
+    }
+
+    fn instances(&mut self, template: &QuadletName, directory: &AbsPath) -> Option<Instances> {
+        let mut instances = Instances::default();
+        let words = std::mem::take(&mut self.instances);
+        if !words.is_empty() && !template.stem().ends_with('@') {
+            let message = format!("{template} is no template, and has no instances");
+            self.problem(INSTANCES.name, message, "a template's `file_name` ends in `@`, such as \"worker@\"");
+        }
+        for word in words {
+            if let Err(why) = instances.add(&word, template, directory) {
+                self.problem(INSTANCES.name, why, "an instance is named by letters, digits and : - _ .");
+            }
+        }
+        self.sound.then_some(instances)
+    }
+
+    /// What podman leaves. What comes of a template has a name that systemd alone knows.
+    fn objects(&self, manager: &Manager, service: &UnitName, podman_name: Option<&str>) -> Vec<Object> {
+        let unit = || Managed::new(manager, service.as_str());
+        let volume = |name: String| Object::Volume { name, unit: unit() };
+        let network = |name: String| Object::Network { name, unit: unit() };
+        let mut objects: Vec<Object> = match (self.quadlet_type, podman_name) {
+            (QuadletType::Volume, Some(name)) => vec![volume(name.to_owned())],
+            (QuadletType::Network, Some(name)) => vec![network(name.to_owned())],
+            _ => Vec::new(),
+        };
+        for brings in &self.brings {
+            match brings {
+                Brings::Image(name) => objects.push(Object::Image(Managed::new(manager, name.as_str()))),
+                Brings::Volume(name) => objects.push(volume(name.clone())),
+                Brings::Network(name) => objects.push(network(name.clone())),
+            }
+        }
+        if let QuadletType::Image | QuadletType::Build = self.quadlet_type
+            && !service.is_template()
+        {
+            // Nobody else holds it: those that use the image start it.
+            objects.push(Object::Unit(unit()));
+        }
+        objects
     }
 
     fn value(&self, key: &str) -> Option<&str> {
@@ -435,9 +571,29 @@ impl<'a, 'f> Draft<'a, 'f> {
     }
 }
 
+/// Who reads what stands in a directory.
+pub(crate) fn reader(directory: &AbsPath) -> Reader {
+    let for_users = USERS.parse().is_ok_and(|users| directory.is_within(&users));
+    if for_users { Reader::Nobody } else { Reader::of(directory, &READ) }
+}
+
+/// The kind that makes files of a type.
+#[must_use]
+pub(crate) fn kind_of(quadlet_type: QuadletType) -> &'static str {
+    match quadlet_type {
+        QuadletType::Container => "container",
+        QuadletType::Pod => "pod",
+        QuadletType::Volume => "volume",
+        QuadletType::Network => "network",
+        QuadletType::Image => "image_unit",
+        QuadletType::Build => "build",
+        QuadletType::Kube => "kube",
+    }
+}
+
 /// A port must say where it is bound: podman before 6 binds 0.0.0.0 alone, later ones both families, and what listens
 /// on the other family beside it would then be in its way.
-fn without_address(port: &PublishedPort) -> Option<(String, String)> {
+pub(crate) fn without_address(port: &PublishedPort) -> Option<(String, String)> {
     if port.address.is_some() {
         return None;
     }
@@ -447,17 +603,18 @@ fn without_address(port: &PublishedPort) -> Option<(String, String)> {
     Some((message, format!("write \"{four}\" for IPv4, \"{six}\" for IPv6, or both")))
 }
 
-fn podman_name_key(quadlet_type: QuadletType) -> &'static str {
+fn podman_name_key(quadlet_type: QuadletType) -> Option<&'static str> {
     match quadlet_type {
-        QuadletType::Pod => "PodName",
-        QuadletType::Volume => "VolumeName",
-        QuadletType::Network => "NetworkName",
-        QuadletType::Container | QuadletType::Image | QuadletType::Build | QuadletType::Kube => "ContainerName",
+        QuadletType::Container => Some("ContainerName"),
+        QuadletType::Pod => Some("PodName"),
+        QuadletType::Volume => Some("VolumeName"),
+        QuadletType::Network => Some("NetworkName"),
+        QuadletType::Image | QuadletType::Build | QuadletType::Kube => None,
     }
 }
 
 /// A name that podman takes: `define.NameRegex` of its sources.
-struct PodmanName(String);
+pub(crate) struct PodmanName(pub(crate) String);
 
 impl FromStr for PodmanName {
     type Err = String;

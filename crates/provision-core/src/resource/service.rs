@@ -18,7 +18,7 @@ use crate::address::Address;
 use crate::change::{Action, Cause, Change, Shown, Signal};
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided, UnitState};
-use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
+use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want, package};
 use crate::step::{Step, UnitAction};
 use crate::systemd::{Managed, Manager, UnitName, UnitNameError, UnitType};
 
@@ -180,6 +180,8 @@ impl Resource for Service {
             let started = Managed::new(manager, format!("{stem}.service"));
             wants.push(Want::after(Target::Thing(Thing::Unit(started))));
         }
+        // Most packages have the name of the service that they bring.
+        wants.push(package::want(unit.prefix()));
         let named = restart_on.iter().chain(reload_on);
         wants.extend(named.map(|address| Want::uses(Target::Resource(address.clone())).required()));
         wants

@@ -154,7 +154,7 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         fields.problem(field, message, help);
         return None;
     }
-    let name = name.map_or_else(|| setup.address.name().to_owned(), |Name(name)| name);
+    let name = name.map_or_else(|| setup.address.stem(), |Name(name)| name);
     let knob = system.then(|| Knob::new(&TRUST_ANCHOR, name));
     let file = |Registry(name): Registry| format!("{REGISTRIES}/{name}/ca.crt").parse().ok();
     Some(Box::new(TrustAnchor { source, knob, files: registries.into_iter().filter_map(file).collect() }))

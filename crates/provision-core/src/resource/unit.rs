@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use crate::attribute::Mode;
 use crate::change::{Change, Shown};
+use crate::knob::Knob;
+use crate::knob::group::GROUP;
+use crate::knob::user::USER;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::plan::problem::suggest;
@@ -13,7 +16,7 @@ use crate::resource::definition::{Definition, Home, Reader, used_paths};
 use crate::resource::file::FileSpec;
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::Step;
-use crate::systemd::{Managed, Manager, UnitFile, UnitName, UnitType};
+use crate::systemd::{Managed, Manager, Section, UnitFile, UnitName, UnitType};
 
 /// The kind.
 pub static KIND: Kind = Kind {
@@ -125,7 +128,7 @@ enum Start {
 
 /// The name of a drop-in without `.conf`.
 #[derive(Debug)]
-struct DropInName(String);
+pub(crate) struct DropInName(pub(crate) String);
 
 impl FromStr for DropInName {
     type Err = String;
@@ -187,7 +190,7 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         spec.mode = mode;
     }
     let (part, home) = match drop_in {
-        Some(_) => (Part::DropIn, Home::Made),
+        Some(_) => (Part::DropIn, Home::Made(spec.path.parent().into_iter().collect())),
         None if file.section("Install").is_some() => (Part::Whole(Start::Install), Home::Expected),
         None => (Part::Whole(Start::Static), Home::Expected),
     };
@@ -292,10 +295,28 @@ fn section_names(unit_type: UnitType) -> &'static [&'static str] {
 /// units may well name each other, and all definitions are there before anything is started.
 fn wants(file: &UnitFile, manager: &Manager, unit: &UnitName) -> Vec<Want> {
     let mut wants = used_paths(file.sections());
+    wants.extend(accounts(file));
     if let Some(started) = started_by(file, unit) {
         wants.push(Want::after(Target::Thing(Thing::Unit(Managed::new(manager, started)))));
     }
     wants
+}
+
+/// The users and groups that a unit runs as, systemd.exec(5).
+fn accounts(file: &UnitFile) -> Vec<Want> {
+    let named = |key: &str| match key {
+        "User" | "SocketUser" => Some(&USER),
+        "Group" | "SocketGroup" | "SupplementaryGroups" => Some(&GROUP),
+        _ => None,
+    };
+    let entries = file.sections().iter().flat_map(Section::entries);
+    let lists = entries.filter_map(|entry| Some((named(entry.key())?, entry.value().to_owned())));
+    lists
+        .flat_map(|(sort, names)| {
+            let knob = |name: &str| Want::after(Target::Thing(Thing::Knob(Knob::new(sort, name))));
+            names.split_ascii_whitespace().map(knob).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// The unit that a timer, a path or a socket starts: `Unit=`, `Service=`, or the service of its own name.

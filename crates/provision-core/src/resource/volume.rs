@@ -4,7 +4,7 @@
 use crate::plan::fields::Fields;
 use crate::quadlet::QuadletType;
 use crate::resource::quadlet::{
-    DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, OPTIONS, PODMAN_NAME, QUADLET, SERVICE, UNIT,
+    DESCRIPTION, DIRECTORY, Draft, FILE_NAME, INSTALL, INSTANCES, OPTIONS, PODMAN_NAME, QUADLET, SERVICE, UNIT,
 };
 use crate::resource::{Kind, Resource, Setup};
 
@@ -12,7 +12,7 @@ use crate::resource::{Kind, Resource, Setup};
 pub static KIND: Kind = Kind {
     name: "volume",
     summary: "A volume of podman's, by a Quadlet file.",
-    fields: &[DESCRIPTION, PODMAN_NAME, FILE_NAME, DIRECTORY, OPTIONS, UNIT, SERVICE, INSTALL, QUADLET],
+    fields: &[DESCRIPTION, PODMAN_NAME, FILE_NAME, INSTANCES, DIRECTORY, OPTIONS, UNIT, SERVICE, INSTALL, QUADLET],
     example: r#"
 [volume.data]
 

@@ -6,11 +6,14 @@
 use sha2::{Digest, Sha256};
 
 use crate::blob::hex;
+use crate::edit::Edit;
+use crate::edit::draft::Draft;
 use crate::engine::Changes;
 use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
 use crate::probe::{
-    Answers, Ask, Entry, FileState, ImageState, PathState, PublicKeyState, Sort, UnitState, Wanted, ZoneState,
+    Answers, Ask, Entry, FileState, ImageState, PathState, PublicKeyState, Sort, Undecided, UnitState, Wanted,
+    ZoneState,
 };
 use crate::resource::Resource;
 use crate::systemd::{Managed, Manager};
@@ -64,6 +67,7 @@ impl<'a> State<'a> {
             Ask::Path(path) => answers.path(path).map(standing),
             // Its digest would be that of a secret.
             Ask::File { content: Wanted::Never, .. } | Ask::Joined(_) => return,
+            Ask::File { path, .. } if self.edits(path).next().is_some() => self.pieces(path),
             Ask::File { path, content } => answers.file(path, content).map(file),
             Ask::PublicKey(path) => answers.public_key(path).map(public_key),
             Ask::Unit(name) => answers.unit(name).map(unit),
@@ -73,6 +77,8 @@ impl<'a> State<'a> {
             Ask::Listing(path) => answers.listing(path).map(|names| format!("names {names:?}")),
             Ask::Stored { sort, name } => answers.stored(*sort, name).map(|there| format!("stored {there}")),
             Ask::Knob(knob) => answers.knob(knob).map(|state| format!("knob {state}")),
+            // What it is for is looked at anew in any case.
+            Ask::Podman | Ask::Generated(_) => return,
             Ask::Owed(_) | Ask::Memory { .. } | Ask::Records { .. } | Ask::History(_) => return,
         };
         let text = text.unwrap_or_else(|_| "unknown".to_owned());
@@ -92,6 +98,23 @@ impl<'a> State<'a> {
             }
             _ => {}
         }
+    }
+
+    fn edits(&self, path: &AbsPath) -> impl Iterator<Item = &'a Edit> {
+        let objects = self.objects.iter();
+        let edits = objects.filter_map(|object| if let Object::Edit(edit) = object { Some(edit) } else { None });
+        let path = path.clone();
+        edits.filter(move |edit| edit.path == path)
+    }
+
+    /// Only the pieces of a file that are ours; of what not everybody may read nothing.
+    fn pieces(&self, path: &AbsPath) -> Result<String, Undecided> {
+        let draft = Draft::look(path, self.answers)?;
+        if !draft.is_public() {
+            return Ok("pieces".to_owned());
+        }
+        let pieces: Vec<Option<String>> = self.edits(path).filter_map(|edit| edit.shown(draft.text()).ok()).collect();
+        Ok(format!("pieces {pieces:?}"))
     }
 
     fn is_ours(&self, path: &AbsPath) -> bool {

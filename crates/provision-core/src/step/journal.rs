@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use super::{Arm, Batch, Keep, Purpose};
+use super::{Arm, Batch, Keep, Purpose, rehearsal};
 use crate::blob::Blob;
 use crate::ledger::Ended;
 use crate::shell::{quote, words};
@@ -70,8 +70,9 @@ sweep() { # what the newest apply has left half made, where it did not come to a
   while read -r f; do
     IFS= read -r line <"$state/history/$last/$f" || continue
     line=${line#* * * }
-    case $line in path\ *) line=${line#path }; f=${line%/*}/.${line##*/}.provision-new ;; *) continue ;; esac
-    if [ -f "$f" ] || [ -L "$f" ]; then rm -f -- "$f"; fi
+    case $line in path\ *) line=${line#path } ;; edit\ *) line=${line#edit * * } ;; *) continue ;; esac
+    f=${line%/*}/.${line##*/}.provision-new
+    for f in "$f" "$f.old"; do if [ -f "$f" ] || [ -L "$f" ]; then rm -f -- "$f"; fi; done
   done 2>/dev/null <"$state/history/$last/order"
 }
 roll_back() {
@@ -139,9 +140,24 @@ prune() { # the oldest applies go, but never the newest
 }
 "#;
 
+/// Writes the functions that the opening calls.
+pub(super) fn write_functions(script: &mut String, batch: &Batch) -> std::fmt::Result {
+    let Purpose::Begin { rehearsals, .. } = &batch.journal.purpose else { return Ok(()) };
+    rehearsals
+        .iter()
+        .enumerate()
+        .try_for_each(|(at, tried)| rehearsal::write_functions(script, &format!("first_{at}"), tried))
+}
+
 /// Writes what comes before the tasks, in a function that ends when nothing is to be done.
 pub(super) fn write_opening(script: &mut String, batch: &Batch) -> std::fmt::Result {
     let journal = &batch.journal;
+    if let Purpose::Begin { rehearsals, .. } = &journal.purpose {
+        for (at, tried) in rehearsals.iter().enumerate() {
+            let call = rehearsal::call(&format!("first_{at}"), tried);
+            writeln!(script, "e=$({call} 2>&1) || {{ refuse rehearsal '' \"$e\"; return; }}")?;
+        }
+    }
     let holder = format!("{} since {}", one_line(&journal.who), one_line(&journal.since));
     writeln!(
         script,
@@ -154,7 +170,7 @@ pub(super) fn write_opening(script: &mut String, batch: &Batch) -> std::fmt::Res
     // Whoever comes anew shows that the host is not cut off.
     let disarmed = format!("disarmed {}", quote(&batch.plan));
     match &journal.purpose {
-        Purpose::Begin { stamp, head, ledger, keep } => {
+        Purpose::Begin { stamp, head, ledger, keep, rehearsals: _ } => {
             let Keep { applies, bytes } = keep;
             let call = words([
                 "begin",

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::script::join;
-use super::{Batch, Step, Task};
+use super::{Batch, Rewrite, Step, Task};
 use crate::knob::{Knob, SORTS};
 use crate::object::Object;
 use crate::path::AbsPath;
@@ -26,7 +26,7 @@ record() { # key address was object depth
   if { printf '%s %s %s %s\n' "$apply" "$2" "$3" "$4" >"$into/$1"; } 2>/dev/null; then
     noted="$noted $1"
     if [ "$5" = origin ] && [ ! -s "$state/origin/$1" ]; then
-      roots="$roots $1"; case $3 in file:*|link|knob) copies="$copies $1.was" ;; esac
+      roots="$roots $1"; case $3 in file:*|link|knob|edit) copies="$copies $1.was" ;; esac
     fi
   else
     rm -f -- "$into/$1" "$into/$1.was"; return 1
@@ -157,6 +157,18 @@ turned() { # 'tasks' key address depth word name: how a knob is
   if [ "$got" != absent ]; then was=knob; { printf '%s' "$got" >"$into/$2.was"; } 2>/dev/null || was=; fi
   [ -n "$was" ] && record "$2" "$3" "$was" "knob $5 $6" "$4" || { rm -f -- "$into/$2.was"; unnoted "$1" "how the $5 $6 is"; }
 }
+edited() { # 'tasks' key address depth object path 'digests' note: what a piece of a file is, and for a host that helps itself the file
+  if [ -s "$into/$2" ]; then return 0; fi
+  sum "$6"; e=
+  case " $7 " in
+    *" $sum "*)
+      if e=$( { { [ "$sum" = - ] || cp -a -- "$6" "$into/$2.whole.was"; } && printf '%s' "$8" >"$into/$2.was"; } 2>&1 ) &&
+        record "$2" "$3" edit "$5" "$4"; then return 0; fi
+      rm -f -- "$into/$2.was" "$into/$2.whole.was" ;;
+    *) e='it has changed since it was looked at: apply again' ;;
+  esac
+  unnoted "$1" "what is in $6" "$e"
+}
 podman_has() { # manager sort name
   command -v podman >/dev/null 2>&1 || { echo absent; return; }
   acting "$1" || return
@@ -204,6 +216,8 @@ struct Note {
     depth: &'static str,
     /// How a file is kept: by a link where it is only ever replaced, never changed in place.
     way: &'static str,
+    /// What is known of a piece of a file beforehand.
+    rewrite: Option<Rewrite>,
 }
 
 const ORIGIN: &str = "origin";
@@ -238,9 +252,18 @@ fn notes<'a>(tasks: impl Iterator<Item = (usize, &'a Task)>) -> Vec<Note> {
                 let at = *places.entry(key.clone()).or_insert(notes.len());
                 if at == notes.len() {
                     let address = task.address.to_string();
-                    notes.push(Note { key, object, address, tasks: Vec::new(), depth: "history", way: "link" });
+                    notes.push(Note {
+                        key,
+                        object,
+                        address,
+                        tasks: Vec::new(),
+                        depth: "history",
+                        way: "link",
+                        rewrite: None,
+                    });
                 }
                 let Some(note) = notes.get_mut(at) else { continue };
+                note.rewrite = note.rewrite.take().or_else(|| step.rewrite().cloned());
                 if !note.tasks.contains(&index) {
                     note.tasks.push(index);
                 }
@@ -299,7 +322,19 @@ fn write_function(script: &mut String, name: &str, notes: &[Note]) -> std::fmt::
             writeln!(script, "{}", words(call))?;
         }
     }
-    let told = |object: &Object| object.path().is_none() && !matches!(object, Object::Unit(_) | Object::Knob(_));
+    for note in notes {
+        let (Object::Edit(edit), Some(Rewrite { before, note: text, .. })) = (&note.object, &note.rewrite) else {
+            continue;
+        };
+        let object = note.object.to_string();
+        let text = String::from_utf8_lossy(text.bytes().unwrap_or_default());
+        let (tasks, before) = (join(&note.tasks), before.join(" "));
+        let call =
+            ["edited", &tasks, &note.key, &note.address, note.depth, &object, edit.path.as_str(), &before, &text];
+        writeln!(script, "{}", words(call))?;
+    }
+    let known = |object: &Object| matches!(object, Object::Unit(_) | Object::Knob(_) | Object::Edit(_));
+    let told = |object: &Object| object.path().is_none() && !known(object);
     for note in notes.iter().filter(|note| told(&note.object)) {
         let object = note.object.to_string();
         let call = ["other", &join(&note.tasks), &note.key, &note.address, note.depth, &object];

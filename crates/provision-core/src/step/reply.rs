@@ -1,6 +1,6 @@
 //! Reads what a host says while it works through a batch of steps.
 
-use super::{Batch, Outcome};
+use super::{Batch, Flaws, Outcome};
 use crate::probe::reply::ReplyError;
 use crate::shell::{Section, sections};
 use crate::transport::Sink;
@@ -27,6 +27,8 @@ pub enum Refusal {
     Moved(String),
     /// What is to be written down cannot be.
     Journal(String),
+    /// podman's own generator would not make what it should of the plan's Quadlet files.
+    Rehearsal(Flaws),
 }
 
 /// What a batch came to.
@@ -85,6 +87,7 @@ fn refusal(section: &Section<'_>) -> Option<Refusal> {
     Some(match word {
         "locked" => Refusal::Locked(text.to_owned()),
         "moved" => Refusal::Moved(text.to_owned()),
+        "rehearsal" => Refusal::Rehearsal(Flaws::read(&output(section))),
         _ => Refusal::Journal(output(section)),
     })
 }

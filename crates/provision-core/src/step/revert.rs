@@ -4,17 +4,22 @@
 
 use std::time::Duration;
 
+use super::script::rewritten;
 use super::{Data, Revert};
+use crate::object::Object;
 use crate::shell::words;
 
 #[cfg(test)]
 mod tests;
 
 pub(super) const REVERT: &str = r#"
-revert() { # directory key keep|delete limit
+revert() { # directory key keep|delete limit [path and what `rewrite` is told]
   record=$state/$1/$2
   # Never noted: the apply did not come to it.
-  [ -s "$record" ] || return 0
+  if [ ! -s "$record" ]; then
+    case ${7-} in ''|same|gone) ;; *) left=${left#* }; receive "$7" >/dev/null ;; esac
+    return 0
+  fi
   IFS= read -r line <"$record" || return
   object=${line#* * * }; was=${line#* * }; was=${was%% *}; kept=
   case $object in
@@ -26,6 +31,9 @@ revert() { # directory key keep|delete limit
     volume\ *) revert_stored volume "$3" "$4" ${object#volume } ;;
     network\ *) revert_stored network delete "$4" ${object#network } ;;
     knob\ *) o=${object#knob }; revert_knob "$record" "$3" "$4" "${o%% *}" "${o#* }" ;;
+    edit\ *)
+      if [ $# = 4 ]; then revert_whole "${object#edit * * }" "$record.whole.was"
+      else rewrite "$5" "$6" "$7" "$8" '' '' ''; fi && reread "${object#edit * * }" ;;
     *) echo "$record cannot be read"; return 1 ;;
   esac || return
   if [ -n "$kept" ]; then printf 'kept %s: %s\n' "$object" "$kept"; return 0; fi
@@ -54,6 +62,11 @@ revert_path() { # path copy keep|delete
       cp -a -- "$2" "$t" && { [ -L "$t" ] || flushed "$t"; } && over "$t" "$1" || { c=$?; rm -f -- "$t"; return $c; } ;;
     *) echo "$1 was neither a file nor a directory nor a link: it cannot be put back"; return 1 ;;
   esac
+}
+revert_whole() { # path copy: the file as it was, or not at all where there is no copy
+  if [ ! -e "$2" ]; then rm -f -- "$1"; return; fi
+  t=${1%/*}/.${1##*/}.provision-new
+  rm -f -- "$t" && cp -a -- "$2" "$t" && flushed "$t" && over "$t" "$1" || { c=$?; rm -f -- "$t"; return $c; }
 }
 flushed() { # file
   sync -- "$1" 2>/dev/null </dev/null || dd if=/dev/null of="$1" conv=notrunc,fsync 2>/dev/null || sync
@@ -111,7 +124,12 @@ down() { # unit limit: stops it unless it is
   if asleep; then return 0; fi
   active=$(systemd - show --no-pager --property=ActiveState -- "$x") || { printf '%s\n' "$active"; return 1; }
   case ${active#*=} in inactive|failed|'') return 0 ;; esac
-  units_read "$m" && managed "$1" && systemd "$2" stop -- "$x"
+  units_read "$m" && managed "$1" || return
+  systemd "$2" stop -- "$x" && return
+  c=$?
+  # A file system that is in use cannot be unmounted, and systemctl does not say so.
+  case $x in *.mount) journalctl --no-pager --output=cat --lines=5 --unit="$x" </dev/null 2>&1 ;; esac
+  return $c
 }
 revert_unit() { # name limit
   a=${was#unit:}; f=${a#*:}; a=${a%%:*}
@@ -188,12 +206,16 @@ revert_stored() { # volume|network keep|delete limit name unit
 
 /// A step as shell text.
 pub(super) fn command(revert: &Revert, limit: &str) -> String {
-    let Revert { object, scope, data } = revert;
+    let Revert { object, scope, data, rewrite } = revert;
     let policy = match data {
         Data::Keep => "keep",
         Data::Delete => "delete",
     };
-    words(["revert", &scope.directory(), &object.key(), policy, limit])
+    let mut text = words(["revert", &scope.directory(), &object.key(), policy, limit]);
+    if let (Object::Edit(edit), Some(rewrite)) = (object, rewrite) {
+        text = format!("{text} {} {}", words([edit.path.as_str()]), rewritten(rewrite));
+    }
+    text
 }
 
 /// How much longer than one of its commands a step may take: it stops a unit, removes what that held, and disables it.

@@ -7,15 +7,17 @@ use super::fetch::FETCH;
 use super::journal::{self, JOURNAL};
 use super::lock::{LOCK, LOOK};
 use super::note::{self, NOTE};
+use super::rehearsal::{self, REHEARSAL};
 use super::revert::{self, REVERT};
 use super::undo::ARM;
-use super::{Await, Batch, Need, Ownership, Purpose, Run, Step, Task};
+use super::{After, Await, Batch, Need, Ownership, Purpose, Revert, Rewrite, Run, Step, Task};
 use crate::blob::Blob;
 use crate::fetch::Download;
-use crate::knob::SORTS;
+use crate::knob::{ABSENT, SORTS};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
+use crate::probe::generator::GENERATOR;
 use crate::probe::script::guard_command;
 use crate::shell::{AWAKE, LIMITED, MANAGER, STATE, WHOLE, preamble, quote, words};
 
@@ -91,6 +93,35 @@ put() { # path length digest mode user group limit [validating command]
   fi
   over "$t" "$p" || { c=$?; rm -f -- "$t"; return $c; }
 }
+sum() { # path: sets sum to the digest of the file there, - where there is nothing, or a word that no digest is
+  if [ -L "$1" ]; then sum=link
+  elif [ -f "$1" ]; then sum=$(sha256sum 2>/dev/null <"$1") || sum=unreadable; sum=${sum%% *}
+  elif [ -e "$1" ]; then sum=other
+  else sum=-; fi
+}
+meant() { # path digest: whether the file there is still the one that was looked at
+  sum "$1"
+  [ "$sum" = "$2" ] || { echo "$1 has changed since it was looked at: apply again"; return 1; }
+}
+rewrite() { # path digest same|gone|length [digest mode user group]: the file's new content, and all else of it as it is
+  meant "$1" "$2" || return
+  case $3 in
+    same) return 0 ;;
+    gone) rm -f -- "$1"; return ;;
+  esac
+  stage "$1" "$3" "$4" || return
+  if [ "$2" = - ]; then own "$t" "$6" "$7" && chmod -- "$5" "$t" || { rm -f -- "$t"; return 1; }
+  else clad "$1" "$t" || { c=$?; rm -f -- "$t" "$t.old"; return $c; }
+  fi
+  # Once more, just before: what comes between is lost otherwise.
+  meant "$1" "$2" && over "$t" "$1" || { c=$?; rm -f -- "$t"; return $c; }
+}
+clad() { # path staged: what is staged gets mode, owners, access lists and whatever else the file has
+  rm -f -- "$2.old" && cp -a -- "$1" "$2.old" && cat -- "$2" >"$2.old" || return
+  e=$(stat -c '%a %u %g' -- "$1") && [ "$e" = "$(stat -c '%a %u %g' -- "$2.old")" ] || { echo "the owners of $1 cannot be kept"; return 1; }
+  mv -f -- "$2.old" "$2" || return
+  sync -- "$2" 2>/dev/null </dev/null || dd if=/dev/null of="$2" conv=notrunc,fsync 2>/dev/null || sync
+}
 over() { # staged path
   # A link to a directory must be replaced, not entered, and mv -T is not everywhere.
   if mv -fT -- "$1" "$2" 2>/dev/null; then return 0; fi
@@ -118,7 +149,7 @@ unit() { # limit manager verb name
   systemd "$1" "$3" -- "$4" && return
   c=$?
   case $3 in
-    start|restart|reload)
+    start|restart|reload|stop)
       systemd - status --no-pager --lines=0 -- "$4" 2>&1
       if [ -z "$who" ]; then journalctl --no-pager --output=cat --lines=20 --unit="$4" </dev/null 2>&1
       # What the unit said, and what its manager said of it.
@@ -259,6 +290,10 @@ pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, ARM] {
         script.push_str(functions);
     }
+    if rehearses(batch) {
+        script.push_str(GENERATOR);
+        script.push_str(REHEARSAL);
+    }
     let fetches = |task: &Task| task.steps.iter().any(|step| matches!(step, Step::Fetch { .. }));
     if batch.tasks.iter().any(fetches) {
         script.push_str(FETCH);
@@ -279,18 +314,29 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
     if journaled {
         note::write(script, batch)?;
     }
+    journal::write_functions(script, batch)?;
     for (index, task) in batch.tasks.iter().enumerate() {
+        for (at, step) in task.steps.iter().enumerate() {
+            if let Step::Rehearse(rehearsal) = step {
+                rehearsal::write_functions(script, &format!("{index}_{at}"), rehearsal)?;
+            }
+        }
         writeln!(script, "task_{index}() {{\n:")?;
+        write_leaving(script, task)?;
         for (at, step) in task.steps.iter().enumerate() {
             let (limit, bytes) = (limit(step, batch).as_secs(), step.blob().map_or(0, Blob::length));
-            writeln!(script, "at={at}; renew {limit} {bytes}; {} || return", command(step, batch))?;
+            let command = match step {
+                Step::Rehearse(rehearsal) => rehearsal::call(&format!("{index}_{at}"), rehearsal),
+                step => command(step, batch),
+            };
+            writeln!(script, "at={at}; renew {limit} {bytes}; {command} || return")?;
         }
         writeln!(script, "}}")?;
     }
     let numbers = |wanted: fn(&Task) -> bool| -> String {
         join(&batch.tasks.iter().enumerate().filter(|(_, task)| wanted(task)).map(|(at, _)| at).collect::<Vec<_>>())
     };
-    writeln!(script, "work() {{\nbad= stale= span=0 limit={}", batch.step_limit.as_secs())?;
+    writeln!(script, "work() {{\nbad= stale= reverted= removed= span=0 limit={}", batch.step_limit.as_secs())?;
     writeln!(script, "late='{}'", if journaled { numbers(note::later) } else { String::new() })?;
     writeln!(script, "state {}; owed=$state/owed", quote(&batch.plan))?;
     journal::write_opening(script, batch)?;
@@ -313,6 +359,22 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
     writeln!(script, "}}\nmain() {{\nwork\nsay end\n}}\nmain\n{WHOLE}")
 }
 
+/// Tells a step of what else the same task takes away: some things, such as packages, only go together.
+fn write_leaving(script: &mut String, task: &Task) -> std::fmt::Result {
+    let (mut reverted, mut removed) = (Vec::new(), Vec::new());
+    for step in &task.steps {
+        match step {
+            Step::Revert(Revert { object: object @ Object::Knob(_), .. }) => reverted.push(object.key()),
+            Step::Turn { knob, state, .. } if state == ABSENT => removed.push(knob.name().to_owned()),
+            _ => {}
+        }
+    }
+    if reverted.is_empty() && removed.is_empty() {
+        return Ok(());
+    }
+    writeln!(script, "reverted={}; removed={}", quote(&reverted.join(" ")), quote(&removed.join(" ")))
+}
+
 /// The longest that a step may take, apart from what it is sent.
 fn limit(step: &Step, batch: &Batch) -> Duration {
     match step {
@@ -326,6 +388,13 @@ fn limit(step: &Step, batch: &Batch) -> Duration {
         Step::Revert(_) => revert::limit(batch.step_limit),
         _ => batch.step_limit,
     }
+}
+
+/// Whether podman's generator is asked for anything.
+fn rehearses(batch: &Batch) -> bool {
+    let in_turn = |step: &Step| matches!(step, Step::Rehearse(_));
+    matches!(&batch.journal.purpose, Purpose::Begin { rehearsals, .. } if !rehearsals.is_empty())
+        || batch.tasks.iter().flat_map(|task| &task.steps).any(in_turn)
 }
 
 /// What is owed, by the names of its notes. Unit names have no blank and no character that a shell expands.
@@ -363,6 +432,12 @@ fn command(step: &Step, batch: &Batch) -> String {
             let validate = validate.iter().map(|argument| argument.replace("%s", &staged));
             words(fixed.into_iter().map(str::to_owned).chain(validate))
         }
+        Step::Rewrite { edit, rewrite, mode, ownership } => {
+            let (user, group) = names(ownership);
+            let text = words(["rewrite", edit.path.as_str()]);
+            let made = words([&digits(*mode), &user, &group]);
+            format!("{text} {} {made} && {}", rewritten(rewrite), words(["reread", edit.path.as_str()]))
+        }
         Step::Fetch { path, download, mode, ownership, limit } => {
             let (user, group) = names(ownership);
             let limit = limit.as_secs().max(1).to_string();
@@ -385,13 +460,24 @@ fn command(step: &Step, batch: &Batch) -> String {
             words(["port", layer.word(), zone.as_deref().unwrap_or_default(), port, protocol])
         }
         Step::Revert(step) => revert::command(step, &limit),
-        Step::Claim(_) => ":".to_owned(),
+        // Made with functions of its own, by `write_batch`.
+        Step::Rehearse(_) | Step::Claim(_) => ":".to_owned(),
         Step::Turn { knob, state, input } => {
             let length = input.as_ref().map(|blob| blob.length().to_string()).unwrap_or_default();
             words(["turn", knob.sort().word, knob.name(), state, &limit, "keep", &length])
         }
         Step::Run(run) => run_command(run),
         Step::Await(wait) => await_command(wait),
+    }
+}
+
+/// What the function `rewrite` is told of a file's old and new content.
+pub(super) fn rewritten(rewrite: &Rewrite) -> String {
+    let old = rewrite.before.last().map_or(Rewrite::NO_FILE, String::as_str);
+    match &rewrite.after {
+        After::Same => words([old, "same", ""]),
+        After::Gone => words([old, "gone", ""]),
+        After::Content(blob) => words([old, &blob.length().to_string(), blob.sha256()]),
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) fn begin(stamp: &str) -> Purpose {
         head: Blob::from_bytes(b"{\"verb\": \"apply\"}\n".to_vec()),
         ledger: Blob::from_bytes(LEDGER.to_vec()),
         keep: Keep { applies: 10, bytes: 1 << 28 },
+        rehearsals: Vec::new(),
     }
 }
 
@@ -70,7 +71,8 @@ pub(crate) fn batch(purpose: Purpose, tasks: Vec<Task>) -> Batch {
 pub(crate) fn program(home: &Path, batch: &Batch) -> String {
     let home = crate::shell::quote(home.to_str().unwrap());
     format!(
-        "HOME={home}; PATH=\"$HOME/bin:${{BUSYBOX:+$BUSYBOX:}}$PATH\"; XDG_STATE_HOME=; XDG_RUNTIME_DIR=\"$HOME/run\"; id() {{ echo 1000; }}\n{}",
+        "HOME={home}; PATH=\"$HOME/bin:${{BUSYBOX:+$BUSYBOX:}}$PATH\"; XDG_STATE_HOME=; id() {{ echo 1000; }}\n\
+         provision_generators=\"$HOME/generators\"; XDG_RUNTIME_DIR=\"$HOME/run\"; XDG_CONFIG_HOME=\n{}",
         script::program(batch, NONCE)
     )
 }
@@ -132,7 +134,7 @@ pub(crate) fn put(path: &Path, content: &[u8]) -> Step {
 }
 
 pub(crate) fn revert(object: &Object, scope: Scope, data: Data) -> Step {
-    Step::Revert(Revert { object: object.clone(), scope, data })
+    Step::Revert(Revert { object: object.clone(), scope, data, rewrite: None })
 }
 
 pub(crate) fn abs(path: &Path) -> AbsPath {

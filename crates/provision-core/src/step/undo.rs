@@ -65,6 +65,8 @@ undo() {
   rm -f -- "$into/result"
   back=
   while read -r k; do back="$k $back"; done <"$into/order"
+  # One way back may go with another's.
+  reverted=$back; removed=
   for k in $back; do
     revert "history/${into##*/}" "$k" keep "$limit" || bad="$bad $k"
   done

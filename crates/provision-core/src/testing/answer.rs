@@ -28,10 +28,10 @@ impl State {
                 _ => PublicKeyState::Absent,
             }),
             Ask::Joined(paths) => Answer::Joined(self.joined(paths)),
-            Ask::Unit(unit) => {
-                Answer::Unit(self.units.get(&unit.to_string()).cloned().unwrap_or_else(UnitState::unknown))
-            }
+            Ask::Unit(unit) => Answer::Unit(self.unit_named(&unit.to_string()).unwrap_or_else(UnitState::unknown)),
             Ask::Images(manager) => Answer::Images(self.images_seen(manager).to_vec()),
+            Ask::Podman => Answer::Podman(self.podman),
+            Ask::Generated(rehearsal) => Answer::Generated(self.generated(rehearsal)),
             Ask::Zone(name) => Answer::Zone(self.zone(name.as_deref())),
             Ask::Guard(guard) => Answer::Guard(self.status(&guard.argv)),
             Ask::Owed(_) => Answer::Owed(self.owed.iter().cloned().collect()),

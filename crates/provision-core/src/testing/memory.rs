@@ -11,7 +11,7 @@ use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
 use crate::probe::{Entry, Sort, UnitState};
 use crate::step::reply::Heard;
-use crate::step::{Batch, Journal, Keep, Layer, Outcome, Purpose, Refusal, Step, Task};
+use crate::step::{Batch, Journal, Keep, Layer, Outcome, Purpose, Refusal, Task};
 
 /// Below it there is a directory for each plan.
 const HOME: &str = "/var/lib/provision";
@@ -168,6 +168,11 @@ impl State {
             }
             return Err(Refusal::Locked(holder.clone()));
         }
+        if let Purpose::Begin { rehearsals, .. } = &journal.purpose
+            && let Some(flaws) = rehearsals.iter().find_map(|rehearsal| self.rehearse(rehearsal))
+        {
+            return Err(Refusal::Rehearsal(flaws));
+        }
         let found = self.memory(plan, "").stamp();
         let stamp = match &journal.purpose {
             Purpose::Begin { stamp, .. } | Purpose::Rollback { stamp, .. } => Some(stamp),
@@ -245,8 +250,12 @@ impl State {
 
     /// Notes what the objects of a task are, each once an apply, and once for ever as what it was in the first place.
     pub(super) fn note(&mut self, plan: &str, number: u32, task: &Task) {
-        for object in task.steps.iter().flat_map(Step::objects) {
-            let (was, copy) = self.what_is(&object);
+        let objects = task.steps.iter().flat_map(|step| step.objects().into_iter().map(move |object| (step, object)));
+        for (step, object) in objects {
+            let (was, copy) = match step.rewrite() {
+                Some(rewrite) => (Was::Edit, bytes(&rewrite.note).ok().map(kept)),
+                None => self.what_is(&object),
+            };
             let Some(known) = self.plans.get_mut(plan) else { continue };
             let Some(past) = known.applies.get_mut(&number).filter(|past| !past.has(&object)) else { continue };
             let record = Record { apply: number, address: task.address.clone(), was, object };
@@ -284,13 +293,12 @@ impl State {
                     Layer::Permanent => zone.permanent.contains(port),
                 }))
             }
+            // What it is says the step that touches it.
+            Object::Edit(_) => Was::Edit,
             Object::Knob(knob) => match self.knob(knob) {
                 state if state == ABSENT => Was::Absent,
                 state => {
-                    let root = || owner(None);
-                    let size = state.len() as u64;
-                    let entry = Entry { sort: Sort::File, mode: Mode::new(0o600), user: root(), group: root(), size };
-                    return (Was::Knob, Some((entry, state.into_bytes())));
+                    return (Was::Knob, Some(kept(state.into_bytes())));
                 }
             },
             Object::Volume { name, unit } => there(self.volumes.contains(&unit.beside(name).to_string())),
@@ -364,6 +372,13 @@ impl State {
             }
         }
     }
+}
+
+/// A note that is kept beside a record.
+fn kept(content: Vec<u8>) -> (Entry, Vec<u8>) {
+    let root = || owner(None);
+    let size = content.len() as u64;
+    (Entry { sort: Sort::File, mode: Mode::new(0o600), user: root(), group: root(), size }, content)
 }
 
 fn what_stands(entry: &Entry, content: &[u8]) -> Was {

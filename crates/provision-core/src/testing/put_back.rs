@@ -22,9 +22,12 @@ enum Taken {
 impl State {
     /// Gives what is printed. An object without a record was never touched.
     pub(super) fn revert(&mut self, plan: &str, apply: Option<u32>, revert: &Revert) -> Result<String, String> {
-        let Revert { object, scope, data } = revert;
+        let Revert { object, scope, data, rewrite } = revert;
         let key = object.key();
         let Some(noted) = self.noted(plan, *scope, &key).cloned() else { return Ok(String::new()) };
+        if let (Object::Edit(edit), Some(rewrite)) = (object, rewrite) {
+            self.rewrite(&edit.path, rewrite, (Mode::new(0o644), &Ownership::default()))?;
+        }
         match self.put_back(object, &noted, *data)? {
             Taken::Kept(why) => Ok(format!("kept {object}: {why}")),
             Taken::Back => {
@@ -55,6 +58,8 @@ impl State {
                 self.stop(&unit.to_string())?;
                 self.volumes.remove(&name);
             }
+            // It came with the whole file.
+            Object::Edit(_) => {}
             Object::Knob(knob) => match (was, &noted.copy) {
                 (Was::Absent, _) => self.turn(knob, ABSENT),
                 (_, Some((_, state))) => self.turn(knob, &String::from_utf8_lossy(state)),
@@ -94,7 +99,7 @@ impl State {
                 self.reload |= is_read_by_systemd(path);
                 self.entries.insert(path.clone(), (entry, content));
             }
-            Was::Other | Was::Present | Was::Unit { .. } | Was::Image(_) | Was::Knob => {
+            Was::Other | Was::Present | Was::Unit { .. } | Was::Image(_) | Was::Knob | Was::Edit => {
                 return Err(format!("{path} was neither a file nor a directory nor a link: it cannot be put back"));
             }
         }

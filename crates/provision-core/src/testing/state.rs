@@ -8,7 +8,8 @@ use crate::attribute::{Account, Mode};
 use crate::blob::{Blob, BlobSource};
 use crate::knob::Knob;
 use crate::path::AbsPath;
-use crate::probe::{Entry, ImageState, Owner, Sort, UnitState, ZonePorts};
+use crate::probe::{Entry, ImageState, Owner, PodmanState, Sort, UnitState, ZonePorts};
+use crate::resource::quadlet::podman::NEWEST;
 use crate::step::{Ownership, Step};
 use crate::systemd::Manager;
 
@@ -25,6 +26,10 @@ pub struct State {
     pub(super) gone: BTreeSet<String>,
     /// Whether systemd is to read its units before the next one is acted upon.
     pub(super) reload: bool,
+    /// Which podman there is.
+    pub podman: PodmanState,
+    /// What podman's generator says of a Quadlet file instead of making a unit of it, by the file's name.
+    pub unfit: BTreeMap<String, String>,
     /// What it says of itself, where that is another than of [`crate::facts::Facts::example`].
     pub facts: BTreeMap<String, String>,
     /// podman's images.
@@ -79,6 +84,9 @@ impl State {
             "/etc/containers",
             "/etc/containers/systemd",
             "/etc/haproxy",
+            "/etc/modprobe.d",
+            "/etc/modules-load.d",
+            "/etc/ssh",
             "/etc/sysctl.d",
             "/etc/systemd",
             "/etc/systemd/system",
@@ -86,10 +94,13 @@ impl State {
             "/var",
             "/var/lib",
             "/opt",
+            "/home",
             "/etc/sudoers.d",
         ] {
             state.put_directory(path, "0755");
         }
+        state.put_file("/etc/hosts", b"127.0.0.1 localhost\n", "0644");
+        state.podman = PodmanState::Present(NEWEST);
         let public = ZonePorts { name: "public".to_owned(), ..ZonePorts::default() };
         state.zones = Some(BTreeMap::from([("public".to_owned(), public)]));
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"ok\"}";

@@ -3,8 +3,9 @@
 use super::state::{State, bytes, owner};
 use crate::attribute::Mode;
 use crate::blob::sha256_hex;
+use crate::path::AbsPath;
 use crate::probe::{Guard, ImageState, Sort};
-use crate::step::{Layer, Need, Ownership, Run, Step};
+use crate::step::{After, Layer, Need, Ownership, Rewrite, Run, Step};
 use crate::systemd::{Managed, Manager};
 
 /// What came of a step that did not fail.
@@ -70,6 +71,14 @@ impl State {
                 self.require_directory(path)?;
                 self.set(path, Sort::Link(target.clone()), Vec::new(), Mode::new(0o777), &Ownership::default());
             }
+            Step::Rewrite { edit, rewrite, mode, ownership } => {
+                self.rewrite(&edit.path, rewrite, (*mode, ownership))?;
+            }
+            Step::Rehearse(rehearsal) => {
+                if let Some(flaws) = self.rehearse(rehearsal) {
+                    return Err(flaws.said.join("\n"));
+                }
+            }
             Step::ReloadUnits(_) => self.reload = true,
             Step::Unit { unit, action } => self.act(&unit.to_string(), *action)?,
             Step::LoadImage { id, name, .. } => {
@@ -92,6 +101,33 @@ impl State {
             Step::Claim(_) | Step::Await(_) => {}
         }
         Ok(Done::Said(String::new()))
+    }
+
+    /// Gives a file new content, if it is still what was looked at.
+    pub(super) fn rewrite(
+        &mut self,
+        path: &AbsPath,
+        rewrite: &Rewrite,
+        (mode, ownership): (Mode, &Ownership),
+    ) -> Result<(), String> {
+        let found =
+            self.entries.get(path).map_or_else(|| Rewrite::NO_FILE.to_owned(), |(_, content)| sha256_hex(content));
+        if rewrite.before.last() != Some(&found) {
+            return Err(format!("{path} has changed since it was looked at: apply again"));
+        }
+        match &rewrite.after {
+            After::Same => {}
+            After::Gone => _ = self.entries.remove(path),
+            After::Content(blob) => {
+                self.require_directory(path)?;
+                let content = bytes(blob)?;
+                match self.entries.get_mut(path) {
+                    Some((entry, old)) => (entry.size, *old) = (content.len() as u64, content),
+                    None => self.set(path, Sort::File, content, mode, ownership),
+                }
+            }
+        }
+        Ok(())
     }
 
     fn open_port(&mut self, zone: Option<&str>, port: String, layer: Layer) -> Result<(), String> {
@@ -122,7 +158,7 @@ impl State {
         Ok(())
     }
 
-    fn add_image(&mut self, manager: &Manager, id: &str) {
+    pub(super) fn add_image(&mut self, manager: &Manager, id: &str) {
         let images = self.images_of(manager);
         if images.iter().all(|image| image.id != id) {
             images.push(ImageState { id: id.to_owned(), ..ImageState::default() });

@@ -52,7 +52,7 @@ const KEEP: Keep = Keep { applies: 10, bytes: 1 << 20 };
 
 fn begin(stamp: &str) -> Purpose {
     let ledger = Blob::from_bytes(Ledger::empty(PLAN).text().into_bytes());
-    Purpose::Begin { stamp: stamp.to_owned(), head: head(), ledger, keep: KEEP }
+    Purpose::Begin { stamp: stamp.to_owned(), head: head(), ledger, keep: KEEP, rehearsals: Vec::new() }
 }
 
 fn end(result: Ended) -> Purpose {
@@ -78,7 +78,7 @@ fn records(host: &FakeHost, scope: Scope) -> Vec<Record> {
 
 /// Reverts of every record of a scope, the last that was made first.
 fn reverts(host: &FakeHost, scope: Scope, data: Data) -> Vec<Task> {
-    let revert = |object: Object| Step::Revert(Revert { object, scope, data });
+    let revert = |object: Object| Step::Revert(Revert { object, scope, data, rewrite: None });
     records(host, scope).into_iter().rev().map(|record| task("x", vec![revert(record.object)])).collect()
 }
 
@@ -317,7 +317,7 @@ fn the_history_is_pruned_and_its_numbers_are_not_used_again() {
         (Keep { bytes: 0, ..KEEP }, "eeee", vec![5]),
     ] {
         let stamp = memory(&host).stamp();
-        let purpose = Purpose::Begin { stamp, head: head(), ledger: ledger.clone(), keep };
+        let purpose = Purpose::Begin { stamp, head: head(), ledger: ledger.clone(), keep, rehearsals: Vec::new() };
         run(&host, purpose, vec![task("a", vec![put("/srv/f", content)])]);
         run(&host, end(Ended::Done), Vec::new());
         assert_eq!(numbers(&host), left, "{content}");

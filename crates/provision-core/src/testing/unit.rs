@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::state::State;
+use crate::blob::sha256_hex;
 use crate::path::AbsPath;
-use crate::probe::UnitState;
+use crate::probe::{Generated, UnitState};
 use crate::quadlet::{QuadletName, QuadletType};
-use crate::step::UnitAction;
-use crate::systemd::UnitFile;
+use crate::step::{Flaws, Laid, Rehearsal, UnitAction};
+use crate::systemd::{Managed, Manager, UnitFile, UnitName};
 
 const OWN: &str = "/etc/systemd/system/";
 const QUADLETS: &str = "/etc/containers/systemd/";
@@ -78,6 +79,17 @@ impl State {
         self.entries.iter().filter_map(|(path, (_, content))| quadlet(path, content))
     }
 
+    /// A unit by its name; an instance is made of its template when somebody names it.
+    pub(super) fn unit_named(&self, name: &str) -> Option<UnitState> {
+        let instance = || {
+            let template = name.parse::<UnitName>().ok()?.template()?;
+            let template = self.units.get(template.as_str())?;
+            let sub = "dead".to_owned();
+            Some(UnitState { active: "inactive".to_owned(), sub, ..template.clone() })
+        };
+        self.units.get(name).cloned().or_else(instance)
+    }
+
     pub(super) fn read_units(&mut self) {
         let generated: BTreeSet<String> = self.quadlets().map(|quadlet| quadlet.service).collect();
         for name in std::mem::take(&mut self.unread) {
@@ -109,6 +121,10 @@ impl State {
 
     /// A unit without its file: systemd knows it for as long as it runs.
     fn vanish(&mut self, name: &str) {
+        let template = name.parse::<UnitName>().ok().and_then(|name| name.template());
+        if template.is_some_and(|template| self.units.contains_key(template.as_str())) {
+            return;
+        }
         match self.units.get_mut(name) {
             Some(unit) if unit.active == "active" => {
                 unit.load = "not-found".to_owned();
@@ -124,7 +140,8 @@ impl State {
         if self.reload {
             self.read_units();
         }
-        let unit = self.units.get_mut(name).ok_or_else(|| format!("unit {name} not found"))?;
+        let found = self.unit_named(name).ok_or_else(|| format!("unit {name} not found"))?;
+        let unit = self.units.entry(name.to_owned()).or_insert(found);
         match action {
             UnitAction::Enable | UnitAction::Disable if unit.file == "generated" => {
                 return Err(format!("unit {name} is generated"));
@@ -179,7 +196,48 @@ impl State {
                     let _ = self.act(&service, UnitAction::Start);
                 }
             }
-            QuadletType::Image | QuadletType::Build | QuadletType::Kube => {}
+            QuadletType::Image | QuadletType::Build => {
+                let named = if name.quadlet_type() == QuadletType::Build { "ImageTag" } else { "Image" };
+                if let Some(image) = file.value(section, "ImageTag").or_else(|| file.value(section, named)) {
+                    let id = sha256_hex(image.as_bytes());
+                    self.add_image(&Manager::System, &id);
+                    // It has just been added.
+                    let _ = self.name_image(&id, &Managed::system(image));
+                }
+            }
+            // What is in its YAML is podman's to know.
+            QuadletType::Kube => {}
         }
+    }
+
+    /// What podman's generator would not make of files that are to come.
+    pub(super) fn rehearse(&self, rehearsal: &Rehearsal) -> Option<Flaws> {
+        let unfit = rehearsal.files.iter().filter_map(|file| Some((file, self.unfit.get(file.path.name())?)));
+        let (lost, said): (Vec<String>, Vec<String>) =
+            unfit.map(|(file, said)| (file.service.clone().unwrap_or_default(), said.clone())).unzip();
+        (!lost.is_empty()).then_some(Flaws { lost, said })
+    }
+
+    /// What it makes of those that are there and of those that are to be: a service with the lines of the file.
+    pub(super) fn generated(&self, rehearsal: &Rehearsal) -> Generated {
+        let make = |path: &AbsPath, content: &[u8]| {
+            let made = quadlet(path, content)?;
+            Some((made.service, format!("# made of {path}\n{}", String::from_utf8_lossy(content))))
+        };
+        let there = || self.entries.iter().filter_map(|(path, (_, content))| make(path, content));
+        let mut found = Generated { before: there().collect(), after: there().collect(), complaints: Vec::new() };
+        for path in &rehearsal.gone {
+            if let Some((service, _)) = self.entries.get(path).and_then(|(_, content)| make(path, content)) {
+                found.after.remove(&service);
+            }
+        }
+        for file in &rehearsal.files {
+            match (self.unfit.get(file.path.name()), &file.laid) {
+                (Some(said), _) => found.complaints.push(said.clone()),
+                (None, Laid::File(text)) => found.after.extend(make(&file.path, text.as_bytes())),
+                (None, Laid::Link(_)) => {}
+            }
+        }
+        found
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Must never say merely that something is wrong with them: who has three files from an authority needs to know which.
 
-use super::given::Flaw;
+use super::flaw::Flaw;
 use super::inspect::CertificateInfo;
 
 /// Whether each certificate is followed by its issuer's, up to any height: the root may be there or not.

@@ -61,7 +61,7 @@ pub enum Error {
     LegacyEncryption,
     /// The key is protected by a scheme that is not known here.
     #[error(
-        "the private key is encrypted in a way that is not read here, or damaged: PBES2 with PBKDF2 or scrypt and AES \
+        "the private key is encrypted in a way that is not read here, or damaged: PBES2 with PBKDF2 or scrypt \
          is; `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW_KEY` rewrites it so"
     )]
     UnknownEncryption,

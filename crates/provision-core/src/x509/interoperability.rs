@@ -278,7 +278,7 @@ fn keys_of_openssl_are_read_in_every_format_they_come_in() -> TestResult {
     let openssl = Openssl::new()?;
     let encrypted = "pkcs8 -topk8 -in made -passout pass:hunter22 -out key";
     let weak = "Key: the private key is encrypted in a way that is not read here, or damaged: PBES2 with PBKDF2 or scrypt \
-                and AES is; `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW_KEY` rewrites it so";
+                is; `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW_KEY` rewrites it so";
     let legacy = "Key: the private key is encrypted in OpenSSL's traditional way (`Proc-Type: 4,ENCRYPTED`), which is \
                   not read here; `openssl pkcs8 -topk8 -in KEY -out NEW_KEY` rewrites it under a passphrase";
     let p256 = "ecparam -name prime256v1 -genkey -noout -out made";
@@ -301,7 +301,8 @@ fn keys_of_openssl_are_read_in_every_format_they_come_in() -> TestResult {
             None,
             "Key: the private key is encrypted, and there is no passphrase for it",
         ),
-        (p256, format!("{encrypted} -v2 des3"), Some("hunter22"), weak),
+        (p256, format!("{encrypted} -v2 des3"), Some("hunter22"), "good"),
+        (p256, format!("{encrypted} -v1 PBE-SHA1-3DES"), Some("hunter22"), weak),
         (p256, "ec -in made -aes256 -passout pass:hunter22 -out key".to_owned(), Some("hunter22"), legacy),
         ("genpkey -algorithm ED25519 -out made", "pkey -in made -out key".to_owned(), None, "good"),
         ("genpkey -algorithm ED25519 -out made", format!("{encrypted} -v2 aes-256-cbc"), Some("hunter22"), "good"),

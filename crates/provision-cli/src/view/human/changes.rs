@@ -236,10 +236,11 @@ pub const fn side(moved: Moved) -> Option<&'static str> {
 /// What the resource is about, where its kind says the rest.
 fn short(thing: &Thing) -> String {
     match thing {
-        Thing::Directory(path) | Thing::Path(path) => path.to_string(),
+        Thing::Directory(path) | Thing::Path(path) | Thing::Mount(path) => path.to_string(),
         Thing::Unit(name) | Thing::Install(name) | Thing::Running(name) | Thing::Quadlet(name) => name.to_string(),
         Thing::Image(name) => name.spelled(),
         Thing::Knob(knob) => knob.name().to_owned(),
+        Thing::Edit(edit) => edit.path.to_string(),
         Thing::Port { .. } => thing.to_string(),
     }
 }

@@ -1,5 +1,6 @@
 //! The reference of kinds, made of what the kinds say of themselves.
 
+use provision_core::quadlet::{QuadletType, keys as keys_of};
 use provision_core::resource::{Field, Kind};
 
 use super::super::page::{FAINT, PLACE, PLAIN, Page, STRONG};
@@ -66,6 +67,32 @@ pub fn one(kind: &Kind, mut page: Page) -> Page {
     for line in kind.example.trim().lines() {
         page.put(PLAIN, if line.is_empty() { "" } else { "    " }).content(PLAIN, line).end();
     }
+    page
+}
+
+/// Every key of a type of Quadlet files, with the podman that brought it.
+pub fn keys(quadlet_type: QuadletType, mut page: Page) -> Page {
+    let known = keys_of(quadlet_type);
+    page.put(STRONG, &format!("[{}]", quadlet_type.section()));
+    page.put(PLAIN, &format!(" of .{}, since podman {}", quadlet_type.extension(), quadlet_type.since().release()))
+        .end();
+    page.gap();
+    let width = known.iter().map(|key| key.name.len()).max().unwrap_or_default();
+    for key in known {
+        page.put(PLAIN, "  ").put(STRONG, &format!("{:width$}", key.name));
+        let repeats = match key.repeatable_since {
+            Some(since) if since > key.since => format!(", repeats since {}", since.release()),
+            Some(_) => ", repeats".to_owned(),
+            None => String::new(),
+        };
+        page.put(PLAIN, &format!("  {}{repeats}", key.since.release()));
+        if key.deprecated {
+            page.put(FAINT, ", no longer documented");
+        }
+        page.end();
+    }
+    page.gap();
+    page.line(FAINT, "They go into `options` as podman-systemd.unit(5) spells them; what the kind's own fields say is in the file already.");
     page
 }
 

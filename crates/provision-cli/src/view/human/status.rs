@@ -182,6 +182,7 @@ fn name(object: &Object) -> String {
         Object::Path(path) => path.to_string(),
         Object::Volume { name, unit } => format!("volume {}", unit.beside(name).spelled()),
         Object::Network { name, unit } => format!("network {}", unit.beside(name).spelled()),
+        Object::Edit(edit) => edit.title(),
         Object::Knob(knob) => knob.to_string(),
         other => other.to_string(),
     }
@@ -191,6 +192,7 @@ fn name(object: &Object) -> String {
 fn before(was: &Was) -> String {
     match was {
         Was::Absent => "absent".to_owned(),
+        Was::Edit => "noted".to_owned(),
         Was::Present | Was::Knob => "present".to_owned(),
         Was::Directory { mode, user, group } => format!("directory {mode} {user}:{group}"),
         Was::File { mode, user, group, size, .. } => format!("file {mode} {user}:{group}, {}", count_bytes(*size)),

@@ -12,7 +12,9 @@ use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Entry, FileState, PathState, PublicKeyState, Sort, Undecided, Wanted};
-use crate::resource::directory::{compare_ownership_as, in_the_way, ownership, wanted_ownership, with_parent};
+use crate::resource::directory::{
+    compare_ownership_as, in_the_way, ownership, ownership_wants, wanted_ownership, with_parent,
+};
 use crate::resource::file::FileSpec;
 use crate::resource::{Context, Field, Setup, Target, Thing, Want};
 use crate::step::{Ownership, Step};
@@ -288,7 +290,9 @@ impl Files {
     }
 
     pub(crate) fn wants(&self) -> Vec<Want> {
-        self.all().into_iter().map(|(_, path)| Want::after(Target::Parent(path.clone()))).collect()
+        let parents = self.all().into_iter().map(|(_, path)| Want::after(Target::Parent(path.clone())));
+        let owners = [&self.ownership, &self.key_ownership].into_iter().flat_map(ownership_wants);
+        parents.chain(owners).collect()
     }
 
     /// Asks what stands in the places of all files.

@@ -9,8 +9,9 @@ use time::Duration;
 use zeroize::Zeroizing;
 
 use super::files::{Files, Piece, Standing, content, whole};
-use super::given::{pem, roots, served};
-use super::shown::{Wish, chain, is_issued, show_differences, show_issue, show_wish, subjects, unmade};
+use super::shown::{
+    Wish, chain, is_issued, pem, roots, served, show_differences, show_issue, show_wish, subjects, unmade,
+};
 use super::signer::{Authority, Signer};
 use crate::change::{Action, Change, Shown, Signal};
 use crate::object::Object;
@@ -110,9 +111,8 @@ impl Resource for Issued {
         };
         let leaf = inspect(&certificate).map_err(|error| unmade(&error))?;
         let mut path = vec![leaf];
-        match authority {
-            Some(authority) => path.extend(authority.path(materials)?),
-            None => {}
+        if let Some(authority) = authority {
+            path.extend(authority.path(materials)?);
         }
         let mut contents = BTreeMap::new();
         for piece in stale {
@@ -240,7 +240,8 @@ impl Issued {
         if moves && !change.attributes.is_empty() {
             change.reasons.push("a certificate of the authorities above it is new".to_owned());
         }
-        for (piece, wanted, moves) in [(Piece::Leaf, &path[..1], false), (Piece::Authorities, &*roots(&path), moves)] {
+        let (alone, roots) = (std::slice::from_ref(certificate), roots(&path));
+        for (piece, wanted, moves) in [(Piece::Leaf, alone, false), (Piece::Authorities, roots.as_slice(), moves)] {
             let Some(file) = self.files.extra(piece) else { continue };
             if piece == Piece::Authorities {
                 self.require_root(wanted)?;

@@ -126,3 +126,20 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
+
+/// The certificate and its chain as a server shows them: without the root, which whoever trusts it has (RFC 8446
+/// section 4.4.2).
+pub(crate) fn served(path: &[CertificateInfo]) -> Vec<CertificateInfo> {
+    let above = path.iter().skip(1).filter(|certificate| !certificate.is_self_signed());
+    path.first().into_iter().chain(above).cloned().collect()
+}
+
+/// The root of a path, if it leads there.
+pub(crate) fn roots(path: &[CertificateInfo]) -> Vec<CertificateInfo> {
+    path.iter().filter(|certificate| certificate.is_self_signed()).cloned().collect()
+}
+
+/// Certificates one after another.
+pub(crate) fn pem(certificates: &[CertificateInfo]) -> Result<String, Undecided> {
+    certificates.iter().map(CertificateInfo::pem).collect::<Result<_, _>>().map_err(|error| unmade(&error))
+}

@@ -274,7 +274,16 @@ fn an_authority_that_a_command_is_going_to_make_cannot_sign_yet() {
         let (causes, owed) = (Vec::new(), &[]);
         resource.diff(
             &answers,
-            &Context { now: NOW, upstream: &upstream, provided: &[], command: true, causes, owed, unfinished: false },
+            &Context {
+                now: NOW,
+                upstream: &upstream,
+                provided: &[],
+                command: true,
+                causes,
+                owed,
+                unfinished: false,
+                drafts: &Default::default(),
+            },
         )
     };
     let host = FakeHost::new();
@@ -513,6 +522,7 @@ fn no_key_can_be_seen_in_changes_steps_or_materials() {
             causes: Vec::new(),
             owed: &[],
             unfinished: false,
+            drafts: &Default::default(),
         };
         let change = resource.diff(&answers, &context).unwrap_or_else(|_| panic!("{resource:?}"));
         let steps = resource.steps(&change, &answers, &materials).unwrap();

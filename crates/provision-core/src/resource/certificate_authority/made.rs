@@ -10,9 +10,8 @@ use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::resource::certificate::files::{Files, Piece, Standing};
-use crate::resource::certificate::given::pem;
 use crate::resource::certificate::shown::{
-    Wish, chain, is_issued, show_differences, show_issue, show_wish, subjects, unmade,
+    Wish, chain, is_issued, pem, show_differences, show_issue, show_wish, subjects, unmade,
 };
 use crate::resource::certificate::signer::{Authority, Signer};
 use crate::resource::{Context, Materials, Resource, Thing, Want};

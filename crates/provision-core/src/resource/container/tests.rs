@@ -331,7 +331,7 @@ fn wrong_fields_are_found() {
         ("options.Volumes = '/a:/b'", "4:9: [Container] has no key `Volumes` (did you mean `Volume`?)"),
         (
             "options.Zzzzzzzz = '/a:/b'",
-            "4:9: [Container] has no key `Zzzzzzzz` (podman-systemd.unit(5) lists the keys of [Container])",
+            "4:9: [Container] has no key `Zzzzzzzz` (`provision kinds container --keys` lists those that podman has)",
         ),
         (
             "options.Image = 'quay.io/a/c:1'",

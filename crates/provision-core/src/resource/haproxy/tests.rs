@@ -216,8 +216,16 @@ fn a_host_without_haproxy_is_found_out_beforehand() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let answers = runtime.block_on(host.ask(&resource.asks().into_iter().collect())).unwrap();
     let (upstream, causes) = (BTreeMap::new(), Vec::new());
-    let context =
-        Context { now: NOW, upstream: &upstream, provided: &[], command: true, causes, owed: &[], unfinished: false };
+    let context = Context {
+        now: NOW,
+        upstream: &upstream,
+        provided: &[],
+        command: true,
+        causes,
+        owed: &[],
+        unfinished: false,
+        drafts: &Default::default(),
+    };
     assert_eq!(resource.diff(&answers, &context).unwrap().action, Action::Create);
 }
 

@@ -16,6 +16,12 @@ pub(crate) const FILE_NAME: Field = Field {
     required: false,
     doc: "The file's name without its type, which also names the unit; the resource's own name without it.",
 };
+pub(crate) const INSTANCES: Field = Field {
+    name: "instances",
+    takes: "list of text",
+    required: false,
+    doc: "Of a template (`file_name` ends in \"@\"): instances that are there by a link each, so that they start at boot and may have drop-ins of their own. Others run all the same when a service names them.",
+};
 pub(crate) const DIRECTORY: Field = Field {
     name: "directory",
     takes: "path",

@@ -278,6 +278,7 @@ fn what_a_command_brings_is_started() {
         causes: Vec::new(),
         owed: &[],
         unfinished: false,
+        drafts: &Default::default(),
     };
     let change = service.diff(&answers, &context).unwrap();
     let steps = service.steps(&change, &answers, &Materials::default()).unwrap();

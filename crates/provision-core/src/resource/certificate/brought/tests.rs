@@ -552,7 +552,7 @@ fn whoever_uses_it_reloads_once_and_says_why() {
     let before = service(&site).given_unit("haproxy.service", "active", "enabled").applied().in_sync();
     let host = before.host().with(|state| state.clone());
     let newer = Site { leaf: leaf("a.example", 200, &site.issuing), ..site };
-    let case = service(&newer).given(|state| *state = host).because("certificate.own changes");
+    let case = service(&newer).given(|state| *state = host).because("because certificate.own changes");
     let case = case.steps(
         "put the file /etc/own.key in place; put the file /etc/own.pem in place; put the file /etc/own.crt in place; reload \
          haproxy.service",
