@@ -17,6 +17,8 @@
 //! run that, and read what came of it as somebody would who made the mistake. Each finding says what to do; one mistake
 //! has one finding.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at its first surprise")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
