@@ -1,11 +1,6 @@
 //! Plans of any size and shape: none takes minutes, a deep one ends, and none breaks what reads it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test stops at its first surprise"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 use std::fmt::Write;
 use std::sync::Arc;
