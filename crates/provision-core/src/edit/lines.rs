@@ -134,10 +134,8 @@ impl Lines {
         for (at, text) in places.iter().zip(texts) {
             self.replace(*at, text);
         }
-        let mut next = next;
-        for text in texts.iter().skip(places.len()) {
-            self.insert(next, text);
-            next += 1;
+        for (at, text) in (next..).zip(texts.iter().skip(places.len())) {
+            self.insert(at, text);
         }
         for at in places.iter().skip(texts.len()).rev() {
             self.remove(*at);

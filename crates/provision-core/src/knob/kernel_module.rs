@@ -35,15 +35,16 @@ get_kernel_module() { # name
       if [ "$m_file" = "$1" ]; then got=built-in; return 0; fi
     done <"$m_path/modules.builtin"
   fi
-  command -v modprobe >/dev/null 2>&1 && modprobe --dry-run --quiet -- "$1" >/dev/null 2>&1 </dev/null || got=unknown
+  # As kmod and BusyBox both have it.
+  command -v modprobe >/dev/null 2>&1 && modprobe -q -D "$1" >/dev/null 2>&1 </dev/null || got=unknown
 }
 set_kernel_module() { # name state limit
   case $2 in
     loaded)
       if ! command -v modprobe >/dev/null 2>&1; then echo 'the host has no modprobe (the package kmod)'; return 127; fi
-      limited "$3" modprobe -- "$1" </dev/null ;;
+      limited "$3" modprobe "$1" </dev/null ;;
     absent|unknown)
-      m_said=$(limited "$3" modprobe -r -- "$1" </dev/null 2>&1) && return
+      m_said=$(limited "$3" modprobe -r "$1" </dev/null 2>&1) && return
       kept="it cannot be unloaded until the next boot: $m_said" ;;
   esac
 }

@@ -53,10 +53,20 @@ fn show(state: &str) -> String {
 }
 
 const FUNCTIONS: &str = r#"
+package_tool() { # name: sets p_tool to the program of that name; a shell of BusyBox takes dpkg and rpm for its own
+  p_dirs=$PATH:
+  while [ -n "$p_dirs" ]; do
+    p_tool=${p_dirs%%:*}/$1; p_dirs=${p_dirs#*:}
+    if [ -x "$p_tool" ]; then
+      case $(readlink -f -- "$p_tool") in */busybox) ;; *) return 0 ;; esac
+    fi
+  done
+  p_tool=$1; return 1
+}
 prepare_package() {
   p_status=
   if command -v apt-get >/dev/null 2>&1 && command -v dpkg-query >/dev/null 2>&1; then p_usual=apt
-  elif command -v dnf >/dev/null 2>&1 && command -v rpm >/dev/null 2>&1; then p_usual=dnf
+  elif command -v dnf >/dev/null 2>&1 && package_tool rpm; then p_usual=dnf
   else p_usual=; return 0; fi
   p_debs=; p_rpms=
   for p_name; do
@@ -67,9 +77,9 @@ prepare_package() {
     # What apt-mark would say, which writes apt's caches anew.
     p_auto=$(sed -n '/^Package: /{s///;h;}; /^Auto-Installed: 1/{g;p;}' /var/lib/apt/extended_states 2>/dev/null)
   fi
-  if [ -n "$p_rpms" ]; then
+  if [ -n "$p_rpms" ] && package_tool rpm; then
     p_status="$p_status
-$(rpm -q --qf 'dnf|%{NAME}|%{ARCH}|ii |%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n' -- $p_rpms 2>/dev/null </dev/null)"
+$("$p_tool" -q --qf 'dnf|%{NAME}|%{ARCH}|ii |%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n' -- $p_rpms 2>/dev/null </dev/null)"
   fi
 }
 package_by() { # name: sets p_by to who manages it, and p_name to its name there
@@ -163,7 +173,8 @@ package_run() { # limit command: as nobody is there to answer, waiting for whoev
         if [ "$clock" -lt "$p_until" ]; then sleep 2; continue; fi ;;
       *'dpkg was interrupted'*)
         if [ -z "$p_mended" ]; then
-          p_mended=1; (umask 022; DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; limited "$p_limit" dpkg --force-confdef --force-confold --configure -a </dev/null >/dev/null 2>&1)
+          p_mended=1; package_tool dpkg
+          (umask 022; DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; limited "$p_limit" "$p_tool" --force-confdef --force-confold --configure -a </dev/null >/dev/null 2>&1)
           continue
         fi ;;
     esac
@@ -338,7 +349,7 @@ package_drop() { # names: those that nothing else needs; what is said of the oth
   if [ $# = 0 ]; then return 0; fi
   if [ "$p_by" = apt ]; then
     if [ "$p_policy" = delete ]; then p_verb=--purge; else p_verb=--remove; fi
-    package_run "$p_max" dpkg $p_verb -- "$@"; return
+    package_tool dpkg; package_run "$p_max" "$p_tool" $p_verb -- "$@"; return
   fi
   # rpm takes all or nothing: first all, then each by itself for as long as one more goes.
   if package_erase "$@"; then return 0; fi
@@ -351,7 +362,7 @@ package_drop() { # names: those that nothing else needs; what is said of the oth
   done
 }
 package_erase() {
-  package_run "$p_max" rpm -e --test -- "$@" && package_run "$p_max" dnf -y -q --setopt=clean_requirements_on_remove=False remove "$@"
+  package_tool rpm; package_run "$p_max" "$p_tool" -e --test -- "$@" && package_run "$p_max" dnf -y -q --setopt=clean_requirements_on_remove=False remove "$@"
 }
 "#;
 

@@ -109,7 +109,7 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
 fn is_of_type(letters: &str, kind: &str) -> bool {
     let body = letters.trim_end_matches('=');
     let fit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
-    if letters.len() % 4 != 0 || letters.len() - body.len() > 2 || !body.bytes().all(fit) {
+    if !letters.len().is_multiple_of(4) || letters.len() - body.len() > 2 || !body.bytes().all(fit) {
         return false;
     }
     let value = |b: u8| -> u32 {

@@ -295,9 +295,9 @@ impl Resource for User {
             ("comment", comment.clone()),
             ("home", home.as_ref().map(ToString::to_string)),
             ("shell", shell.as_ref().map(ToString::to_string)),
-            ("groups", groups.as_ref().map(|groups| list(groups))),
-            ("subuid", subuid.as_ref().map(|ranges| list(ranges))),
-            ("subgid", subgid.as_ref().map(|ranges| list(ranges))),
+            ("groups", groups.as_ref().map(list)),
+            ("subuid", subuid.as_ref().map(list)),
+            ("subgid", subgid.as_ref().map(list)),
         ];
         for (key, wish) in wishes {
             if let Some(wish) = wish {
@@ -352,9 +352,9 @@ impl Resource for User {
         want("comment", self.comment.clone());
         want("home", self.home.as_ref().map(ToString::to_string));
         want("shell", self.shell.as_ref().map(ToString::to_string));
-        want("groups", self.groups.as_ref().map(|groups| list(groups)));
-        want("subuid", self.subuid.as_ref().map(|ranges| list(ranges)));
-        want("subgid", self.subgid.as_ref().map(|ranges| list(ranges)));
+        want("groups", self.groups.as_ref().map(list));
+        want("subuid", self.subuid.as_ref().map(list));
+        want("subgid", self.subgid.as_ref().map(list));
         want("add_groups", (!self.add_groups.is_empty()).then(|| list(&self.add_groups)));
         want("subids", self.subids.map(|subids| subids.to_string()));
         want("locked", self.locked.map(|locked| locked.to_string()));

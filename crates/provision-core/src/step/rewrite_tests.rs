@@ -1,5 +1,7 @@
 //! Rewriting a file for the sake of a piece, noting and putting back, through every shell that a host may have.
 
+#![expect(clippy::disallowed_methods, reason = "nothing else runs in this test's thread")]
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
