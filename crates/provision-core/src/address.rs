@@ -187,6 +187,9 @@ impl Address {
     }
 }
 
+/// What a name is.
+pub(crate) const NAME: &str = "a letter, then letters, digits or `_`, at most 64";
+
 /// Whether a text can name a resource, an input or a host.
 ///
 /// No `-`: in a template `directory.my-root` would be a subtraction.
@@ -199,7 +202,7 @@ pub fn check_name(text: &str) -> Result<(), String> {
     if first && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') && text.len() <= 64 {
         Ok(())
     } else {
-        Err(format!("{text:?} is not a name: a letter, then letters, digits or `_`, at most 64"))
+        Err(format!("{text:?} is not a name: {NAME}"))
     }
 }
 
@@ -218,6 +221,9 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with('/') {
+            return Err("an address is `kind.name`, such as `directory.root`, and no path".to_owned());
+        }
         let mut within = Vec::new();
         let mut rest = text;
         while let Some((segment, after)) = rest.split_once('/') {

@@ -224,6 +224,10 @@ struct Index {
     things: BTreeMap<Thing, Vec<usize>>,
     /// Those that define a unit.
     definitions: BTreeSet<usize>,
+    /// Who serves a port, as `Target::Port` spells it.
+    ports: BTreeMap<String, BTreeSet<usize>>,
+    /// The units that a resource shapes.
+    units: BTreeMap<usize, Vec<Managed>>,
     /// Those that change a piece of a file.
     edits: Vec<(Edit, usize)>,
 }
@@ -233,6 +237,9 @@ impl Index {
         let mut things: BTreeMap<Thing, Vec<usize>> = BTreeMap::new();
         // One path cannot be both a directory and a file, so both count as the same place.
         let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+        let mut told: BTreeSet<(usize, usize)> = BTreeSet::new();
+        let mut ports: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+        let mut units: BTreeMap<usize, Vec<Managed>> = BTreeMap::new();
         let mut edits: Vec<(Edit, usize)> = Vec::new();
         for (at, vertex) in vertices.iter().enumerate() {
             for thing in vertex.resource.provides() {
@@ -252,17 +259,29 @@ impl Index {
                     | Thing::Port { .. } => Some(thing.to_string()),
                 };
                 if let Some(label) = label {
-                    match owners.get(&label).and_then(|other| vertices.get(*other)) {
-                        Some(other) if !vertex.meets(other) => {}
-                        Some(other) => problems.add_help(
-                            vertex.place,
-                            format!("{} and {} both manage {label}", other.address, vertex.address),
-                            "leave it to one of them",
-                        ),
+                    match owners.get(&label).and_then(|other| Some((*other, vertices.get(*other)?))) {
+                        Some((_, other)) if !vertex.meets(other) => {}
+                        // Quadlet's name for a file that both manage.
+                        Some((other, _)) if matches!(thing, Thing::Quadlet(_)) && told.contains(&(other, at)) => {}
+                        Some((other, owner)) => {
+                            told.insert((other, at));
+                            problems.add_help(
+                                vertex.place,
+                                format!("{} and {} both manage {label}", owner.address, vertex.address),
+                                "leave it to one of them",
+                            );
+                        }
                         None => {
                             owners.insert(label, at);
                         }
                     }
+                }
+                match &thing {
+                    Thing::Port { port, .. } => {
+                        ports.entry(port.clone()).or_default().insert(at);
+                    }
+                    Thing::Unit(name) => units.entry(at).or_default().push(name.clone()),
+                    _ => {}
                 }
                 things.entry(thing).or_default().push(at);
             }
@@ -284,7 +303,7 @@ impl Index {
         let defines = |thing: &Thing| matches!(thing, Thing::Unit(_) | Thing::Quadlet(_));
         let definitions =
             things.iter().filter(|(thing, _)| defines(thing)).flat_map(|(_, at)| at.iter().copied()).collect();
-        Self { addresses, things, definitions, edits }
+        Self { addresses, things, definitions, ports, units, edits }
     }
 
     fn find(&self, target: &Target) -> Vec<usize> {
@@ -315,16 +334,13 @@ impl Index {
                 whole.chain(edits.map(|(_, at)| *at)).collect()
             }
             Target::Port(port) => {
-                let serves = |thing: &Thing| matches!(thing, Thing::Port { port: found, .. } if found == port);
-                let servers: BTreeSet<usize> =
-                    self.things.iter().filter(|(thing, _)| serves(thing)).flat_map(|(_, at)| at).copied().collect();
+                let servers = self.ports.get(port).into_iter().flatten().copied();
                 // What binds the port is a configuration; what has it open is the unit that runs with it.
-                let units = self.things.iter().filter_map(|(thing, at)| match thing {
-                    Thing::Unit(name) if at.iter().any(|at| servers.contains(at)) => Some(name),
-                    _ => None,
-                });
-                let running = units.flat_map(|name| self.find(&Target::Thing(Thing::Running(name.clone()))));
-                servers.iter().copied().chain(running).collect()
+                let units: BTreeSet<&Managed> =
+                    servers.clone().filter_map(|at| self.units.get(&at)).flatten().collect();
+                let running =
+                    units.into_iter().flat_map(|name| self.find(&Target::Thing(Thing::Running(name.clone()))));
+                servers.chain(running).collect()
             }
             Target::Resource(address) => self.addresses.get(address).copied().into_iter().collect(),
         }

@@ -21,6 +21,9 @@ pub mod engine;
 pub mod event;
 pub mod facts;
 pub mod fetch;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod graph;
 pub mod image_archive;
 pub mod image_reference;

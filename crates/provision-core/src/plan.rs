@@ -30,7 +30,7 @@ mod template;
 mod tests;
 mod world;
 
-use crate::address::{Address, Segment, check_name};
+use crate::address::{Address, NAME, Segment, check_name};
 use crate::attribute::UserName;
 use crate::facts::Facts;
 use crate::graph::Graph;
@@ -152,9 +152,10 @@ impl Plan {
         let files = plan.look_through(&problems);
         plan.digest = plan.digest_of(&files);
         let mut problems = problems.into_inner();
-        problems.give_way_to(&syntax);
+        problems.give_way_to(&syntax, &plan.sources);
         problems.extend(syntax);
-        if problems.is_empty() { Ok(plan) } else { Err(problems.into_error(&plan.sources)) }
+        // What is lost without a finding is none the less not there.
+        if problems.is_whole() { Ok(plan) } else { Err(problems.into_error(&plan.sources)) }
     }
 
     fn read_defaults(&mut self, problems: &RefCell<Problems>) {
@@ -311,8 +312,9 @@ fn read_hosts(
     let context = map([("input".to_owned(), input)]);
     let mut hosts = Vec::new();
     for (name, entry) in &table.entries {
-        if let Err(reason) = check_name(name) {
-            problems.borrow_mut().add(entry.key, reason);
+        if check_name(name).is_err() {
+            let (message, help) = (format!("{name:?} is not a name"), format!("a host's is {NAME}"));
+            problems.borrow_mut().add_help(entry.key, message, help);
         }
         let Value::Table(body) = &entry.node.value else {
             let message = format!("host.{name} is {}", entry.node.type_name());
@@ -330,7 +332,7 @@ fn read_hosts(
 }
 
 fn read_name(root: &Table, top: Option<Place>, problems: &RefCell<Problems>) -> String {
-    let help = "write `name = \"registry\"` at the top: small letters, digits and `-`, at most 48";
+    let help = "write `name = \"registry\"` above all headers: small letters, digits and `-`, at most 48";
     match root.entries.get("name").map(|entry| &entry.node) {
         Some(Node { value: Value::Text(text), place, .. }) => {
             let name = text.expose();

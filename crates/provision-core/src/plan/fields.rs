@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::node::{Entry, Node, Table, Value};
-use super::problem::{Place, Problems, suggest};
+use super::problem::{Place, Problems, nearest, suggest};
 use crate::secret::Text;
 
 /// The fields of a table that are still to be read.
@@ -45,10 +45,43 @@ impl<'a> Fields<'a> {
         self.problems.borrow_mut().add_help(place, message, help);
     }
 
+    /// Adds a finding about an item of the list `name`.
+    pub(crate) fn item_problem(
+        &self,
+        name: &str,
+        item: &impl ToString,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let item = item.to_string();
+        let items = match self.table.entries.get(name).map(|entry| &entry.node.value) {
+            Some(Value::Array(items)) => items.as_slice(),
+            _ => &[],
+        };
+        let is_it = |node: &&Node| matches!(&node.value, Value::Text(text) if text.expose() == item);
+        match items.iter().find(is_it).and_then(|node| node.place) {
+            Some(place) => self.problems.borrow_mut().add_help(Some(place), message, help),
+            None => self.problem(name, message, help),
+        }
+    }
+
     /// Whether the field is written at all.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.table.entries.contains_key(name)
+    }
+
+    /// Whether the field is a list, whatever is in it.
+    #[must_use]
+    pub(crate) fn is_list(&self, name: &str) -> bool {
+        self.table.entries.get(name).is_some_and(|entry| matches!(entry.node.value, Value::Array(_)))
+    }
+
+    /// Whether a key that nobody asked for was meant to be this one. Call it after [`Fields::finish`].
+    pub(crate) fn is_meant(&self, name: &str) -> bool {
+        let known = self.known.borrow();
+        let unknown = self.table.entries.keys().filter(|key| !known.contains(&key.as_str()));
+        unknown.into_iter().any(|key| nearest(key, known.iter().copied()) == Some(name))
     }
 
     /// Whether the field was made by a template.
@@ -164,7 +197,7 @@ impl<'a> Fields<'a> {
         };
         let section = |(key, Entry { key: place, node }): (&String, &Entry)| Section {
             header: Setting { key: key.clone(), values: Vec::new(), place: place.or(node.place) },
-            settings: self.node_settings(name, node),
+            settings: self.node_settings(&format!("{name}.{key}"), node),
         };
         table.entries.iter().map(section).collect()
     }
@@ -174,7 +207,7 @@ impl<'a> Fields<'a> {
             self.wrong_type(name, node, "a table");
             return Vec::new();
         };
-        let scalar = |item: &Node| match &item.value {
+        let scalar = |key: &str, item: &Node| match &item.value {
             Value::Text(text) if text.is_secret() => {
                 self.refuse_secret(name, item);
                 None
@@ -183,7 +216,7 @@ impl<'a> Fields<'a> {
             Value::Integer(number) => Some(number.to_string()),
             Value::Boolean(value) => Some(value.to_string()),
             Value::Float(_) | Value::Array(_) | Value::Table(_) | Value::Unknown => {
-                self.wrong_type(name, item, "text, an integer or a boolean");
+                self.wrong_type(&format!("{name}.{key}"), item, "text, an integer or a boolean");
                 None
             }
         };
@@ -193,8 +226,8 @@ impl<'a> Fields<'a> {
             .map(|(key, Entry { key: place, node })| Setting {
                 key: key.clone(),
                 values: match &node.value {
-                    Value::Array(items) => items.iter().filter_map(scalar).collect(),
-                    _ => scalar(node).into_iter().collect(),
+                    Value::Array(items) => items.iter().filter_map(|item| scalar(key, item)).collect(),
+                    _ => scalar(key, node).into_iter().collect(),
                 },
                 place: place.or(node.place),
             })
@@ -269,6 +302,10 @@ impl<'a> Fields<'a> {
         let known = self.known.borrow();
         for (key, entry) in &self.table.entries {
             if !known.contains(&key.as_str()) {
+                // What it was meant to be is not missing as well.
+                if let Some(meant) = nearest(key, known.iter().copied()).filter(|meant| !self.has(meant)) {
+                    self.problems.borrow_mut().withdraw(self.place, &self.lacks(meant));
+                }
                 self.problems.borrow_mut().add_help(
                     entry.key.or(entry.node.place),
                     format!("unknown key `{key}` in {}", self.label),
@@ -291,10 +328,22 @@ impl<'a> Fields<'a> {
         if !self.has(name) {
             self.problems.borrow_mut().add_help(
                 self.place,
-                format!("{} lacks `{name}`", self.label),
-                format!("add `{name} = ...`; `provision kinds` shows what it takes"),
+                self.lacks(name),
+                if self.is_of_a_kind() {
+                    format!("add `{name} = ...`; `provision kinds` shows what it takes")
+                } else {
+                    format!("add `{name} = ...`")
+                },
             );
         }
+    }
+
+    fn lacks(&self, name: &str) -> String {
+        format!("{} lacks `{name}`", self.label)
+    }
+
+    fn is_of_a_kind(&self) -> bool {
+        self.label.split('.').next().is_some_and(|word| crate::resource::kind(word).is_some())
     }
 
     fn node_text(&self, name: &str, node: &Node) -> Option<Text> {
@@ -360,8 +409,16 @@ impl<'a> Fields<'a> {
         if matches!(node.value, Value::Unknown) {
             return;
         }
-        let quotable = matches!(node.value, Value::Integer(_) | Value::Float(_) | Value::Boolean(_));
-        let quotes = if wanted == "text" && quotable { ": put it in quotes" } else { "" };
+        let quotes = match &node.value {
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) if wanted == "text" => ": put it in quotes",
+            Value::Text(text) if wanted == "an integer" && text.expose().parse::<i64>().is_ok() => {
+                ": take the quotes off"
+            }
+            Value::Text(text) if wanted == "true or false" && matches!(text.expose(), "true" | "false") => {
+                ": take the quotes off"
+            }
+            _ => "",
+        };
         self.problems.borrow_mut().add_help(
             node.place,
             format!("`{name}` of {} is {}", self.label, node.type_name()),

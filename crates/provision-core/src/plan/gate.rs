@@ -122,12 +122,12 @@ impl<'a> World<'a> {
                 self.add(when.place, format!("`when` of {whose} comes to {shown}, not to true or false"), help);
                 None
             }
-            Err(reason) => {
+            Err(failure) => {
                 let mut problems = Problems::default();
                 let reported = self.explain(&when.references, sight, &mut problems);
                 if !reported {
-                    let reason = self.plan.secrets.mask(&reason);
-                    problems.add(when.place, format!("cannot tell `when` of {whose}: {reason}"));
+                    let reason = self.plan.secrets.mask(&failure.message);
+                    problems.add_help(when.place, format!("cannot tell `when` of {whose}: {reason}"), failure.help);
                 }
                 self.take(problems, None);
                 None

@@ -106,7 +106,7 @@ impl Host {
         }
         let address = address?;
         let ours = |c: char| c.is_whitespace() || c.is_control() || c == '@' || c == '/';
-        if address.is_empty() || address.starts_with('-') || address.contains(ours) {
+        if address.is_empty() || address.starts_with('-') || address.contains(ours) || has_port(&address) {
             let help = "a name or an address without user and port, which have keys of their own; or \"local\"";
             fields.problem("address", format!("{address:?} is not an address"), help);
             return None;
@@ -136,6 +136,14 @@ impl Host {
     }
 }
 
+/// Whether there is a port behind it, or a colon for another reason than that it is IPv6, with or without brackets and
+/// with or without the interface of a link-local address.
+fn has_port(address: &str) -> bool {
+    let inner = address.strip_prefix('[').map_or(Some(address), |rest| rest.strip_suffix(']'));
+    let number = inner.and_then(|inner| inner.split('%').next()).unwrap_or_default();
+    address.contains([':', '[', ']']) && number.parse::<std::net::Ipv6Addr>().is_err()
+}
+
 /// Renders the fields of a host, which may use inputs and nothing else: nothing else is known before it is reached.
 pub(super) fn render(
     table: &Table,
@@ -149,8 +157,8 @@ pub(super) fn render(
         let mut problems = problems.borrow_mut();
         let found = match templates.references(text) {
             Ok(found) => found,
-            Err(reason) => {
-                problems.add(node.place, reason);
+            Err(failure) => {
+                problems.add_help(node.place, failure.message, failure.help);
                 return Value::Unknown;
             }
         };
@@ -177,9 +185,9 @@ pub(super) fn render(
             Some(name) => values.get(name).is_some_and(Node::is_secret),
             None => values.values().any(Node::is_secret),
         });
-        templates.render(text, context).and_then(|value| from_rendered(&value, secret)).unwrap_or_else(|reason| {
-            let reason = if secret { "it uses a secret, so the reason is not shown" } else { &reason };
-            problems.add(node.place, format!("cannot render this: {reason}"));
+        templates.render(text, context).and_then(|value| from_rendered(&value, secret)).unwrap_or_else(|failure| {
+            let reason = if secret { "it uses a secret, so the reason is not shown" } else { &failure.message };
+            problems.add_help(node.place, format!("cannot render this: {reason}"), failure.help);
             Value::Unknown
         })
     };

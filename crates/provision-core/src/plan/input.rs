@@ -1,6 +1,7 @@
 //! Inputs: what a plan leaves open, typed and described, and the values that were given for it.
 
 use std::collections::BTreeMap;
+use std::num::IntErrorKind;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
@@ -185,8 +186,9 @@ pub(crate) fn declare(
 ) -> IndexMap<String, Declaration> {
     let mut declared = IndexMap::new();
     for (name, entry) in table.into_iter().flat_map(|(table, _)| &table.entries) {
-        if let Err(reason) = crate::address::check_name(name) {
-            problems.borrow_mut().add(entry.key, reason);
+        if crate::address::check_name(name).is_err() {
+            let help = format!("an input's is {}", crate::address::NAME);
+            problems.borrow_mut().add_help(entry.key, format!("{name:?} is not a name"), help);
             continue;
         }
         let Value::Table(body) = &entry.node.value else {
@@ -204,6 +206,9 @@ pub(crate) fn declare(
         let secret = fields.boolean("secret").unwrap_or(false);
         let default = fields.raw("default").cloned();
         fields.finish();
+        // With another spelling there is a finding about that, and none about a value that is missing.
+        let meant = fields.is_meant("default").then(|| Node::new(Value::Unknown, place));
+        let default = default.or(meant);
         let input_type = asked.unwrap_or_else(|| default.as_ref().map_or(InputType::Text, inferred));
         let input = Input { description, input_type, secret, required: default.is_none() };
         declared.insert(name.clone(), Declaration { input, default, place });
@@ -228,7 +233,7 @@ impl Declaration {
         directory: &Utf8Path,
         problems: &std::cell::RefCell<Problems>,
     ) -> Option<Node> {
-        let default = self.default.as_ref()?;
+        let default = self.default.as_ref().filter(|default| !matches!(default.value, Value::Unknown))?;
         let wrong = |reason| {
             // A finding shows the text that it is about.
             let place = if self.input.secret { self.place } else { default.place };
@@ -313,11 +318,17 @@ fn convert(node: &Node, input_type: InputType, directory: &Utf8Path) -> Result<N
     let value = match (input_type, &node.value) {
         (InputType::Text, _) => match as_text(node) {
             Some(text) => Value::Text(text),
+            None if matches!(node.value, Value::Array(_) | Value::Table(_)) => {
+                return Err(format!("it is {}, and text is wanted", node.type_name()));
+            }
             None => return Err(format!("it is {}, and text is wanted: put it in quotes", node.type_name())),
         },
         (InputType::Integer | InputType::Port, Value::Integer(number)) => Value::Integer(*number),
-        (InputType::Integer | InputType::Port, _) => match text.filter(|_| node.rendered).map(str::parse) {
+        (InputType::Integer | InputType::Port, _) => match text.filter(|_| node.rendered).map(str::parse::<i64>) {
             Some(Ok(number)) => Value::Integer(number),
+            Some(Err(error)) if matches!(error.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow) => {
+                return Err("it takes an integer of at most 64 bits".to_owned());
+            }
             _ => return Err("it takes an integer".to_owned()),
         },
         (InputType::Boolean, Value::Boolean(value)) => Value::Boolean(*value),

@@ -100,13 +100,38 @@ pub(crate) fn parse(source: usize, text: &str, problems: &mut Problems) -> Table
     for error in errors {
         let (place, message) =
             (error.span().map(|span| Place::new(source, span)), format!("not valid TOML: {}", error.message()));
-        if message.contains("leading zero") {
-            problems.add_help(place, message, "a number that starts with 0 goes in quotes: \"0750\"");
-        } else {
-            problems.add(place, message);
-        }
+        let help = way_out(&message);
+        problems.add_help(place, message, help);
     }
+    problems.only_first(text);
     table(source, root.get_ref(), problems)
+}
+
+/// What to do about a syntax error, told from the parser's words for it.
+fn way_out(message: &str) -> &'static str {
+    const WAYS: &[(&str, &str)] = &[
+        ("leading zero", "a number that starts with 0 goes in quotes: \"0750\""),
+        ("unclosed table", "a header is one line and ends with `]`; a name with a blank in it is none"),
+        ("multi-line", "text that begins with three quotes ends with three of the same"),
+        ("non-double-quote visible characters", "a control character is written as an escape: \"\\u0000\""),
+        ("escaped value", "a backslash is written twice, or the text goes into single quotes: 'C:\\users'"),
+        ("unicode", "a backslash is written twice, or the text goes into single quotes: 'C:\\users'"),
+        ("string, expected", "text ends with the quote that it begins with, on the same line"),
+        ("opening quote", "text stands in straight quotes: \"/etc/motd\""),
+        ("array", "a list ends with `]`, and there is a comma between two values"),
+        ("extra assignment", "there is a comma between two values"),
+        ("radix", "write what it begins with in small letters: 0xC8"),
+        ("must be quoted", "text stands in straight quotes: \"/etc/motd\""),
+        ("duplicate key", "a key, and a header, is there once: join the two, or give one another name"),
+        ("cannot extend value", "a key with a value has no parts: take one of the two out"),
+        ("missing comma", "there is a comma between two values, and a bracket after the last"),
+        ("key with no value", "it is written `key = value`"),
+        ("unexpected key or value", "each line has one key; a comment begins with `#`"),
+        ("unquoted key", "a line is `key = value` or a header such as `[file.motd]`"),
+        ("key-value pair", "a line is `key = value` or a header such as `[file.motd]`"),
+    ];
+    let way = WAYS.iter().find(|(words, _)| message.contains(words));
+    way.map_or("https://toml.io shows how it is written", |(_, help)| help)
 }
 
 fn table(source: usize, table: &DeTable<'_>, problems: &mut Problems) -> Table {
@@ -131,7 +156,8 @@ fn node(source: usize, value: &Spanned<DeValue<'_>>, problems: &mut Problems) ->
             // What is left of a number that could not be read, which has been reported.
             Err(_) if number.as_str().is_empty() => Value::Integer(0),
             Err(_) => {
-                problems.add(place, format!("{} does not fit a 64-bit integer", number.as_str()));
+                let help = "the largest is 9223372036854775807; what is no number goes in quotes";
+                problems.add_help(place, format!("{} does not fit a 64-bit integer", number.as_str()), help);
                 Value::Integer(0)
             }
         },

@@ -1,5 +1,6 @@
 //! What is wrong with a plan: every finding with its place and a way out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -46,10 +47,38 @@ impl Place {
 /// Line and column of a byte, both from 1; columns count characters.
 #[must_use]
 pub fn position(text: &str, byte: usize) -> (usize, usize) {
-    let before = text.get(..byte).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (line, column)
+    Positions::new(text).position(byte)
+}
+
+/// Lines and columns of many bytes of one text; those that come in order cost one reading of the text in all.
+#[derive(Debug)]
+pub struct Positions<'a> {
+    text: &'a str,
+    /// How far lines were counted: the beginning of `line`.
+    start: usize,
+    line: usize,
+}
+
+impl<'a> Positions<'a> {
+    /// Of a text.
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
+        Self { text, start: 0, line: 1 }
+    }
+
+    /// Line and column of a byte, both from 1; columns count characters.
+    pub fn position(&mut self, byte: usize) -> (usize, usize) {
+        if byte < self.start {
+            (self.start, self.line) = (0, 1);
+        }
+        // What is no place in the text is its end.
+        let byte = if self.text.is_char_boundary(byte) { byte } else { self.text.len() };
+        let between = self.text.get(self.start..byte).unwrap_or_default();
+        self.line += between.matches('\n').count();
+        self.start += between.rfind('\n').map_or(0, |at| at + 1);
+        let column = self.text.get(self.start..byte).unwrap_or_default().chars().count() + 1;
+        (self.line, column)
+    }
 }
 
 /// All findings of a plan, sorted by place.
@@ -81,6 +110,7 @@ impl PlanError {
 impl fmt::Display for PlanError {
     /// One line a finding: `file:line:column: message (help)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut reader = (0, Positions::new(self.sources.first().map_or("", |source| &source.text)));
         for (index, problem) in self.problems.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
@@ -88,7 +118,10 @@ impl fmt::Display for PlanError {
             if let Some(source) = self.source_of(problem) {
                 write!(f, "{}", source.name)?;
                 if let Some(span) = problem.span {
-                    let (line, column) = position(&source.text, span.start);
+                    if reader.0 != span.source {
+                        reader = (span.source, Positions::new(&source.text));
+                    }
+                    let (line, column) = reader.1.position(span.start);
                     write!(f, ":{line}:{column}")?;
                 }
             }
@@ -112,12 +145,13 @@ pub(crate) struct Problems {
 }
 
 impl Problems {
-    pub(crate) fn add(&mut self, span: Option<Place>, message: impl Into<String>) {
-        self.found.push(Problem { span, message: message.into(), help: None });
-    }
-
     pub(crate) fn add_help(&mut self, span: Option<Place>, message: impl Into<String>, help: impl Into<String>) {
         self.found.push(Problem { span, message: message.into(), help: Some(help.into()) });
+    }
+
+    /// Takes a finding back that turns out to follow from another.
+    pub(crate) fn withdraw(&mut self, span: Option<Place>, message: &str) {
+        self.found.retain(|problem| problem.span != span || problem.message != message);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -137,7 +171,9 @@ impl Problems {
     /// Gives the collected findings, by place, each once.
     pub(crate) fn into_error(mut self, sources: &[Arc<Source>]) -> PlanError {
         if self.found.is_empty() {
-            self.add(None, "something in the plan cannot be told on this host");
+            // Not without a finding: it would be taken for a plan that is right.
+            let help = "this is a mistake of provision's: please report it with the plan";
+            self.add_help(None, "something in the plan cannot be told on this host", help);
         }
         self.found.sort();
         self.found.dedup();
@@ -146,20 +182,55 @@ impl Problems {
 
     /// Leaves out what follows from syntax errors: what they have swallowed is not missing, and what stands where they
     /// do is not wrong in another way too.
-    pub(crate) fn give_way_to(&mut self, syntax: &Self) {
-        if syntax.is_empty() {
-            return;
+    pub(crate) fn give_way_to(&mut self, syntax: &Self, sources: &[Arc<Source>]) {
+        let mut lost: BTreeMap<usize, Vec<Range<usize>>> = BTreeMap::new();
+        for (number, source) in sources.iter().enumerate() {
+            let here = |problem: &Problem| problem.span.filter(|place| place.source == number);
+            let mut broken = syntax.found.iter().filter_map(here).peekable();
+            if broken.peek().is_none() {
+                continue;
+            }
+            let layout = Layout::new(&source.text);
+            let mut places = Vec::new();
+            for place in broken {
+                places.extend(layout.lost(place.start));
+                // What begins right behind it is part of it.
+                places.push(place.start..place.end + 1);
+            }
+            lost.insert(number, joined(places));
         }
-        let broken: Vec<Place> = syntax.found.iter().filter_map(|problem| problem.span).collect();
-        let sources: Vec<usize> = broken.iter().map(|place| place.source).collect();
-        let overlaps = |place: Place| {
-            let within = |error: &Place| error.start <= place.end && place.start <= error.end;
-            broken.iter().any(|error| error.source == place.source && within(error))
-        };
         self.found.retain(|problem| {
             let missing = problem.message.contains(" lacks ") || problem.message.contains("is not there");
-            let swallowed = missing && problem.span.is_none_or(|place| sources.contains(&place.source));
-            !swallowed && !problem.span.is_some_and(overlaps)
+            let swallowed = missing
+                && match problem.span {
+                    Some(place) => lost.contains_key(&place.source),
+                    None => !lost.is_empty(),
+                };
+            let touches = |place: Place| {
+                let Some(lost) = lost.get(&place.source) else { return false };
+                let next = lost.partition_point(|lost| lost.end <= place.start);
+                lost.get(next).is_some_and(|lost| lost.start <= place.end)
+            };
+            !swallowed && !problem.span.is_some_and(touches)
+        });
+    }
+
+    /// Of the syntax errors of one text, leaves in what is not the parser's way back into it: one a line, and nothing of
+    /// what belongs to a header that is there twice.
+    pub(crate) fn only_first(&mut self, text: &str) {
+        self.found.sort();
+        let layout = Layout::new(text);
+        let mut lines = BTreeSet::new();
+        let mut twice = 0..0;
+        self.found.retain(|problem| {
+            let Some(place) = problem.span else { return true };
+            let is_duplicate = problem.message.contains("duplicate");
+            let is_again = is_duplicate && twice.contains(&place.start);
+            let line = layout.line(place.start);
+            if is_duplicate && let Some(section) = layout.section(&line) {
+                twice = section;
+            }
+            lines.insert(line.start) && !is_again
         });
     }
 
@@ -172,6 +243,64 @@ impl Problems {
         self.lost |= other.lost;
         self.found.extend(other.found);
     }
+}
+
+/// Where the headers of a text are.
+struct Layout<'a> {
+    text: &'a str,
+    /// Lines that begin with a bracket, in order.
+    headers: Vec<Range<usize>>,
+}
+
+impl<'a> Layout<'a> {
+    fn new(text: &'a str) -> Self {
+        let mut start = 0;
+        let lines = text.split_inclusive('\n').map(|line| {
+            let place = start..start + line.len();
+            start = place.end;
+            (place, line)
+        });
+        let headers = lines.filter(|(_, line)| line.trim_start().starts_with('[')).map(|(place, _)| place);
+        Self { text, headers: headers.collect() }
+    }
+
+    /// The line that a byte is in, with its end.
+    fn line(&self, byte: usize) -> Range<usize> {
+        let (before, after) = self.text.split_at_checked(byte).unwrap_or((self.text, ""));
+        let end = after.find('\n').map_or(self.text.len(), |at| before.len() + at + 1);
+        before.rfind('\n').map_or(0, |at| at + 1)..end
+    }
+
+    /// From a line that is a header up to the next.
+    fn section(&self, line: &Range<usize>) -> Option<Range<usize>> {
+        let at = self.headers.binary_search_by_key(&line.start, |header| header.start).ok()?;
+        Some(line.start..self.headers.get(at + 1).map_or(self.text.len(), |next| next.start))
+    }
+
+    /// What is not known of a text with a syntax error at a byte: its line, the header above it, to which that line may
+    /// have belonged, and after a broken header all that follows it.
+    fn lost(&self, byte: usize) -> Vec<Range<usize>> {
+        let line = self.line(byte);
+        if let Some(section) = self.section(&line) {
+            return vec![section];
+        }
+        let below = self.headers.partition_point(|header| header.start < line.start);
+        let header = below.checked_sub(1).and_then(|at| self.headers.get(at)).cloned();
+        header.into_iter().chain([line]).collect()
+    }
+}
+
+/// The same places in order, none of them touching another.
+fn joined(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    places.sort_by_key(|place| (place.start, place.end));
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for place in places.into_iter().filter(|place| !place.is_empty()) {
+        match joined.last_mut() {
+            Some(last) if place.start <= last.end => last.end = last.end.max(place.end),
+            _ => joined.push(place),
+        }
+    }
+    joined
 }
 
 /// Names the known word that was probably meant, or lists them all when none is near.
@@ -197,12 +326,28 @@ pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Stri
 /// Similarity from which a word counts as a slip of another; found by trying typical slips.
 const NEAR: f64 = 0.72;
 
+/// Longest text that is looked at as a slip: longer than any address.
+const LONGEST: usize = 512;
+
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // What nobody would write is no slip, and comparing it would take its time.
+    if word.len() > LONGEST {
+        return None;
+    }
     let lower = word.to_lowercase();
+    // Words that share little but their beginning are strangers: at least half of the longer one must be as it was meant,
+    // unless one is the beginning of the other.
+    let half = |name: &str| {
+        name.starts_with(&lower)
+            || lower.starts_with(name)
+            || strsim::osa_distance(&lower, name) * 2 <= lower.chars().count().max(name.chars().count())
+    };
     known
         .into_iter()
-        .map(|name| (strsim::jaro_winkler(&lower, &name.to_lowercase()), name))
-        .filter(|(score, _)| *score >= NEAR)
+        .map(|name| (name.to_lowercase(), name))
+        .map(|(known, name)| (strsim::jaro_winkler(&lower, &known), half(&known), name))
+        .filter(|(score, half, _)| *score >= NEAR && *half)
+        .map(|(score, _, name)| (score, name))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }

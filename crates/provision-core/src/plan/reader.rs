@@ -14,9 +14,9 @@ use super::module::{BLOCK, Body, Condition, Declared, GATE, Gate, Given, Module,
 use super::names::place_of;
 use super::node::{self, Entry, Node, Table, Value};
 use super::problem::{Place, Problems, Source, suggest};
-use super::template::{Templates, is_template};
+use super::template::{Failure, Templates, is_template};
 use super::{ownership, read_name, section, texts, top};
-use crate::address::check_name;
+use crate::address::{NAME, check_name};
 use crate::resource::{KINDS, Kind, kind};
 use crate::secret::Text;
 
@@ -165,6 +165,12 @@ impl<'a> Reader<'a> {
                 self.problems.borrow_mut().add_help(entry.node.place, message, help);
                 continue;
             };
+            let nameless = members.entries.iter().find(|(_, entry)| !matches!(entry.node.value, Value::Table(_)));
+            if let (Some(kind), Some((field, wrong))) = (known_kind, nameless) {
+                // Of a header without a name each key would be a finding.
+                let (message, help) = no_resource(kind, field, &wrong.node);
+                self.problems.borrow_mut().add_help(wrong.key.or(wrong.node.place), message, help);
+            }
             for (name, entry) in &members.entries {
                 match known_kind {
                     Some(kind) => body.resources.extend(self.resource(kind, name, entry, site)),
@@ -187,16 +193,13 @@ impl<'a> Reader<'a> {
 
     fn resource(&mut self, kind: &'static Kind, name: &str, entry: &Entry, site: Site<'_>) -> Option<Declared> {
         let place = entry.key.or(entry.node.place);
-        if let Err(reason) = check_name(name) {
-            self.problems.borrow_mut().add(place, reason);
-            return None;
-        }
-        let Value::Table(table) = &entry.node.value else {
-            let message = format!("{} has no name, or is {}", kind.name, entry.node.type_name());
-            let help = format!("a resource is a table with a name: [{}.name]", kind.name);
+        // What is none has its finding.
+        let Value::Table(table) = &entry.node.value else { return None };
+        if check_name(name).is_err() {
+            let (message, help) = (format!("{name:?} is not a name"), format!("a resource's is {NAME}"));
             self.problems.borrow_mut().add_help(place, message, help);
             return None;
-        };
+        }
         let label = format!("{}.{name}", kind.name);
         let gate = self.gate(&label, table, place, site);
         let mut table = table.clone();
@@ -212,8 +215,9 @@ impl<'a> Reader<'a> {
 
     fn part(&mut self, word: &str, name: &str, entry: &Entry, site: Site<'_>) -> Option<Part> {
         let place = entry.key.or(entry.node.place);
-        if let Err(reason) = check_name(name) {
-            self.problems.borrow_mut().add(place, reason);
+        if check_name(name).is_err() {
+            let (message, help) = (format!("{name:?} is not a name"), format!("that of a {word} is {NAME}"));
+            self.problems.borrow_mut().add_help(place, message, help);
             return None;
         }
         let label = format!("{word}.{name}");
@@ -316,8 +320,8 @@ impl<'a> Reader<'a> {
         }
         let found = match self.templates.expression_references(&text) {
             Ok(found) => found,
-            Err(reason) => {
-                let reason = reason.replace("not a valid template", "not a valid expression");
+            Err(Failure { message, .. }) => {
+                let reason = message.replace("not a valid template", "not a valid expression");
                 let help = "such as \"input.replicas > 1 and fact.os_id == 'debian'\"";
                 self.problems.borrow_mut().add_help(node.place, format!("`when` of {label}: {reason}"), help);
                 return None;
@@ -360,12 +364,13 @@ impl<'a> Reader<'a> {
     /// Puts the text of a template file in place of its name.
     fn load_template(&self, field: &str, node: &mut Node, assets: &dyn Assets) {
         let Value::Text(name) = &node.value else { return };
-        let text = assets.read(name.expose()).and_then(|bytes| {
-            String::from_utf8(bytes)
-                .map_err(|_| format!("{} is not UTF-8 text, so it cannot be a template", name.expose()))
-        });
-        match text {
-            Ok(text) => node.value = Value::Text(Text::plain(text)),
+        match assets.read(name.expose()).map(String::from_utf8) {
+            Ok(Ok(text)) => node.value = Value::Text(Text::plain(text)),
+            Ok(Err(_)) => {
+                let message = format!("{} is not UTF-8 text, so it cannot be a template", name.expose());
+                let help = "name it in `source`, which sends a file as it is";
+                self.problems.borrow_mut().add_help(node.place, message, help);
+            }
             Err(reason) => {
                 let help = format!("a relative path in `{field}` starts at the plan's directory");
                 self.problems.borrow_mut().add_help(node.place, reason, help);
@@ -394,10 +399,25 @@ impl<'a> Reader<'a> {
         for (text, place) in texts(node) {
             match self.templates.references(text) {
                 Ok(references) => found.extend(references.into_iter().map(|reference| (reference, place))),
-                Err(reason) => self.problems.borrow_mut().add(place, reason),
+                Err(Failure { message, help }) => self.problems.borrow_mut().add_help(place, message, help),
             }
         }
         found
+    }
+}
+
+/// What stands where a kind has its resources and is none, and what to do about it.
+fn no_resource(kind: &Kind, field: &str, node: &Node) -> (String, String) {
+    let key = kind.name;
+    match node.value {
+        Value::Array(_) => (
+            format!("{key}.{field} is a list"),
+            format!("a resource is one table: [{key}.{field}], in single brackets"),
+        ),
+        _ => (
+            format!("`{field}` of [{key}] is {}, not a resource", node.type_name()),
+            format!("a resource is a table with a name: [{key}.NAME]"),
+        ),
     }
 }
 

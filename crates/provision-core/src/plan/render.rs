@@ -146,13 +146,14 @@ impl World<'_> {
         };
         let secret = found.iter().any(|reference| self.is_tainted(reference, sight));
         let rendered = self.plan.templates.render(text, context);
-        let value = rendered.and_then(|value| from_rendered(&value, secret)).unwrap_or_else(|reason| {
+        let value = rendered.and_then(|value| from_rendered(&value, secret)).unwrap_or_else(|failure| {
             let mut problems = problems.borrow_mut();
             problems.lose();
             let references: References = found.into_iter().map(|reference| (reference, place)).collect();
             if !self.explain(&references, sight, &mut problems) {
                 // The reason could quote what it stumbled over.
-                problems.add(place, self.plan.secrets.mask(&format!("cannot render this: {reason}")));
+                let message = self.plan.secrets.mask(&format!("cannot render this: {}", failure.message));
+                problems.add_help(place, message, failure.help);
             }
             Value::Unknown
         });

@@ -246,6 +246,9 @@ impl<'a> World<'a> {
         }
         let fields = Fields::new(label, &rendered, *place, problems);
         let mut after: Vec<Address> = fields.list("after");
+        if after.contains(address) {
+            fields.item_problem("after", address, format!("{label} is to come after itself"), "take it out");
+        }
         let adopt = fields.boolean("adopt").unwrap_or(false);
         for word in GATE {
             // Read before anything was rendered; named here for who misspells them.

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value as Rendered};
+use minijinja::{Environment, ErrorKind, State, UndefinedBehavior, Value as Rendered};
+
+mod length;
 
 use super::node::{Entry, Node, Table, Value};
 use crate::blob::hex;
 use crate::secret::Text;
+use length::check_length;
 
 /// What a template refers to: `directory.data["a"].path`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +67,14 @@ fn is_identifier(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
+/// Why a text is no template, or cannot be rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    /// What to do.
+    pub(crate) help: &'static str,
+}
+
 /// The template engine of one plan.
 pub(crate) struct Templates {
     environment: Environment<'static>,
@@ -82,12 +93,17 @@ impl Templates {
             environment.set_syntax(syntax);
         }
         let plan = plan.to_owned();
-        environment.add_function("htpasswd", move |user: &str, password: &str| htpasswd(&plan, user, password));
+        environment.set_fuel(Some(FUEL));
+        environment.add_function("htpasswd", move |state: &State<'_, '_>, user: &str, password: &str| {
+            state.consume_fuel(FUEL / PASSWORDS)?;
+            htpasswd(&plan, user, password)
+        });
         Self { environment }
     }
 
     /// The references of a text; an error when it is no valid template.
-    pub(crate) fn references(&self, text: &str) -> Result<BTreeSet<Reference>, String> {
+    pub(crate) fn references(&self, text: &str) -> Result<BTreeSet<Reference>, Failure> {
+        check_length(text)?;
         let template = self.environment.template_from_str(text).map_err(|error| explain(&error))?;
         // The engine follows names and stops at `["a"]`, so those are names where it looks.
         let flat = flat(text);
@@ -111,20 +127,22 @@ impl Templates {
     }
 
     /// The references of an expression; an error when it is none.
-    pub(crate) fn expression_references(&self, text: &str) -> Result<BTreeSet<Reference>, String> {
+    pub(crate) fn expression_references(&self, text: &str) -> Result<BTreeSet<Reference>, Failure> {
+        check_length(&format!("{{{{ {text} }}}}"))?;
         self.environment.compile_expression(text).map_err(|error| explain(&error))?;
         self.references(&format!("{{{{ {text} }}}}"))
     }
 
     /// What an expression comes to.
-    pub(crate) fn evaluate(&self, text: &str, context: &Rendered) -> Result<Rendered, String> {
+    pub(crate) fn evaluate(&self, text: &str, context: &Rendered) -> Result<Rendered, Failure> {
         let expression = self.environment.compile_expression(text).map_err(|error| explain(&error))?;
         let value = expression.eval(context.clone()).map_err(|error| explain(&error))?;
-        if value.is_undefined() { Err(NOT_THERE.to_owned()) } else { Ok(value) }
+        if value.is_undefined() { Err(explain(&ErrorKind::UndefinedError.into())) } else { Ok(value) }
     }
 
     /// Renders a text. A lone `{{ expression }}` keeps the type of its value.
-    pub(crate) fn render(&self, text: &str, context: &Rendered) -> Result<Rendered, String> {
+    pub(crate) fn render(&self, text: &str, context: &Rendered) -> Result<Rendered, Failure> {
+        check_length(text)?;
         if let Some(expression) = lone_expression(text) {
             return self.evaluate(expression, context);
         }
@@ -218,17 +236,31 @@ fn lone_expression(text: &str) -> Option<&str> {
     (!inner.contains("{{") && !inner.contains("}}") && !inner.contains("{%")).then_some(inner)
 }
 
-fn explain(error: &minijinja::Error) -> String {
-    let what = match error.kind() {
-        ErrorKind::UndefinedError => NOT_THERE.to_owned(),
-        ErrorKind::SyntaxError => format!("it is not a valid template: {}", error.detail().unwrap_or("syntax error")),
-        _ => error.to_string(),
+fn explain(error: &minijinja::Error) -> Failure {
+    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    let (what, help) = match error.kind() {
+        ErrorKind::UndefinedError => {
+            (NOT_THERE.to_owned(), "templates know `input`, `host`, `fact`, `plan` and the resources by their kinds")
+        }
+        ErrorKind::SyntaxError => (
+            format!("it is not a valid template: {detail}"),
+            "an expression is `{{ ... }}` and a block `{% if ... %}...{% endif %}`; `{{` itself is {{ '{{' }}",
+        ),
+        ErrorKind::OutOfFuel => (
+            "it does not come to an end, or makes more text than any file has".to_owned(),
+            "make its loops and what they write smaller",
+        ),
+        ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest | ErrorKind::UnknownMethod => {
+            (detail, "there are those of minijinja (https://docs.rs/minijinja), and the function `htpasswd`")
+        }
+        _ => (detail, "correct the expression"),
     };
     // The place within the template, where it has several lines.
-    match error.line() {
+    let message = match error.line() {
         Some(line) if line > 1 => format!("{what} (line {line} of the template)"),
         _ => what,
-    }
+    };
+    Failure { message, help }
 }
 
 /// A value for templates.
@@ -254,7 +286,7 @@ pub(crate) fn map(pairs: impl IntoIterator<Item = (String, Rendered)>) -> Render
 }
 
 /// What a template gave, as a value of the plan; secret when a secret went in.
-pub(crate) fn from_rendered(value: &Rendered, secret: bool) -> Result<Value, String> {
+pub(crate) fn from_rendered(value: &Rendered, secret: bool) -> Result<Value, Failure> {
     use minijinja::value::ValueKind;
     let text = |text: String| Value::Text(if secret { Text::secret(text) } else { Text::plain(text) });
     Ok(match value.kind() {
@@ -268,23 +300,36 @@ pub(crate) fn from_rendered(value: &Rendered, secret: bool) -> Result<Value, Str
         ValueKind::Seq | ValueKind::Iterable => Value::Array(
             value
                 .try_iter()
-                .map_err(|error| error.to_string())?
+                .map_err(|error| explain(&error))?
                 .map(|item| Ok(Node { value: from_rendered(&item, secret)?, place: None, rendered: true }))
-                .collect::<Result<_, String>>()?,
+                .collect::<Result<_, Failure>>()?,
         ),
         ValueKind::Map => {
             let mut entries = BTreeMap::new();
-            for key in value.try_iter().map_err(|error| error.to_string())? {
-                let item = value.get_item(&key).map_err(|error| error.to_string())?;
+            for key in value.try_iter().map_err(|error| explain(&error))? {
+                let item = value.get_item(&key).map_err(|error| explain(&error))?;
                 let node = Node { value: from_rendered(&item, secret)?, place: None, rendered: true };
                 entries.insert(key.to_string(), Entry { key: None, node });
             }
             Value::Table(Table { entries: entries.into_iter().collect() })
         }
-        ValueKind::None => return Err("it gives nothing".to_owned()),
-        other => return Err(format!("it gives a {other}, which no field takes")),
+        ValueKind::None | ValueKind::Undefined => {
+            let help = "write what is to stand there instead: {{ value or 'nothing' }}";
+            return Err(Failure { message: "it gives nothing".to_owned(), help });
+        }
+        other => {
+            let help = "name the part of it that is meant, as in {{ input.port }} or {{ directory.root.path }}";
+            return Err(Failure { message: format!("it gives a {other}, which no field takes"), help });
+        }
     })
 }
+
+/// What one text may use up: about so many instructions, or 64 times as many bytes (256 MB). Far above what any file
+/// takes, and below what anybody would wait for.
+const FUEL: u64 = 4_000_000;
+
+/// How many passwords one text may have: 10 seconds' worth.
+const PASSWORDS: u64 = 200;
 
 /// bcrypt's cost: about 50 ms a password on today's machines, and what `htpasswd -B` calls sensible.
 const COST: u32 = 10;
@@ -330,7 +375,7 @@ mod tests {
         let found: Vec<String> = found.iter().map(Reference::text).collect();
         assert_eq!(found, ["directory.root.path", "input.names"]);
         assert!(templates.references("{{ htpasswd('a', input.p) }}").unwrap().iter().all(|r| r.is("input")));
-        assert!(templates.references("{{ x").unwrap_err().contains("not a valid template"));
+        assert!(templates.references("{{ x").unwrap_err().message.contains("not a valid template"));
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn every_finding_comes_in_one_run_with_its_place_and_a_way_out() {
     refused(
         "nam = \"x\"\n[directroy.a]\npath = \"/a\"\n[directory.b]\npath = \"relative\"\nmode = \"0999\"\nonwer = \"core\"\n[file.c]\ncontent = 5\n",
         &[
-            "p:1:1: the plan lacks `name` (write `name = \"registry\"` at the top: small letters, digits and `-`, at most 48)",
+            "p:1:1: the plan lacks `name` (write `name = \"registry\"` above all headers: small letters, digits and `-`, at most 48)",
             "p:1:1: unknown kind `nam` (did you mean `name`?)",
             "p:2:2: unknown kind `directroy` (did you mean `directory`?)",
             "p:5:8: \"relative\" does not fit `path` of directory.b (a path on a host starts with `/`)",

@@ -131,10 +131,7 @@ impl<'a> World<'a> {
             let some = all.is_some_and(|all| addresses.len() < *all);
             let which = if some { format!(", in {}", some_of(&addresses)) } else { String::new() };
             let message = format!("{}{which}", problem.message);
-            match &problem.help {
-                Some(help) => problems.add_help(problem.span, message, help.clone()),
-                None => problems.add(problem.span, message),
-            }
+            problems.add_help(problem.span, message, problem.help.clone().unwrap_or_default());
         }
         if self.lost {
             problems.lose();

@@ -122,6 +122,10 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let unless = guard("unless");
     let onlyif = guard("onlyif");
     let when_changed: Vec<Address> = fields.list("when_changed");
+    if when_changed.contains(setup.address) {
+        let message = format!("{} would wait for a change of its own", setup.address);
+        fields.item_problem("when_changed", setup.address, message, "name the resources that it goes by");
+    }
     let input = fields.text("input").map(|text| Blob::from_bytes(text.expose().as_bytes().to_vec()));
     let limit = fields.optional("timeout").unwrap_or(DEFAULT_TIMEOUT).duration();
     if !["creates", "unless", "onlyif", "when_changed"].into_iter().any(|name| fields.has(name)) {
@@ -150,12 +154,13 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
 
 /// Reads an argument list that may be absent.
 fn argv_of(fields: &Fields<'_>, name: &'static str) -> Option<Vec<String>> {
-    fields.has(name).then(|| argv(fields, name))?
+    argv(fields, name)
 }
 
 fn argv(fields: &Fields<'_>, name: &'static str) -> Option<Vec<String>> {
     let argv: Vec<String> = fields.list(name);
-    if !fields.has(name) {
+    // Where it is none there is a finding.
+    if !fields.is_list(name) {
         return None;
     }
     if argv.first().is_none_or(|program| program.is_empty()) {

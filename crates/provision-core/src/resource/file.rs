@@ -88,13 +88,16 @@ struct File {
 
 fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let path = fields.required("path");
+    refuse_root(fields, path.as_ref());
     let content = fields.text("content");
     let source: Option<String> = fields.optional("source");
     let template = fields.text("template");
     let mode = fields.optional("mode");
     let ownership = ownership(fields);
     let validate: Vec<String> = fields.list("validate");
-    if !validate.is_empty() && !validate.iter().skip(1).any(|argument| argument.contains("%s")) {
+    if validate.first().is_some_and(String::is_empty) {
+        fields.problem("validate", "there is no program to run", "write a list: program, then arguments");
+    } else if !validate.is_empty() && !validate.iter().skip(1).any(|argument| argument.contains("%s")) {
         fields.problem("validate", "the command never gets the new file", "put `%s` where its path belongs");
     }
     let given = ["content", "source", "template"].into_iter().filter(|name| fields.has(name)).count();
@@ -120,6 +123,14 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     };
     let mode = mode.unwrap_or(if secret { SECRET_MODE } else { DEFAULT_MODE });
     Some(Box::new(File { spec: FileSpec { path: path?, content, secret, mode, ownership, validate } }))
+}
+
+/// Nothing but a directory stands at the root.
+pub(crate) fn refuse_root(fields: &Fields<'_>, path: Option<&AbsPath>) {
+    if path == Some(&AbsPath::root()) {
+        let message = format!("`/` is a directory, and {} is none", fields.label());
+        fields.problem("path", message, "write the path of the thing itself");
+    }
 }
 
 impl Resource for File {

@@ -98,7 +98,7 @@ impl FromStr for PortRange {
         let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
         let (first, last) = (port(first)?, port(last)?);
         if first > last {
-            return Err(format!("{first}-{last} runs backwards"));
+            return Err(format!("{first}-{last} runs backwards: write {last}-{first}"));
         }
         Ok(Self { first, last, protocol: protocol.to_owned() })
     }

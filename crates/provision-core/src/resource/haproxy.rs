@@ -124,7 +124,7 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let (global, defaults) = (lines("global"), lines("defaults"));
     let frontends: Vec<Option<Frontend>> = fields.tables("frontend").iter().map(frontend).collect();
     let backends: Vec<Option<Backend>> = fields.tables("backend").iter().map(backend).collect();
-    if frontends.is_empty() {
+    if frontends.is_empty() && (!fields.has("frontend") || fields.is_list("frontend")) {
         let help = "add `[[haproxy.NAME.frontend]]` with `name`, `bind` and `backend`";
         fields.problem("frontend", format!("{} listens on nothing", fields.label()), help);
     }

@@ -117,7 +117,8 @@ fn archived(
     let (archive, blob) = match setup.assets.image_archive(file) {
         Ok(found) => found,
         Err(reason) => {
-            fields.problem("archive", reason, "a relative path starts at the plan's directory");
+            let help = "an archive is what `podman save` writes; a relative path starts at the plan's directory";
+            fields.problem("archive", reason, help);
             return None;
         }
     };
@@ -422,7 +423,7 @@ mod tests {
              (write its registry too, such as \"quay.io/...\")",
         );
         case("image", "name = 'a:1'\narchive = 'x.tar'").refused(
-            "4:11: cannot read x.tar: this plan has no directory of its own (a relative path starts at the plan's directory)",
+            "4:11: cannot read x.tar: this plan has no directory of its own (an archive is what `podman save` writes; a relative path starts at the plan's directory)",
         );
         let bench = bench(&[("a:1", "amd64")]);
         bench.case(&format!("name = 'a@sha256:{OTHER}'")).refused(

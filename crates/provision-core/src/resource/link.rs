@@ -5,6 +5,7 @@ use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, PathState, Sort, Undecided};
 use crate::resource::directory::{in_the_way, with_parent};
+use crate::resource::file::refuse_root;
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::Step;
 
@@ -39,6 +40,7 @@ struct Link {
 
 fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let path = fields.required("path");
+    refuse_root(fields, path.as_ref());
     let target: Option<String> = fields.required("target");
     if target.as_ref().is_some_and(|target| target.is_empty() || target.chars().any(char::is_control)) {
         fields.problem("target", "a link cannot say this", "a target is not empty and has no control characters");

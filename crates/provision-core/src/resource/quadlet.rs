@@ -413,6 +413,11 @@ impl<'a, 'f> Draft<'a, 'f> {
             return None;
         }
         let name = self.name(&stem)?;
+        if let Some(named) = self.value("ServiceName").filter(|named| named.ends_with(".service")) {
+            let message = format!("`ServiceName` {named} would make {named}.service");
+            self.problem(OPTIONS.name, message, "`ServiceName` is written without .service");
+            return None;
+        }
         let service = match self.value("ServiceName").map(QuadletName::service_named) {
             None => name.service().clone(),
             Some(Ok(service)) => service,

@@ -464,7 +464,7 @@ mod tests {
     fn a_secret_has_no_place_in_a_unit() {
         case("unit", "unit = 'a.service'\nsections.Service.Environment = 'PW={{ input.password }}'")
             .secret_input("password", "hunter22")
-            .refused("4:32: a secret cannot go into `sections` of unit.x: others could read it there (secrets may stand in the content of a file and in the standard input of a command)");
+            .refused("4:32: a secret cannot go into `sections.Service` of unit.x: others could read it there (secrets may stand in the content of a file and in the standard input of a command)");
     }
 
     #[test]

@@ -22,6 +22,8 @@ use self::channel::{Opening, Purpose, Session, Tunnel};
 use self::handler::{Ending, Handler, HandlerError, Socket};
 pub use self::key_file::Passphrases;
 use self::known_hosts::KnownHost;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use self::known_hosts::judge;
 use super::{Anew, Exit, Request, Sink, Stream, Transport, TransportError, host_and_port};
 
 mod authenticate;

@@ -378,7 +378,7 @@ fn what_a_plan_is_given_fits_what_it_takes() {
         "plan.toml:9:32: the value for input.port from use.two does not fit (it takes an integer)",
         "plan.toml:10:1: unknown key `wehn` in use.two (did you mean `when`?)",
         "plan.toml:12:8: cannot read none: No such file or directory (os error 2) (a plan is a file, or a directory with a plan.toml in it; a relative path starts at the directory of the plan that uses it)",
-        "plan.toml:13:6: use.four lacks `plan` (add `plan = ...`; `provision kinds` shows what it takes)",
+        "plan.toml:13:6: use.four lacks `plan` (add `plan = ...`)",
         "plan.toml:14:10: `inputs` of use.four is a list (it takes a table: inputs = { name = \"value\" })",
         "plan.toml:17:15: `use.two.ulr` refers to something that is not there (known: `conf`, `token`, `url`)",
         "plan.toml:17:33: `use.tow.url` refers to something that is not there (known: `four`, `one`, `three`, `two`)",
@@ -412,7 +412,7 @@ fn findings_name_the_file_that_has_them_and_come_once() {
     ]);
     broken.refused(&[
         "plan.toml:4:7: file.g lacks `path` (add `path = ...`; `provision kinds` shows what it takes)",
-        "m/plan.toml:2:8: not valid TOML: unclosed table, expected `]`",
+        "m/plan.toml:2:8: not valid TOML: unclosed table, expected `]` (a header is one line and ends with `]`; a name with a blank in it is none)",
     ]);
 }
 
