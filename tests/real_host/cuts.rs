@@ -27,7 +27,7 @@ use state::State;
 use trial::Cut;
 use way::Way;
 
-/// As the issue asks for.
+/// As many as a run of CI has time for; `PROVISION_CUTS` makes more of them.
 const CUTS: usize = 100;
 
 const SEED: u64 = 20_261_123;
