@@ -1,17 +1,16 @@
 //! What podman's own generator makes of Quadlet files, as part of the changes where that is asked for: one more question,
 //! and nothing written on the host for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::EngineError;
 use super::changes::Changes;
-use super::rehearsal::{gone, names};
+use super::rehearsal::{names, together};
 use crate::change::{Attribute, Shown};
 use crate::connection::Connection;
 use crate::probe::{Ask, Generated};
 use crate::resource::{Materials, Thing};
-use crate::step::{Rehearsal, Rehearsed, Step};
-use crate::systemd::Manager;
+use crate::step::{Rehearsal, Step};
 
 impl Changes {
     /// Asks the host what its podman would make units of, and adds to each change of a Quadlet file how the units differ.
@@ -21,16 +20,10 @@ impl Changes {
     /// When the host cannot be asked, or its generator: [`EngineError::Memory`] says why.
     pub async fn with_generated(mut self, connection: &dyn Connection) -> Result<Self, EngineError> {
         let tried = self.tried();
-        let mut managers: BTreeMap<Manager, Vec<Rehearsed>> = BTreeMap::new();
-        for (_, rehearsal) in &tried {
-            managers.entry(rehearsal.manager.clone()).or_default().extend(rehearsal.files.iter().cloned());
-        }
-        if managers.is_empty() {
+        let rehearsals = together(&self, tried.iter().map(|(_, rehearsal)| rehearsal));
+        if rehearsals.is_empty() {
             return Ok(self);
         }
-        let gone = gone(&self);
-        let rehearsals: Vec<Rehearsal> =
-            managers.into_iter().map(|(manager, files)| Rehearsal { manager, files, gone: gone.clone() }).collect();
         let asks: BTreeSet<Ask> = rehearsals.iter().cloned().map(Ask::Generated).collect();
         let answers = connection.ask(&asks).await?;
         for rehearsal in &rehearsals {

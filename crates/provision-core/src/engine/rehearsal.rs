@@ -11,37 +11,43 @@ use crate::object::{Object, Was};
 use crate::path::AbsPath;
 use crate::probe::Undecided;
 use crate::quadlet::QuadletName;
-use crate::resource::{Relation, Resource, Thing};
+use crate::resource::{Relation, Thing};
 use crate::step::{Flaws, Rehearsal, Rehearsed, Revert, Step};
 use crate::systemd::Manager;
 
-/// Whether a command or a package comes before a resource in the same apply: it may bring podman, or files of Quadlet's.
-pub(super) fn waits_for_command(changes: &Changes, work: &[Work], at: usize) -> bool {
-    waits_for(changes, work, at, |resource, step| {
-        matches!(step, Step::Run(_)) || resource.provides().iter().any(Thing::brings_more)
-    })
+/// What comes before a resource in the same apply, and may change what can be known of it.
+pub(super) struct Before {
+    /// A command or a package: it may bring podman, or files of Quadlet's.
+    pub(super) command: bool,
+    /// A user is let linger: until then nobody may be there who could say how a unit, a volume or an image of the user is.
+    pub(super) linger: bool,
 }
 
-/// Whether a user is let linger before a resource in the same apply: until then nobody may be there who could say how a unit,
-/// a volume or an image of the user is.
-pub(super) fn waits_for_linger(changes: &Changes, work: &[Work], at: usize) -> bool {
-    waits_for(changes, work, at, |_, step| matches!(step, Step::Turn { knob, .. } if knob.sort().word == LINGER.word))
-}
-
-fn waits_for(changes: &Changes, work: &[Work], at: usize, wanted: fn(&dyn Resource, &Step) -> bool) -> bool {
+/// What comes before a resource, by those of its prerequisites that are going to do something.
+pub(super) fn before(changes: &Changes, work: &[Work], at: usize) -> Before {
     let graph = &changes.observed.graph;
-    let does = |at: usize| match (work.get(at), graph.vertex(at)) {
-        (Some(Work::Steps(steps)), Some(vertex)) => steps.iter().any(|step| wanted(vertex.resource.as_ref(), step)),
-        _ => false,
-    };
-    graph.closure(at, Relation::After).into_iter().any(does)
+    let mut found = Before { command: false, linger: false };
+    for at in graph.closure(at, Relation::After) {
+        let (Some(Work::Steps(steps)), Some(vertex)) = (work.get(at), graph.vertex(at)) else { continue };
+        found.command |= vertex.resource.provides().iter().any(Thing::brings_more);
+        for step in steps {
+            found.command |= matches!(step, Step::Run(_));
+            found.linger |= matches!(step, Step::Turn { knob, .. } if knob.sort().word == LINGER.word);
+        }
+    }
+    found
 }
 
-/// Everything that is tried first, together for each whose generator it is: with one that is to come, each fits the others
-/// or not, and what leaves is gone.
+/// Everything that is tried first.
 pub(super) fn first(changes: &Changes, work: &[Work]) -> Vec<Rehearsal> {
+    together(changes, tried(changes, work).map(|(_, rehearsal)| rehearsal))
+}
+
+/// What is tried together, for each whose generator it is: with one that is to come, each fits the others or not, and what
+/// leaves is gone.
+pub(super) fn together<'a>(changes: &Changes, tried: impl Iterator<Item = &'a Rehearsal>) -> Vec<Rehearsal> {
     let mut managers: BTreeMap<Manager, Vec<Rehearsed>> = BTreeMap::new();
-    for (_, rehearsal) in tried(changes, work) {
+    for rehearsal in tried {
         managers.entry(rehearsal.manager.clone()).or_default().extend(rehearsal.files.iter().cloned());
     }
     let gone = gone(changes);
@@ -50,16 +56,19 @@ pub(super) fn first(changes: &Changes, work: &[Work]) -> Vec<Rehearsal> {
 
 fn tried<'a>(changes: &'a Changes, work: &'a [Work]) -> impl Iterator<Item = (&'a Address, &'a Rehearsal)> {
     let resources = changes.observed.graph.resources().zip(work).enumerate();
-    resources.filter(|(at, _)| !waits_for_command(changes, work, *at)).flat_map(|(_, ((address, _), work))| {
-        let steps = if let Work::Steps(steps) = work { steps.as_slice() } else { &[] };
+    resources.flat_map(|(at, ((address, _), work_of))| {
+        let steps = if let Work::Steps(steps) = work_of { steps.as_slice() } else { &[] };
         let rehearsals =
             steps.iter().filter_map(|step| if let Step::Rehearse(rehearsal) = step { Some(rehearsal) } else { None });
-        rehearsals.map(move |rehearsal| (address, rehearsal))
+        let rehearsals: Vec<&Rehearsal> = rehearsals.collect();
+        // Few have something to try, and only of those it matters what comes before.
+        let early = !rehearsals.is_empty() && !before(changes, work, at).command;
+        rehearsals.into_iter().filter(move |_| early).map(move |rehearsal| (address, rehearsal))
     })
 }
 
 /// Files of Quadlet's that leave the plan in the same apply.
-pub(super) fn gone(changes: &Changes) -> Vec<AbsPath> {
+fn gone(changes: &Changes) -> Vec<AbsPath> {
     let steps = changes.removals.iter().flat_map(|removal| &removal.steps);
     let objects = steps.filter_map(|step| match step {
         Step::Revert(Revert { object: Object::Path(path), .. }) => Some(path),

@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use super::exchange::Run;
 use super::observe::Verb;
 use super::prepare::{Debt, Member, Work, debts, settled};
-use super::rehearsal::{self, waits_for_command, waits_for_linger};
+use super::rehearsal::{self, Before};
 use crate::blob::Blob;
 use crate::change::{Moved, Signal};
 use crate::ledger::{Head, Ledger};
@@ -57,8 +57,8 @@ impl Run<'_> {
                 let owed = debts.iter().filter(|debt| signals && debt.causes.contains(&at));
                 let mut pays = settled(steps);
                 pays.extend(debts.iter().filter(|debt| debt.debtor == at).flat_map(|debt| debt.names.clone()));
-                let command = waits_for_command(self.changes, work, at);
-                let late = command || waits_for_linger(self.changes, work, at);
+                let Before { command, linger } = rehearsal::before(self.changes, work, at);
+                let late = command || linger;
                 // What has been tried before the apply began.
                 let done = |step: &&Step| !command && matches!(step, Step::Rehearse(_));
                 let steps: Vec<Step> = steps.iter().filter(|step| !done(step)).cloned().collect();

@@ -102,6 +102,22 @@ impl<'a> Fields<'a> {
         self.parse(name, node)
     }
 
+    /// Which of some fields is there; unless it is exactly one, that is a finding at `place`.
+    pub(crate) fn one_of<const N: usize>(&self, place: &str, names: [&'static str; N]) -> Option<&'static str> {
+        let mut given = names.into_iter().filter(|name| self.has(name));
+        let found = match (given.next(), given.next()) {
+            (Some(name), None) => return Some(name),
+            (None, _) => "none",
+            (Some(_), Some(_)) if N == 2 => "both",
+            (Some(_), Some(_)) => "several",
+        };
+        let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        let listed =
+            quoted.split_last().map(|(last, rest)| format!("{} and {last}", rest.join(", "))).unwrap_or_default();
+        self.problem(place, format!("{} has {found} of {listed}", self.label), "write exactly one of them");
+        None
+    }
+
     /// Text, or a whole number that comes as its text.
     pub fn scalar(&self, name: &'static str) -> Option<String> {
         let node = self.take(name)?;

@@ -108,6 +108,17 @@ pub(crate) fn ownership(fields: &Fields<'_>) -> Ownership {
     Ownership { user: fields.optional::<Account>("owner"), group: fields.optional::<Account>("group") }
 }
 
+/// Who owns a file that takes another's place: it would belong to whoever writes it, so what the plan leaves open stays with
+/// whom it was.
+pub(crate) fn kept_ownership(wanted: &Ownership, before: &PathState) -> Ownership {
+    let mut ownership = wanted.clone();
+    if let Some(entry) = before.entry() {
+        ownership.user.get_or_insert(Account::Id(entry.user.id));
+        ownership.group.get_or_insert(Account::Id(entry.group.id));
+    }
+    ownership
+}
+
 /// An owner and a group before what is theirs, where the plan makes them.
 pub(crate) fn ownership_wants(ownership: &Ownership) -> impl Iterator<Item = Want> {
     let Ownership { user, group } = ownership;

@@ -9,7 +9,7 @@ use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, FileState, PathState, Sort, Undecided, Wanted};
 use crate::resource::directory::{
-    compare_ownership, in_the_way, ownership, ownership_wants, wanted_ownership, with_parent,
+    compare_ownership, in_the_way, kept_ownership, ownership, ownership_wants, wanted_ownership, with_parent,
 };
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::{Ownership, Step};
@@ -161,15 +161,11 @@ impl Resource for Download {
 
     fn steps(&self, change: &Change, answers: &Answers, materials: &Materials) -> Result<Vec<Step>, Undecided> {
         let Self { path, content, via, mode, ownership, limit } = self;
-        let (path, mode, mut ownership) = (path.clone(), *mode, ownership.clone());
+        let (path, mode) = (path.clone(), *mode);
         if !Self::replaces(change) {
-            return Ok(vec![Step::SetAttributes { path, mode: Some(mode), ownership }]);
+            return Ok(vec![Step::SetAttributes { path, mode: Some(mode), ownership: ownership.clone() }]);
         }
-        // A new file would belong to whoever writes it: what the plan leaves open stays with whom it was.
-        if let Some(entry) = answers.path(&path)?.entry() {
-            ownership.user.get_or_insert(crate::attribute::Account::Id(entry.user.id));
-            ownership.group.get_or_insert(crate::attribute::Account::Id(entry.group.id));
-        }
+        let ownership = kept_ownership(ownership, answers.path(&path)?);
         Ok(vec![match via {
             Via::Host => Step::Fetch { path, download: content.clone(), mode, ownership, limit: *limit },
             Via::Here => {

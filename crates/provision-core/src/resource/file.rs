@@ -7,7 +7,7 @@ use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, CONTENT_LIMIT, Entry, FileState, PathState, Sort, Undecided, Wanted};
 use crate::resource::directory::{
-    compare_ownership, in_the_way, ownership, ownership_wants, wanted_ownership, with_parent,
+    compare_ownership, in_the_way, kept_ownership, ownership, ownership_wants, wanted_ownership, with_parent,
 };
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::step::{Ownership, Step};
@@ -100,16 +100,7 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     } else if !validate.is_empty() && !validate.iter().skip(1).any(|argument| argument.contains("%s")) {
         fields.problem("validate", "the command never gets the new file", "put `%s` where its path belongs");
     }
-    let given = ["content", "source", "template"].into_iter().filter(|name| fields.has(name)).count();
-    if given != 1 {
-        let found = if given == 0 { "none" } else { "several" };
-        fields.problem(
-            "",
-            format!("{} has {found} of `content`, `source` and `template`", fields.label()),
-            "write exactly one of them",
-        );
-        return None;
-    }
+    fields.one_of("", ["content", "source", "template"])?;
     let (content, secret) = match (content.or(template), source) {
         (Some(text), _) => (Blob::from_bytes(text.expose().as_bytes().to_vec()), text.is_secret()),
         (None, Some(source)) => match setup.assets.blob(&source) {
@@ -242,12 +233,7 @@ impl FileSpec {
     /// The step that puts the whole file in place.
     pub(crate) fn put(&self, answers: &Answers) -> Result<Step, Undecided> {
         let Self { path, content, secret: _, mode, ownership, validate } = self;
-        // A new file would belong to whoever writes it: what the plan leaves open stays with whom it was.
-        let mut ownership = ownership.clone();
-        if let Some(entry) = answers.path(path)?.entry() {
-            ownership.user.get_or_insert(crate::attribute::Account::Id(entry.user.id));
-            ownership.group.get_or_insert(crate::attribute::Account::Id(entry.group.id));
-        }
+        let ownership = kept_ownership(ownership, answers.path(path)?);
         let (path, content, validate) = (path.clone(), content.clone(), validate.clone());
         Ok(Step::PutFile { path, content, mode: *mode, ownership, validate })
     }

@@ -131,12 +131,7 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let directory: Option<AbsPath> = fields.optional("directory");
     let content: Option<String> = fields.optional("content");
     let sections = fields.sections("sections");
-    if fields.has("content") == fields.has("sections") {
-        let found = if fields.has("content") { "both" } else { "none" };
-        let message = format!("{} has {found} of `content` and `sections`", fields.label());
-        fields.problem("content", message, "write exactly one of them");
-        return None;
-    }
+    fields.one_of("content", ["content", "sections"])?;
     let scope = scope?;
     let (file, text) = match content {
         Some(text) => (parse(fields, &text, scope.quadlet_type())?, text),

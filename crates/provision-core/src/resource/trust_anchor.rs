@@ -125,13 +125,7 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let name: Option<Name> = fields.optional("name");
     let system = fields.boolean("system").unwrap_or(true);
     let registries: Vec<Registry> = fields.list("registries");
-    let given: Vec<&str> = ["source", "content", "from"].into_iter().filter(|name| fields.has(name)).collect();
-    let [field] = given.as_slice() else {
-        let found = if given.is_empty() { "none" } else { "several" };
-        let message = format!("{} has {found} of `source`, `content` and `from`", fields.label());
-        fields.problem("", message, "write exactly one of them");
-        return None;
-    };
+    let field = fields.one_of("", ["source", "content", "from"])?;
     if !system && registries.is_empty() {
         fields.problem("system", "nobody would trust it", "name `registries`, or leave `system` out");
         return None;

@@ -161,12 +161,7 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let mode: Option<Mode> = fields.optional("mode");
     let content: Option<String> = fields.optional("content");
     let sections = fields.sections("sections");
-    if fields.has("content") == fields.has("sections") {
-        let found = if fields.has("content") { "both" } else { "none" };
-        let message = format!("{} has {found} of `content` and `sections`", fields.label());
-        fields.problem("content", message, "write exactly one of them");
-        return None;
-    }
+    fields.one_of("content", ["content", "sections"])?;
     let unit = unit?;
     let (file, content) = match content {
         Some(text) => (parse(fields, &text)?, text),

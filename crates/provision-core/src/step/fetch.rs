@@ -19,7 +19,7 @@ fetched() { # file url digest limit
   d=$(sha256sum <"$1") || return
   if [ "${d%% *}" != "$3" ]; then echo "what $2 gives has the SHA-256 ${d%% *}, and the plan wants $3"; return 1; fi
   # On disk before it is renamed, like whatever else is put in place.
-  sync -- "$1" 2>/dev/null </dev/null || dd if=/dev/null of="$1" conv=notrunc,fsync 2>/dev/null || sync
+  flushed "$1"
 }
 "#;
 

@@ -120,7 +120,7 @@ clad() { # path staged: what is staged gets mode, owners, access lists and whate
   rm -f -- "$2.old" && cp -a -- "$1" "$2.old" && cat -- "$2" >"$2.old" || return
   e=$(stat -c '%a %u %g' -- "$1") && [ "$e" = "$(stat -c '%a %u %g' -- "$2.old")" ] || { echo "the owners of $1 cannot be kept"; return 1; }
   mv -f -- "$2.old" "$2" || return
-  sync -- "$2" 2>/dev/null </dev/null || dd if=/dev/null of="$2" conv=notrunc,fsync 2>/dev/null || sync
+  flushed "$2"
 }
 ensure_user() { # manager path
   whose "$1" || { echo "$why"; return 1; }

@@ -27,8 +27,10 @@ timer() { # seconds unit
       /bin/sh "$into/undo" "$token" </dev/null
     return
   fi
-  # Nothing of ours may stay open in it, or the exchange would not end.
-  ( trap '' HUP; sleep "$1"; exec /bin/sh "$into/undo" "$token" ) </dev/null >/dev/null 2>&1 &
+  # Nothing of ours may stay open in it, or the exchange would not end: a shell keeps what it has redirected, and lets go of
+  # that with exec alone.
+  ( trap '' HUP; exec /bin/sh -c 'sleep "$1"; exec /bin/sh "$2" "$3"' sh "$1" "$into/undo" "$token" ) \
+    </dev/null >/dev/null 2>&1 &
 }
 disarmed() { # plan: what was armed is no more; 1 when nothing was
   a=
@@ -141,6 +143,11 @@ mod tests {
             let reply = attempt(shell, home.path(), &armed(home.path()));
             assert_eq!((reply.refused, reply.apply), (None, Some(1)), "{shell:?}");
             assert_eq!(read(&home.path().join("f")), "new", "{shell:?}");
+            // The exchange has ended before the time was up: what waits holds nothing of it open.
+            let names =
+                fs::read_dir(state(home.path()).join("history/1")).unwrap().map(|name| name.unwrap().file_name());
+            let armed = names.filter(|name| name.to_string_lossy().starts_with("armed.")).count();
+            assert_eq!(armed, 1, "{shell:?}");
             for _ in 0..60 {
                 if result(home.path()) == "rolled-back\n" && !state(home.path()).join("history/1/firing").exists() {
                     break;
