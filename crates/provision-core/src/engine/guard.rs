@@ -82,7 +82,8 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         | Step::PutFile { path, .. }
         | Step::PutUserFile { path, .. }
         | Step::Fetch { path, .. }
-        | Step::PutLink { path, .. } => decides(path),
+        | Step::PutLink { path, .. }
+        | Step::PutUserLink { path, .. } => decides(path),
         Step::Unit { unit, action } => *action != UnitAction::Enable && is_gate(unit),
         Step::Revert(Revert { object, .. }) => match object {
             Object::Path(path) => decides(path),
