@@ -15,6 +15,7 @@ pub mod hostname;
 pub mod kernel_module;
 pub mod linger;
 pub mod package;
+pub mod selinux;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
@@ -26,6 +27,9 @@ pub static SORTS: &[&KnobSort] = &[
     &authorized_key::AUTHORIZED_KEY,
     &archive::ARCHIVE,
     &linger::LINGER,
+    &selinux::SELINUX_BOOLEAN,
+    &selinux::SELINUX_CONTEXT,
+    &selinux::SELINUX_LABELS,
     &sysctl::SYSCTL,
     &trust_anchor::TRUST_ANCHOR,
     &group::GROUP,

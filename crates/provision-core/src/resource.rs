@@ -62,6 +62,9 @@ pub mod pod;
 pub(crate) mod quadlet;
 pub mod quadlet_dropin;
 pub(crate) mod scope;
+pub(crate) mod selinux;
+pub mod selinux_boolean;
+pub mod selinux_context;
 pub mod service;
 pub mod sysctl;
 pub mod toml;
@@ -104,6 +107,8 @@ pub static KINDS: &[&Kind] = &[
     &linger::KIND,
     &firewall::KIND,
     &sysctl::KIND,
+    &selinux_boolean::KIND,
+    &selinux_context::KIND,
     &trust_anchor::KIND,
     &kernel_module::KIND,
     &mount::KIND,
