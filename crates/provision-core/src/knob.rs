@@ -14,6 +14,7 @@ pub mod group;
 pub mod hostname;
 pub mod kernel_module;
 pub mod linger;
+pub mod measure;
 pub mod package;
 pub mod sysctl;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub static SORTS: &[&KnobSort] = &[
     &authorized_key::AUTHORIZED_KEY,
     &archive::ARCHIVE,
     &linger::LINGER,
+    &measure::MEASURE,
     &sysctl::SYSCTL,
     &trust_anchor::TRUST_ANCHOR,
     &group::GROUP,
