@@ -15,6 +15,7 @@ pub mod hostname;
 pub mod kernel_module;
 pub mod linger;
 pub mod package;
+pub mod secret;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
@@ -34,6 +35,7 @@ pub static SORTS: &[&KnobSort] = &[
     &kernel_module::KERNEL_MODULE,
     &package::PACKAGE,
     &package::PACKAGE_PLAN,
+    &secret::SECRET,
     #[cfg(test)]
     &trial::TRIAL,
 ];

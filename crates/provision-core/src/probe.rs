@@ -21,7 +21,7 @@ pub(crate) mod reply;
 #[cfg(test)]
 pub(crate) mod runtime_tests;
 pub(crate) mod script;
-mod store;
+pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 

@@ -62,6 +62,7 @@ pub mod pod;
 pub(crate) mod quadlet;
 pub mod quadlet_dropin;
 pub(crate) mod scope;
+pub mod secret;
 pub mod service;
 pub mod sysctl;
 pub mod toml;
@@ -95,6 +96,7 @@ pub static KINDS: &[&Kind] = &[
     &pod::KIND,
     &volume::KIND,
     &network::KIND,
+    &secret::KIND,
     &image_unit::KIND,
     &build::KIND,
     &kube::KIND,

@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::change::{Action, Attribute, Change, Shown};
 use crate::edit::draft::{Draft, Drafts};
 use crate::edit::{Edit, EditError, Note};
-use crate::knob::{ABSENT, Knob};
+use crate::knob::{ABSENT, Knob, secret};
 use crate::ledger::{Memory, Scope};
 use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
@@ -311,6 +311,11 @@ impl Takeback<'_> {
             },
             _ => ABSENT.to_owned(),
         };
+        // Two secrets look the same.
+        if knob.sort().word == secret::WORD && *now != before {
+            let hidden = |state: &str| if state == ABSENT { Shown::Absent } else { Shown::Secret };
+            return Ok(Back::Changes(vec![one(knob.title(), hidden(now), hidden(&before))]));
+        }
         Ok(if *now == before { Back::Same } else { changed(knob.title(), shown(now), shown(&before)) })
     }
 

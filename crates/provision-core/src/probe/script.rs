@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::generator::{self, GENERATOR};
 use super::memory::{self, MEMORY};
 use super::podman::PODMAN;
-use super::store::STORE;
+use super::store::{STORAGE, STORE};
 use super::{Ask, CONTENT_LIMIT, Guard, Store, Wanted};
 use crate::knob::{Knob, KnobSort};
 use crate::path::AbsPath;
@@ -122,7 +122,7 @@ zone_failed() { # what busctl said
 pub(crate) fn program<'a>(asks: impl IntoIterator<Item = &'a Ask>, nonce: &str) -> String {
     let mut script = preamble(nonce);
     script.push_str(STATE);
-    for functions in [LIMITED, MANAGER, FUNCTIONS, STORE, LOOK, MEMORY] {
+    for functions in [LIMITED, MANAGER, FUNCTIONS, STORAGE, STORE, LOOK, MEMORY] {
         script.push_str(functions);
     }
     let batch = Batch::sort(asks);

@@ -13,12 +13,13 @@ use super::undo::ARM;
 use super::{After, Await, Batch, Need, Ownership, Purpose, Revert, Rewrite, Run, Step, Task};
 use crate::blob::Blob;
 use crate::fetch::Download;
-use crate::knob::{ABSENT, SORTS};
+use crate::knob::{ABSENT, SORTS, secret};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
 use crate::probe::generator::GENERATOR;
 use crate::probe::script::guard_command;
+use crate::probe::store::STORAGE;
 use crate::shell::{AWAKE, LIMITED, MANAGER, STATE, WHOLE, preamble, quote, words};
 
 /// Largest piece that is read at once: one `dd` block, which is taken whole before the first byte is written, so that a
@@ -320,6 +321,9 @@ pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     });
     for sort in sorts {
         script.push_str(sort.functions);
+        if sort.word == secret::WORD {
+            script.push_str(STORAGE);
+        }
     }
     let _infallible = write_batch(&mut script, batch);
     script
