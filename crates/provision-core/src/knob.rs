@@ -12,6 +12,7 @@ pub mod archive;
 pub mod authorized_key;
 pub mod group;
 pub mod hostname;
+pub mod http;
 pub mod kernel_module;
 pub mod linger;
 pub mod package;
@@ -32,6 +33,7 @@ pub static SORTS: &[&KnobSort] = &[
     &group::GROUP,
     &user::USER,
     &hostname::HOSTNAME,
+    &http::HTTP,
     &kernel_module::KERNEL_MODULE,
     &package::PACKAGE,
     &package::PACKAGE_PLAN,

@@ -46,6 +46,7 @@ pub mod group;
 pub mod haproxy;
 pub mod hostname;
 pub mod hosts_entry;
+pub mod http;
 pub mod image;
 pub mod image_unit;
 pub mod ini;
@@ -112,6 +113,7 @@ pub static KINDS: &[&Kind] = &[
     &hostname::KIND,
     &haproxy::KIND,
     &command::KIND,
+    &http::KIND,
     &check::KIND,
 ];
 

@@ -461,6 +461,9 @@ fn settle(change: &mut Change, address: &Address, records: &[&Record], after: &[
     if address.kind() == "command" {
         change.reasons.push("what the command did stays: it alone knows how to take it back".to_owned());
     }
+    if address.kind() == "http" && records.is_empty() {
+        change.reasons.push("what was requested stays: no request that takes it back is kept".to_owned());
+    }
     let resumes = after.iter().any(|step| matches!(step, Step::Unit { .. }));
     if change.attributes.is_empty() && !resumes {
         change.action = Action::Keep;

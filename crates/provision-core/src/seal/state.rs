@@ -82,6 +82,7 @@ impl<'a> State<'a> {
             Ask::Images(manager) => answers.images(manager).map(|images| self.images(manager, images)),
             Ask::Zone(zone) => answers.zone(zone).map(|zone| self.zone(zone)),
             Ask::Guard(guard) => answers.guard(guard).map(|status| format!("guard {status}")),
+            Ask::Query(query) => answers.query(query).map(|reply| format!("query {reply:?}")),
             Ask::Listing(path) => answers.listing(path).map(|names| format!("names {names:?}")),
             Ask::Stored { sort, name } => answers.stored(*sort, name).map(|there| format!("stored {there}")),
             Ask::Knob(knob) => answers.knob(knob).map(|state| format!("knob {state}")),

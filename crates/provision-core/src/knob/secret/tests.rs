@@ -204,7 +204,7 @@ fn a_podman_that_fails_half_way_leaves_what_was_there() {
             }
             let reply = apply(shell, host.path(), vec![task("a", vec![set("other", &[])])]);
             let [Outcome::Failed { status: 125, output, .. }] = reply.outcomes.as_slice() else { panic!("{reply:?}") };
-            assert_eq!(output, "Error: no space left\n", "{shell:?}");
+            assert_eq!(output, "Error: no space left", "{shell:?}");
             assert_eq!(got(shell, host.path()), text("old", &["by=hand"]), "{shell:?} {new}");
         }
     }
