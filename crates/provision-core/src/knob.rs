@@ -15,6 +15,7 @@ pub mod hostname;
 pub mod http;
 pub mod kernel_module;
 pub mod linger;
+pub mod measure;
 pub mod package;
 pub mod secret;
 pub mod sysctl;
@@ -28,6 +29,7 @@ pub static SORTS: &[&KnobSort] = &[
     &authorized_key::AUTHORIZED_KEY,
     &archive::ARCHIVE,
     &linger::LINGER,
+    &measure::MEASURE,
     &sysctl::SYSCTL,
     &trust_anchor::TRUST_ANCHOR,
     &group::GROUP,

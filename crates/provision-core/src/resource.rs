@@ -60,6 +60,7 @@ pub mod mount;
 pub mod network;
 pub mod package;
 pub mod pod;
+pub mod preflight;
 pub(crate) mod quadlet;
 pub mod quadlet_dropin;
 pub(crate) mod scope;
@@ -115,6 +116,7 @@ pub static KINDS: &[&Kind] = &[
     &command::KIND,
     &http::KIND,
     &check::KIND,
+    &preflight::KIND,
 ];
 
 /// A kind of resource, as plans and the reference know it.

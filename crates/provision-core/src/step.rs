@@ -532,9 +532,9 @@ pub struct Task {
     pub pays: Vec<String>,
     /// Whether what its objects are is noted only when its turn comes: a command that runs before may change them.
     pub late: bool,
-    /// Whether the host has moved its objects since the plan came to hold them: what they are now is not what they were before
+    /// Objects that the plan held already and that the host has moved since: what they are now is not what they were before
     /// the plan, and only the apply's own history has it.
-    pub drifted: bool,
+    pub drifted: Vec<Object>,
 }
 
 /// What one exchange does.

@@ -251,6 +251,7 @@ fn notes<'a>(tasks: impl Iterator<Item = (usize, &'a Task)>) -> Vec<Note> {
             let replaces = !runs && (reverts || matches!(step, Step::PutFile { .. } | Step::PutUserFile { .. }));
             for object in step.objects() {
                 let key = object.key();
+                let drifted = task.drifted.contains(&object);
                 let at = *places.entry(key.clone()).or_insert(notes.len());
                 if at == notes.len() {
                     let address = task.address.to_string();
@@ -269,7 +270,7 @@ fn notes<'a>(tasks: impl Iterator<Item = (usize, &'a Task)>) -> Vec<Note> {
                 if !note.tasks.contains(&index) {
                     note.tasks.push(index);
                 }
-                if !reverts && !task.drifted {
+                if !reverts && !drifted {
                     note.depth = ORIGIN;
                 }
                 if !replaces {
