@@ -12,10 +12,12 @@ pub mod archive;
 pub mod authorized_key;
 pub mod group;
 pub mod hostname;
+pub mod http;
 pub mod kernel_module;
 pub mod linger;
 pub mod measure;
 pub mod package;
+pub mod secret;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
@@ -33,9 +35,11 @@ pub static SORTS: &[&KnobSort] = &[
     &group::GROUP,
     &user::USER,
     &hostname::HOSTNAME,
+    &http::HTTP,
     &kernel_module::KERNEL_MODULE,
     &package::PACKAGE,
     &package::PACKAGE_PLAN,
+    &secret::SECRET,
     #[cfg(test)]
     &trial::TRIAL,
 ];

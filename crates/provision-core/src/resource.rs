@@ -46,6 +46,7 @@ pub mod group;
 pub mod haproxy;
 pub mod hostname;
 pub mod hosts_entry;
+pub mod http;
 pub mod image;
 pub mod image_unit;
 pub mod ini;
@@ -63,6 +64,7 @@ pub mod preflight;
 pub(crate) mod quadlet;
 pub mod quadlet_dropin;
 pub(crate) mod scope;
+pub mod secret;
 pub mod service;
 pub mod sysctl;
 pub mod toml;
@@ -96,6 +98,7 @@ pub static KINDS: &[&Kind] = &[
     &pod::KIND,
     &volume::KIND,
     &network::KIND,
+    &secret::KIND,
     &image_unit::KIND,
     &build::KIND,
     &kube::KIND,
@@ -111,6 +114,7 @@ pub static KINDS: &[&Kind] = &[
     &hostname::KIND,
     &haproxy::KIND,
     &command::KIND,
+    &http::KIND,
     &check::KIND,
     &preflight::KIND,
 ];
