@@ -12,9 +12,12 @@ pub mod archive;
 pub mod authorized_key;
 pub mod group;
 pub mod hostname;
+pub mod http;
 pub mod kernel_module;
 pub mod linger;
+pub mod measure;
 pub mod package;
+pub mod secret;
 pub mod selinux;
 pub mod sysctl;
 #[cfg(test)]
@@ -27,6 +30,7 @@ pub static SORTS: &[&KnobSort] = &[
     &authorized_key::AUTHORIZED_KEY,
     &archive::ARCHIVE,
     &linger::LINGER,
+    &measure::MEASURE,
     &selinux::SELINUX_BOOLEAN,
     &selinux::SELINUX_CONTEXT,
     &selinux::SELINUX_LABELS,
@@ -35,9 +39,11 @@ pub static SORTS: &[&KnobSort] = &[
     &group::GROUP,
     &user::USER,
     &hostname::HOSTNAME,
+    &http::HTTP,
     &kernel_module::KERNEL_MODULE,
     &package::PACKAGE,
     &package::PACKAGE_PLAN,
+    &secret::SECRET,
     #[cfg(test)]
     &trial::TRIAL,
 ];

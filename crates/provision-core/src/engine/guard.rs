@@ -108,6 +108,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         | Step::OpenPort { .. }
         | Step::Rehearse(_)
         | Step::Claim(_)
+        | Step::Request(_)
         | Step::Await(_) => false,
     }
 }
