@@ -446,6 +446,13 @@ impl Context<'_> {
         self.command
     }
 
+    /// Whether a unit upstream is going to start, restart or reload: what it answers may be another answer then, and is none
+    /// for a while.
+    #[must_use]
+    pub fn anything_starts(&self) -> bool {
+        self.upstream.keys().any(|thing| matches!(thing, Thing::Running(_)))
+    }
+
     /// Makes sure that the directory of a path is there or comes: without it the change would fail half-way.
     ///
     /// # Errors
