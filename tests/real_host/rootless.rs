@@ -92,6 +92,11 @@ scope = "{{ input.scope }}"
 [volume.both]
 scope = "{{ input.scope }}"
 
+[secret.both]
+content = "of the user"
+labels = { a = "b" }
+scope = "{{ input.scope }}"
+
 [service.both]
 unit = "{{ volume.both.unit_name }}"
 scope = "{{ input.scope }}"
@@ -139,16 +144,27 @@ fn a_user_s_units_are_the_same_by_root_and_by_the_user() -> Result<(), Error> {
     let found = host.sh(&format!("cd /home/core/.config/containers/systemd && {owners}"))?.ok()?;
     assert!(found.lines().all(|line| line.starts_with("core ")), "{found}");
 
+    assert_eq!(
+        core(&host, "podman secret inspect --showsecret --format '{{.SecretData}} {{.Spec.Labels}}' both")?,
+        "of the user map[a:b]"
+    );
+    assert_eq!(host.sh("podman secret ls --quiet")?.ok()?, "", "it is root's");
+
     // What root has put there is core's as much as if core had.
     let by_core = both(bed, &host, "core", "user")?;
     assert_eq!(by_core.diff(bed)?.ok().changes(), BTreeMap::new());
     by_root.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
     assert_eq!(
-        core(&host, "podman volume ls --quiet; systemctl --user list-unit-files --no-legend 'both*'; true")?,
+        core(
+            &host,
+            "podman volume ls --quiet; podman secret ls --quiet; systemctl --user list-unit-files --no-legend 'both*'; true"
+        )?,
         ""
     );
 
     by_core.applied_twice(bed, &host)?;
+    core(&host, "podman secret rm both && printf other | podman secret create --label a=b both -")?;
+    by_core.mends(bed, &[("secret.both", "update")])?;
     core(&host, "systemctl --user disable --now both-a")?;
     by_core.mends(bed, &[("service.a", "start")])?;
     by_core.run(bed, "rollback", &["--yes", "--json"])?.ok();
@@ -158,7 +174,10 @@ fn a_user_s_units_are_the_same_by_root_and_by_the_user() -> Result<(), Error> {
     );
     by_core.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
     assert_eq!(
-        core(&host, "podman volume ls --quiet; systemctl --user list-unit-files --no-legend 'both*'; true")?,
+        core(
+            &host,
+            "podman volume ls --quiet; podman secret ls --quiet; systemctl --user list-unit-files --no-legend 'both*'; true"
+        )?,
         ""
     );
     Ok(())
