@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::attribute::UserName;
 use crate::path::AbsPath;
+use crate::secret::Text;
 use crate::shell::{WHOLE, preamble, quote, sections};
 use crate::systemd::Manager;
 
@@ -27,6 +28,8 @@ pub struct Facts {
     values: BTreeMap<String, String>,
     /// Home directories of the users that were asked about; none of a user that the host does not have.
     homes: BTreeMap<UserName, Option<AbsPath>>,
+    /// What is in the files of secrets that were made up once; none where there is no such file yet.
+    kept: BTreeMap<AbsPath, Option<Text>>,
     made_up: bool,
 }
 
@@ -37,7 +40,7 @@ impl Facts {
         let values = ["x86_64", "/root", "host", "6.12.0", "debian", "13", "5.4.2", "257", "root"];
         let values =
             NAMES.iter().zip(values).map(|((name, _), value)| ((*name).to_owned(), value.to_owned())).collect();
-        Self { values, homes: BTreeMap::new(), made_up: true }
+        Self { values, made_up: true, ..Self::default() }
     }
 
     /// All facts by name.
@@ -48,6 +51,11 @@ impl Facts {
     /// Sets one, for a host that is made up.
     pub fn set(&mut self, name: &str, value: &str) {
         self.values.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Remembers what is in the file of a secret that was made up once.
+    pub fn keep(&mut self, path: AbsPath, content: Option<Text>) {
+        self.kept.insert(path, content);
     }
 
     /// The home directory of whose a manager is.
@@ -105,6 +113,33 @@ impl<'a> Homes<'a> {
     }
 }
 
+/// Secrets that were made up once and are kept on the host, for resources that hand them on. It remembers which were asked for.
+#[derive(Debug)]
+pub struct KeptSecrets<'a> {
+    facts: &'a Facts,
+    asked: RefCell<BTreeSet<AbsPath>>,
+}
+
+impl<'a> KeptSecrets<'a> {
+    /// As some facts have them.
+    #[must_use]
+    pub fn new(facts: &'a Facts) -> Self {
+        Self { facts, asked: RefCell::default() }
+    }
+
+    /// What is in a file: nothing of a host that was not asked, and none where there is no such file yet.
+    #[must_use]
+    pub fn of(&self, path: &AbsPath) -> Option<&Option<Text>> {
+        self.asked.borrow_mut().insert(path.clone());
+        self.facts.kept.get(path)
+    }
+
+    /// Which were asked for.
+    pub(crate) fn asked(&self) -> BTreeSet<AbsPath> {
+        self.asked.borrow().clone()
+    }
+}
+
 /// The program that gathers the facts. Like a probe it only reads.
 pub(crate) fn program(users: &BTreeSet<UserName>, nonce: &str) -> String {
     let mut script = preamble(nonce);
@@ -157,7 +192,7 @@ pub(crate) fn read(reply: &[u8], nonce: &str) -> Option<Facts> {
             homes.insert(name, first_line(section.body).parse().ok());
         }
     }
-    Some(Facts { values: facts, homes, made_up: false })
+    Some(Facts { values: facts, homes, ..Facts::default() })
 }
 
 fn first_line(body: &[u8]) -> String {

@@ -17,6 +17,7 @@ pub mod kernel_module;
 pub mod linger;
 pub mod measure;
 pub mod package;
+pub mod random;
 pub mod secret;
 pub mod sysctl;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub static SORTS: &[&KnobSort] = &[
     &kernel_module::KERNEL_MODULE,
     &package::PACKAGE,
     &package::PACKAGE_PLAN,
+    &random::RANDOM,
     &secret::SECRET,
     #[cfg(test)]
     &trial::TRIAL,
