@@ -68,7 +68,8 @@ fn registry_runs_rootless_with_one_input_changed() -> Result<(), Error> {
     Ok(())
 }
 
-/// A plan of a unit with a drop-in, a volume and its service, for whoever `scope` names.
+/// A plan of a unit, a volume and its service, and a template with an instance and a drop-in for that, for whoever `scope`
+/// names.
 const PLAN: &str = r#"
 name = "both"
 [input.address]
@@ -99,6 +100,18 @@ scope = "{{ input.scope }}"
 [service.both]
 unit = "{{ volume.both.unit_name }}"
 scope = "{{ input.scope }}"
+
+[container.worker]
+file_name = "both@"
+image = "localhost/none:1"
+instances = ["a"]
+scope = "{{ input.scope }}"
+
+[quadlet_dropin.worker]
+quadlet = "both@a.container"
+dropin = "10-word"
+scope = "{{ input.scope }}"
+sections.Container.Environment = "WORD=a"
 "#;
 
 fn both(bed: &Testbed, host: &Host, login: &str, scope: &str) -> Result<Plan, Error> {
@@ -125,6 +138,11 @@ fn a_user_s_units_are_the_same_by_root_and_by_the_user() -> Result<(), Error> {
     by_root.applied_twice(bed, &host)?;
     assert_eq!(core(&host, "systemctl --user is-active both-a both-volume")?, "active\nactive");
     assert_eq!(core(&host, "systemctl --user is-enabled both-a; podman volume ls --quiet")?, "enabled\nsystemd-both");
+    let unit = core(&host, "systemctl --user cat both@a.service both@b.service | grep -c -e --env.WORD=a")?;
+    assert_eq!(unit, "1", "the drop-in is for the instance a alone");
+    let owners = "stat -c '%U %n' both@.container both@a.container both@a.container.d both@a.container.d/10-word.conf";
+    let found = host.sh(&format!("cd /home/core/.config/containers/systemd && {owners}"))?.ok()?;
+    assert!(found.lines().all(|line| line.starts_with("core ")), "{found}");
 
     assert_eq!(
         core(&host, "podman secret inspect --showsecret --format '{{.SecretData}} {{.Spec.Labels}}' both")?,
@@ -172,12 +190,13 @@ fn root_follows_no_link_out_of_a_home() -> Result<(), Error> {
     let host = bed.fresh_host("linked")?;
     host.sh("loginctl enable-linger core && until [ -S /run/user/1000/bus ]; do sleep 0.1; done")?.ok()?;
     core(&host, "mkdir -p .config/systemd && ln -s /etc/systemd/system .config/systemd/user")?;
+    core(&host, "mkdir -p .config/containers && ln -s /etc/containers/systemd .config/containers/systemd")?;
     let ran = both(bed, &host, "root", "user:core")?.apply(bed)?;
     assert_ne!(ran.code, Some(0));
     assert_eq!(
-        host.sh("ls /etc/systemd/system/both-a.service 2>/dev/null; true")?.ok()?,
+        host.sh("ls -d /etc/systemd/system/both-a.service /etc/containers/systemd/both* 2>/dev/null; true")?.ok()?,
         "",
-        "root has followed the link"
+        "root has followed a link"
     );
     Ok(())
 }

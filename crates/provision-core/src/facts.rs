@@ -18,6 +18,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("os_id", "`ID` of os-release(5): debian, fedora, rhel"),
     ("os_version", "`VERSION_ID` of os-release(5): 13, 42, 9.6; empty where there is none"),
     ("podman_version", "such as 5.4.2; empty without podman"),
+    ("selinux", "`enforcing`, `permissive` or `disabled`"),
     ("systemd_version", "such as 257; empty without systemd"),
     ("user", "name of the user as whom the steps run"),
 ];
@@ -37,7 +38,7 @@ impl Facts {
     /// Plausible facts of no host at all, for looking through a plan without one.
     #[must_use]
     pub fn example() -> Self {
-        let values = ["x86_64", "/root", "host", "6.12.0", "debian", "13", "5.4.2", "257", "root"];
+        let values = ["x86_64", "/root", "host", "6.12.0", "debian", "13", "5.4.2", "disabled", "257", "root"];
         let values =
             NAMES.iter().zip(values).map(|((name, _), value)| ((*name).to_owned(), value.to_owned())).collect();
         Self { values, made_up: true, ..Self::default() }
@@ -159,6 +160,8 @@ for f in /etc/os-release /usr/lib/os-release; do
   fi
 done
 if command -v podman >/dev/null 2>&1; then say fact podman_version; v=$(podman --version 2>/dev/null); printf '%s' "${v##* }"; fi
+say fact selinux; v=; if [ -r /sys/fs/selinux/enforce ]; then read -r v </sys/fs/selinux/enforce; fi
+case $v in 1) printf enforcing ;; 0) printf permissive ;; *) printf disabled ;; esac
 if command -v systemctl >/dev/null 2>&1; then
   say fact systemd_version; v=$(systemctl --version 2>/dev/null); v=${v#systemd }; printf '%s' "${v%% *}"
 fi
@@ -218,6 +221,26 @@ mod tests {
             (home("user:gone"), home("user:other"), home("user")),
             (HomeFound::NoUser, HomeFound::Unasked, HomeFound::Unasked)
         );
+    }
+
+    #[test]
+    fn what_selinux_does_is_told() {
+        use crate::shell::trial::{run, shells};
+        for shell in shells() {
+            let home = tempfile::tempdir().unwrap();
+            let at = home.path().join("enforce");
+            let selinux = || {
+                let program = program(&BTreeSet::new(), "n").replace("/sys/fs/selinux/enforce", at.to_str().unwrap());
+                let facts = read(&run(shell, &["-c", &program], b""), "n").unwrap();
+                facts.iter().find(|(name, _)| *name == "selinux").unwrap().1.to_owned()
+            };
+            assert_eq!(selinux(), "disabled", "{shell:?}");
+            // As the kernel has it: without an end of line.
+            for (text, word) in [("1", "enforcing"), ("0", "permissive")] {
+                std::fs::write(&at, text).unwrap();
+                assert_eq!(selinux(), word, "{shell:?}");
+            }
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod measure;
 pub mod package;
 pub mod random;
 pub mod secret;
+pub mod selinux;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
@@ -31,6 +32,9 @@ pub static SORTS: &[&KnobSort] = &[
     &archive::ARCHIVE,
     &linger::LINGER,
     &measure::MEASURE,
+    &selinux::SELINUX_BOOLEAN,
+    &selinux::SELINUX_CONTEXT,
+    &selinux::SELINUX_LABELS,
     &sysctl::SYSCTL,
     &trust_anchor::TRUST_ANCHOR,
     &group::GROUP,

@@ -67,6 +67,9 @@ pub mod quadlet_dropin;
 pub mod random;
 pub(crate) mod scope;
 pub mod secret;
+pub(crate) mod selinux;
+pub mod selinux_boolean;
+pub mod selinux_context;
 pub mod service;
 pub mod sysctl;
 pub mod toml;
@@ -110,6 +113,8 @@ pub static KINDS: &[&Kind] = &[
     &linger::KIND,
     &firewall::KIND,
     &sysctl::KIND,
+    &selinux_boolean::KIND,
+    &selinux_context::KIND,
     &trust_anchor::KIND,
     &kernel_module::KIND,
     &mount::KIND,

@@ -93,6 +93,10 @@ impl State {
                 self.require_directory(path)?;
                 self.set(path, Sort::Link(target.clone()), Vec::new(), Mode::new(0o777), &Ownership::default());
             }
+            Step::PutUserLink { manager, path, target } => {
+                self.require_directory(path)?;
+                self.set(path, Sort::Link(target.clone()), Vec::new(), Mode::new(0o777), &of(manager));
+            }
             Step::Rewrite { edit, rewrite, mode, ownership } => {
                 self.rewrite(&edit.path, rewrite, (*mode, ownership))?;
             }
