@@ -16,6 +16,7 @@ use crate::probe::{
     Answers, Ask, Entry, FileState, ImageState, PathState, PublicKeyState, Sort, Undecided, UnitState, Wanted,
     ZoneState,
 };
+use crate::request::Reply;
 use crate::resource::Resource;
 use crate::systemd::{Managed, Manager};
 
@@ -82,7 +83,12 @@ impl<'a> State<'a> {
             Ask::Images(manager) => answers.images(manager).map(|images| self.images(manager, images)),
             Ask::Zone(zone) => answers.zone(zone).map(|zone| self.zone(zone)),
             Ask::Guard(guard) => answers.guard(guard).map(|status| format!("guard {status}")),
-            Ask::Query(query) => answers.query(query).map(|reply| format!("query {reply:?}")),
+            // Why there is no answer is said in other words each time.
+            Ask::Query(query) => answers.query(query).map(|reply| match reply {
+                Reply::NoAnswer(_) => "query unanswered".to_owned(),
+                Reply::Expected => "query yes".to_owned(),
+                Reply::Other(status) => format!("query {status}"),
+            }),
             Ask::Listing(path) => answers.listing(path).map(|names| format!("names {names:?}")),
             Ask::Stored { sort, name } => answers.stored(*sort, name).map(|there| format!("stored {there}")),
             Ask::Knob(knob) => answers.knob(knob).map(|state| format!("knob {state}")),
