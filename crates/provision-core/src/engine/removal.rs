@@ -9,12 +9,13 @@ use crate::address::Address;
 use crate::change::{Action, Attribute, Change, Shown};
 use crate::edit::draft::{Draft, Drafts};
 use crate::edit::{Edit, EditError, Note};
+use crate::knob::firewall::{self, FIREWALL};
 use crate::knob::{ABSENT, Knob};
 use crate::ledger::{Memory, Scope};
 use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
-use crate::probe::{Answers, Ask, FileState, PathState, Sort, Store, Undecided, UnitState, Wanted, ZoneState, is_up};
-use crate::step::{After, Data, Layer, Revert, Rewrite, Step, UnitAction};
+use crate::probe::{Answers, Ask, FileState, PathState, Sort, Store, Undecided, UnitState, Wanted, is_up};
+use crate::step::{After, Data, Revert, Rewrite, Step, UnitAction};
 use crate::systemd::{Managed, Manager, path_name};
 
 /// A resource, or what is left of one, on its way out.
@@ -228,16 +229,6 @@ impl Takeback<'_> {
             Object::Path(path) => self.path(path, record, answers, gone),
             Object::Unit(unit) => Ok(unit_back(unit, was, answers.unit(unit)?)),
             Object::Image(name) => self.image(name, was, answers),
-            Object::Port { layer, zone, port } => {
-                let ZoneState::Present(found) = answers.zone(zone)? else { return Ok(Back::Same) };
-                let open = match layer {
-                    Layer::Running => found.running.contains(port),
-                    Layer::Permanent => found.permanent.contains(port),
-                };
-                let word = |open: bool| format!("{port} {}", if open { "open" } else { "closed" });
-                let was = *was == Was::Present;
-                Ok(changed(layer.word().to_owned(), word(open).into(), word(was).into()))
-            }
             Object::Volume { name, unit } => {
                 let name = unit.beside(name);
                 if *was == Was::Present || !*answers.stored(Store::Volume, &name)? {
@@ -311,7 +302,11 @@ impl Takeback<'_> {
             },
             _ => ABSENT.to_owned(),
         };
-        Ok(if *now == before { Back::Same } else { changed(knob.title(), shown(now), shown(&before)) })
+        let is_back = match knob.sort().word {
+            word if word == FIREWALL.word => firewall::is_back(now, &before),
+            _ => *now == before,
+        };
+        Ok(if is_back { Back::Same } else { changed(knob.title(), shown(now), shown(&before)) })
     }
 
     fn data(&self, attribute: impl FnOnce() -> Attribute) -> Back {
