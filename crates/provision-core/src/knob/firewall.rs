@@ -82,6 +82,9 @@ fn settled(state: &str) -> String {
     {
         *zone = "public";
     }
+    if words.first() == Some(&"ufw") {
+        words.iter_mut().filter(|word| **word == "yes").for_each(|word| *word = "allow/allow");
+    }
     words.join(" ")
 }
 
