@@ -11,6 +11,7 @@ mod kinds;
 mod lockout;
 mod ownership;
 mod packages;
+mod preflight;
 mod quadlet;
 mod registry;
 mod rootless;

@@ -11,29 +11,33 @@ pub fn plan(bed: &Testbed, host: &Host) -> Plan {
     Plan::new("playbooks/registry/plan.toml")
         .variable("address", host.ipv4)
         .variable("hostname", format!("{}.example.com", host.name))
-        .variable("names", "registry4.example.com,registry6.example.com")
+        .variable("names", names(host).join(","))
         .variable("archive", bed.registry_archive().display())
         .secret("password", PASSWORD)
 }
 
+/// A registry's name over each family. Registries of several tests are used from one host.
+fn names(registry: &Host) -> [String; 2] {
+    [4, 6].map(|family| format!("{}{family}.example.com", registry.name))
+}
+
 /// Lets a host know the registry under one name for each family, and trust the plan's authority.
 pub fn introduce(client: &Host, registry: &Host) -> Result<(), Error> {
-    let hosts = format!("{} registry4.example.com\n{} registry6.example.com\n", registry.ipv4, registry.ipv6);
-    client.sh(&format!("grep -q registry4 /etc/hosts || printf '{hosts}' >>/etc/hosts"))?.ok()?;
     let authority = registry.read("/etc/registry/authority/site.crt")?;
-    for name in ["registry4", "registry6"] {
-        client.copy_in(&format!("/etc/containers/certs.d/{name}.example.com:8443/ca.crt"), &authority)?;
+    for (name, address) in names(registry).iter().zip([&registry.ipv4.to_string(), &registry.ipv6.to_string()]) {
+        client.sh(&format!("grep -q {name} /etc/hosts || echo '{address} {name}' >>/etc/hosts"))?.ok()?;
+        client.copy_in(&format!("/etc/containers/certs.d/{name}:8443/ca.crt"), &authority)?;
     }
     Ok(())
 }
 
 /// Logs in, pushes an image and pulls it back, over each family, TLS verified.
-pub fn used_from(client: &Host, bed: &Testbed) -> Result<(), Error> {
+pub fn used_from(client: &Host, registry: &Host, bed: &Testbed) -> Result<(), Error> {
     client.copy_in("/var/tmp/tiny.tar", &std::fs::read(bed.tiny_archive()).map_err(Error::Run)?)?;
     client.copy_in("/root/password", PASSWORD.as_bytes())?;
     client.sh("podman load --quiet --input /var/tmp/tiny.tar")?.ok()?;
-    for name in ["registry4", "registry6"] {
-        let registry = format!("{name}.example.com:8443");
+    for name in names(registry) {
+        let registry = format!("{name}:8443");
         client.sh(&format!("podman login --username init --password-stdin {registry} </root/password"))?.ok()?;
         client
             .sh(&format!(
@@ -75,9 +79,9 @@ fn registry_is_brought_up_used_rebooted_and_mended() -> Result<(), Error> {
     assert_eq!(units.differences(&host.unit_states()?), [""; 0], "the dry run changed a unit");
 
     introduce(&client, &host)?;
-    used_from(&client, bed)?;
+    used_from(&client, &host, bed)?;
     host.reboot()?;
-    used_from(&client, bed)?;
+    used_from(&client, &host, bed)?;
     plan.mends(bed, &[])?;
 
     // Each thing that drifts is named alone and mended alone.
@@ -99,24 +103,25 @@ fn registry_is_brought_up_used_rebooted_and_mended() -> Result<(), Error> {
     plan.mends(bed, &[("image.registry", "create"), ("service.registry", "restart")])?;
     host.sh("systemctl stop registry; podman rmi --force localhost/registry:1")?.ok()?;
     plan.mends(bed, &[("image.registry", "create"), ("service.registry", "start")])?;
-    used_from(&client, bed)?;
+    used_from(&client, &host, bed)?;
 
     // Another host pulls from it by a plan of its own, once.
-    client.sh("podman rmi --force registry6.example.com:8443/site/tiny:1")?.ok()?;
+    let [_, name] = names(&host);
+    client.sh(&format!("podman rmi --force {name}:8443/site/tiny:1"))?.ok()?;
     // A session keeps its logins for itself; these are for whoever comes as root.
     let login = "podman login --authfile /root/.config/containers/auth.json --username init --password-stdin";
-    client.sh(&format!("{login} registry6.example.com:8443 </root/password"))?.ok()?;
+    client.sh(&format!("{login} {name}:8443 </root/password"))?.ok()?;
     let pulling = Plan::new("tests/real_host/plans/pull.toml")
         .variable("address", client.ipv4)
-        .variable("image", "registry6.example.com:8443/site/tiny:1");
+        .variable("image", format!("{name}:8443/site/tiny:1"));
     pulling.applied_twice(bed, &client)?;
 
     // A new name in the certificate reaches what serves it, and the authority stays the same.
     let authority = host.read("/etc/registry/authority/site.crt")?;
-    let renamed = plan.clone().variable("names", "registry4.example.com,registry6.example.com,other.example.com");
+    let renamed = plan.clone().variable("names", format!("{},other.example.com", names(&host).join(",")));
     renamed.mends(bed, &[("certificate.server", "replace"), ("service.registry", "restart")])?;
     assert_eq!(host.read("/etc/registry/authority/site.crt")?, authority, "the authority changed");
-    used_from(&client, bed)
+    used_from(&client, &host, bed)
 }
 
 #[test]

@@ -46,9 +46,9 @@ fn registry_runs_rootless_with_one_input_changed() -> Result<(), Error> {
     assert!(found.lines().all(|line| line.starts_with("core ")), "{found}");
 
     registry::introduce(&client, &host)?;
-    registry::used_from(&client, bed)?;
+    registry::used_from(&client, &host, bed)?;
     host.reboot()?;
-    registry::used_from(&client, bed)?;
+    registry::used_from(&client, &host, bed)?;
     plan.mends(bed, &[])?;
 
     core(&host, "systemctl --user stop registry")?;
@@ -59,7 +59,7 @@ fn registry_runs_rootless_with_one_input_changed() -> Result<(), Error> {
     plan.mends(bed, &[("image.registry", "create"), ("service.registry", "start")])?;
     host.sh("chmod 0777 /var/lib/registry")?.ok()?;
     plan.mends(bed, &[("directory.storage", "update")])?;
-    registry::used_from(&client, bed)?;
+    registry::used_from(&client, &host, bed)?;
 
     plan.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
     assert_eq!(host.sh("ls -A /var/lib/systemd/linger")?.ok()?, "", "somebody lingers");

@@ -13,9 +13,12 @@ pub mod authorized_key;
 pub mod firewall;
 pub mod group;
 pub mod hostname;
+pub mod http;
 pub mod kernel_module;
 pub mod linger;
+pub mod measure;
 pub mod package;
+pub mod secret;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
@@ -29,14 +32,17 @@ pub static SORTS: &[&KnobSort] = &[
     &firewall::FIREWALL,
     &firewall::FIREWALL_HOST,
     &linger::LINGER,
+    &measure::MEASURE,
     &sysctl::SYSCTL,
     &trust_anchor::TRUST_ANCHOR,
     &group::GROUP,
     &user::USER,
     &hostname::HOSTNAME,
+    &http::HTTP,
     &kernel_module::KERNEL_MODULE,
     &package::PACKAGE,
     &package::PACKAGE_PLAN,
+    &secret::SECRET,
     #[cfg(test)]
     &trial::TRIAL,
 ];

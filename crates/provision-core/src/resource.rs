@@ -46,6 +46,7 @@ pub mod group;
 pub mod haproxy;
 pub mod hostname;
 pub mod hosts_entry;
+pub mod http;
 pub mod image;
 pub mod image_unit;
 pub mod ini;
@@ -59,9 +60,11 @@ pub mod mount;
 pub mod network;
 pub mod package;
 pub mod pod;
+pub mod preflight;
 pub(crate) mod quadlet;
 pub mod quadlet_dropin;
 pub(crate) mod scope;
+pub mod secret;
 pub mod service;
 pub mod sysctl;
 pub mod toml;
@@ -95,6 +98,7 @@ pub static KINDS: &[&Kind] = &[
     &pod::KIND,
     &volume::KIND,
     &network::KIND,
+    &secret::KIND,
     &image_unit::KIND,
     &build::KIND,
     &kube::KIND,
@@ -110,7 +114,9 @@ pub static KINDS: &[&Kind] = &[
     &hostname::KIND,
     &haproxy::KIND,
     &command::KIND,
+    &http::KIND,
     &check::KIND,
+    &preflight::KIND,
 ];
 
 /// A kind of resource, as plans and the reference know it.

@@ -12,6 +12,7 @@ use crate::ledger::{Ended, Scope};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
+use crate::request::Effect;
 use crate::systemd::{Managed, Manager};
 
 mod fetch;
@@ -20,6 +21,7 @@ pub(crate) mod lock;
 mod note;
 mod rehearsal;
 pub(crate) mod reply;
+mod request;
 mod revert;
 #[cfg(test)]
 mod rewrite_tests;
@@ -182,6 +184,8 @@ pub enum Step {
     },
     /// Runs a command.
     Run(Run),
+    /// Makes a request that changes something, unless that has been done.
+    Request(Box<Effect>),
     /// Asks until something answers as it should; from the host, with curl.
     Await(Await),
 }
@@ -331,6 +335,7 @@ impl Step {
             Self::Turn { knob, state, .. } if state == ABSENT => format!("remove {}", knob.title()),
             Self::Turn { knob, .. } => format!("set {}", knob.title()),
             Self::Run(run) => format!("run {}", run.argv.first().map_or("", String::as_str)),
+            Self::Request(effect) => effect.request.title(),
             Self::Await(_) => "wait for an answer".to_owned(),
         }
     }
@@ -378,6 +383,7 @@ impl Step {
             Self::Revert(revert) => vec![revert.object.clone()],
             Self::Claim(object) => vec![object.clone()],
             Self::Turn { knob, .. } => vec![Object::Knob(knob.clone())],
+            Self::Request(effect) => effect.delete.iter().map(|delete| Object::Knob(delete.knob.clone())).collect(),
             Self::Rehearse(_) | Self::ReloadUnits(_) | Self::Run(_) | Self::Await(_) => Vec::new(),
         }
     }
@@ -409,6 +415,8 @@ impl Step {
             Self::Claim(_) => Undo::Remove,
             Self::Rehearse(_) | Self::Await(_) => Undo::Nothing,
             Self::Run(_) => Undo::Impossible("what a command did is known to that command alone"),
+            Self::Request(effect) if effect.delete.is_some() => Undo::Remove,
+            Self::Request(_) => Undo::Impossible("what a request did is known to whoever was asked"),
         }
     }
 }
@@ -481,9 +489,9 @@ pub struct Task {
     pub pays: Vec<String>,
     /// Whether what its objects are is noted only when its turn comes: a command that runs before may change them.
     pub late: bool,
-    /// Whether the host has moved its objects since the plan came to hold them: what they are now is not what they were before
+    /// Objects that the plan held already and that the host has moved since: what they are now is not what they were before
     /// the plan, and only the apply's own history has it.
-    pub drifted: bool,
+    pub drifted: Vec<Object>,
 }
 
 /// What one exchange does.

@@ -217,6 +217,20 @@ async fn what_was_found_as_wanted_does_not_become_what_somebody_made_of_it() {
 }
 
 #[tokio::test]
+async fn what_a_resource_comes_to_hold_later_has_an_origin_whatever_else_of_it_has_drifted() {
+    let host = FakeHost::new();
+    let before = recorded(&host);
+    let port = |port: u16| format!("[firewall.f]\nports = [\"22/tcp\", \"{port}/tcp\"]\n");
+    applied(&port(7001), &host).await;
+    let ssh = Knob::new(&FIREWALL, "port 22/tcp");
+    host.with(|state| state.turn(&ssh, "firewalld public no no"));
+    applied(&port(7002), &host).await;
+    applied(&port(7001), &host).await;
+    destroyed(&host, Data::Keep).await;
+    assert_eq!(recorded(&host), before);
+}
+
+#[tokio::test]
 async fn drift_is_told_apart_from_change() {
     let host = FakeHost::new();
     let text = format!("{}{}{}{}", file("host", "1"), file("plan", "1"), file("both", "1"), file("gone", "1"));

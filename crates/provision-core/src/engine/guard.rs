@@ -105,6 +105,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         | Step::PullImage { .. }
         | Step::Rehearse(_)
         | Step::Claim(_)
+        | Step::Request(_)
         | Step::Await(_) => false,
     }
 }

@@ -68,7 +68,9 @@ impl Run<'_> {
         };
         let set = |names: Vec<String>| names.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         // One that was as wanted when the plan came to hold it has no origin; what somebody made of it since is none either.
-        let drifted = self.change(member).is_some_and(|change| matches!(change.moved, Some(Moved::Host | Moved::Both)));
+        let moved = self.change(member).is_some_and(|change| matches!(change.moved, Some(Moved::Host | Moved::Both)));
+        let held = self.changes.observed.ownership.entry(&address).filter(|_| moved);
+        let drifted = held.map(|entry| entry.objects.clone()).unwrap_or_default();
         Some(Task { address, after, steps, owes: set(owes), pays: set(pays), late, drifted })
     }
 

@@ -8,17 +8,20 @@ use super::journal::{self, JOURNAL};
 use super::lock::{LOCK, LOOK};
 use super::note::{self, NOTE};
 use super::rehearsal::{self, REHEARSAL};
+use super::request::{self, EFFECT};
 use super::revert::{self, REVERT};
 use super::undo::ARM;
 use super::{After, Await, Batch, Need, Ownership, Purpose, Revert, Rewrite, Run, Step, Task};
 use crate::blob::Blob;
 use crate::fetch::Download;
-use crate::knob::{ABSENT, SORTS};
+use crate::knob::{ABSENT, SORTS, http, secret};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
 use crate::probe::generator::GENERATOR;
 use crate::probe::script::guard_command;
+use crate::probe::store::STORAGE;
+use crate::request::REQUEST;
 use crate::shell::{AWAKE, LIMITED, MANAGER, STATE, WHOLE, preamble, quote, words};
 
 /// Largest piece that is read at once: one `dd` block, which is taken whole before the first byte is written, so that a
@@ -293,8 +296,20 @@ pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     let sorts = SORTS.iter().filter(|sort| {
         objects.iter().any(|object| matches!(object, Object::Knob(knob) if knob.sort().word == sort.word))
     });
+    let requests = |task: &Task| task.steps.iter().any(|step| matches!(step, Step::Request(_)));
+    let mut requesting = batch.tasks.iter().any(requests);
+    if requesting {
+        script.push_str(EFFECT);
+    }
     for sort in sorts {
         script.push_str(sort.functions);
+        requesting |= sort.word == http::WORD;
+        if sort.word == secret::WORD {
+            script.push_str(STORAGE);
+        }
+    }
+    if requesting {
+        script.push_str(REQUEST);
     }
     let _infallible = write_batch(&mut script, batch);
     script
@@ -376,6 +391,10 @@ fn limit(step: &Step, batch: &Batch) -> Duration {
         // Its last request may end a little after the time is up.
         Step::Await(wait) => wait.limit.saturating_add(wait.pause).saturating_add(Duration::from_secs(10)),
         Step::Fetch { limit, .. } => *limit,
+        // Both may be asked a last time when the time is up.
+        Step::Request(effect) => {
+            effect.within.saturating_add(effect.every).saturating_add(effect.unless.limit.saturating_mul(2))
+        }
         Step::Revert(_) => revert::limit(batch.step_limit),
         _ => batch.step_limit,
     }
@@ -460,6 +479,7 @@ fn command(step: &Step, batch: &Batch) -> String {
             words(["turn", knob.sort().word, knob.name(), state, &limit, "keep", &length])
         }
         Step::Run(run) => run_command(run),
+        Step::Request(effect) => request::command(effect),
         Step::Await(wait) => await_command(wait),
     }
 }

@@ -25,7 +25,7 @@ fn task(name: &str, after: &[usize], steps: Vec<Step>) -> Task {
         owes: Vec::new(),
         pays: Vec::new(),
         late: false,
-        drifted: false,
+        drifted: Vec::new(),
     }
 }
 

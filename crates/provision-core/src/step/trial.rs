@@ -120,7 +120,7 @@ pub(crate) fn attempt_with(shell: &[&str], home: &Path, batch: &Batch, input: &[
 
 pub(crate) fn task(name: &str, steps: Vec<Step>) -> Task {
     let address = Address::new("file", name).unwrap();
-    Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false, drifted: false }
+    Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false, drifted: Vec::new() }
 }
 
 pub(crate) fn put(path: &Path, content: &[u8]) -> Step {

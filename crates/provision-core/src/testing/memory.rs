@@ -261,7 +261,7 @@ impl State {
             let record = Record { apply: number, address: task.address.clone(), was, object };
             let noted = Noted { record, copy };
             past.noted.push(noted.clone());
-            if !task.drifted {
+            if !task.drifted.contains(&noted.record.object) {
                 known.origin.entry(noted.record.object.key()).or_insert(noted);
             }
         }

@@ -5,6 +5,7 @@ use crate::attribute::Mode;
 use crate::blob::sha256_hex;
 use crate::path::AbsPath;
 use crate::probe::{Guard, ImageState, Sort};
+use crate::request::{Delete, Reply};
 use crate::step::{After, Need, Ownership, Rewrite, Run, Step};
 use crate::systemd::{Managed, Manager};
 
@@ -114,6 +115,15 @@ impl State {
             Step::Revert(revert) => return self.revert(plan, apply, revert).map(Done::Said),
             Step::Run(run) => return self.run(run),
             Step::Turn { knob, state, .. } => self.turn(knob, &(knob.sort().settled)(state)),
+            Step::Request(effect) => {
+                if self.reply(&effect.unless) == Reply::Expected {
+                    return Ok(Done::NotNeeded);
+                }
+                self.requested.insert(effect.unless.request.url.clone());
+                if let Some(Delete { knob, request, status: _ }) = &effect.delete {
+                    self.turn(knob, &request.title());
+                }
+            }
             // It is noted already what was there.
             Step::Claim(_) | Step::Await(_) => {}
         }
