@@ -224,7 +224,11 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let some = ["ports", "services", "forward_ports", "rich_rules", "sources"];
     if !some.iter().any(|name| fields.has(name)) {
         let help = "add `ports = [\"8443/tcp\"]`, or one of the others";
-        fields.problem("", format!("{} has none of `ports`, `services`, `forward_ports`, `rich_rules` and `sources`", fields.label()), help);
+        fields.problem(
+            "",
+            format!("{} has none of `ports`, `services`, `forward_ports`, `rich_rules` and `sources`", fields.label()),
+            help,
+        );
         return None;
     }
     let named = |zone: &String| {
@@ -370,7 +374,9 @@ impl Resource for Firewall {
     fn notice(&self, answers: &Answers, context: &Context<'_>) -> Option<String> {
         let found = self.found(answers).ok()?;
         match self.at(&found, context) {
-            At::Nobody if self.absent == Otherwise::Ignore => Some(format!("{}; nothing is done", self.nobody(&found).message)),
+            At::Nobody if self.absent == Otherwise::Ignore => {
+                Some(format!("{}; nothing is done", self.nobody(&found).message))
+            }
             At::Now(Keeper::Nftables) if self.blocked == Otherwise::Ignore => {
                 let all: Vec<String> = self.blocked(&found).into_iter().map(|why| why.message).collect();
                 (!all.is_empty()).then(|| all.join("; "))
@@ -465,8 +471,14 @@ impl Firewall {
             let near = nearest(name, found.services.iter().map(String::as_str));
             let near = near.map(|near| format!("did you mean {near}? ")).unwrap_or_default();
             let (what, list) = match keeper {
-                Keeper::Ufw => ("no profile of an application", "ufw app list has them all; they are files in /etc/ufw/applications.d"),
-                _ => ("no service", "firewall-cmd --get-services has them all; a new one is a file in /etc/firewalld/services, and firewalld reads it at a reload"),
+                Keeper::Ufw => (
+                    "no profile of an application",
+                    "ufw app list has them all; they are files in /etc/ufw/applications.d",
+                ),
+                _ => (
+                    "no service",
+                    "firewall-cmd --get-services has them all; a new one is a file in /etc/firewalld/services, and firewalld reads it at a reload",
+                ),
             };
             let help = format!("{near}{list}; or write its `ports`");
             return Err(Undecided::with_help(format!("{keeper} knows {what} {name}"), help));
@@ -537,12 +549,12 @@ impl Firewall {
 /// Whoever is not root is told nothing.
 fn denied(reason: Undecided) -> Undecided {
     if reason.message.contains("INVALID_") || reason.message.contains("bound to") {
-        return Undecided::with_help(reason.message, "firewall-cmd --help and firewalld.richlanguage(5) have what it takes");
+        return Undecided::with_help(
+            reason.message,
+            "firewall-cmd --help and firewalld.richlanguage(5) have what it takes",
+        );
     }
-    Undecided::with_help(
-        reason.message,
-        "firewalls answer root alone: connect as root, or write `become = true`",
-    )
+    Undecided::with_help(reason.message, "firewalls answer root alone: connect as root, or write `become = true`")
 }
 
 fn no_zone(zone: &str, running: &[String], permanent: &[String]) -> Undecided {

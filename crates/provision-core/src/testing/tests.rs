@@ -13,8 +13,7 @@ use crate::object::{Object, Record};
 use crate::path::AbsPath;
 use crate::probe::{Answers, Ask, ImageState, Store, UnitState};
 use crate::step::{
-    Batch, BatchReply, Data, Heard, Journal, Keep, Outcome, Ownership, Purpose, Refusal, Revert, Step, Task,
-    UnitAction,
+    Batch, BatchReply, Data, Heard, Journal, Keep, Outcome, Ownership, Purpose, Refusal, Revert, Step, Task, UnitAction,
 };
 use crate::systemd::{Managed, Manager};
 

@@ -169,17 +169,20 @@ fw_offline() { # zone state: what is in force goes with the firewall that is, an
   fw_words_of
   case $2 in yes) fw_verb=add ;; no) fw_verb=remove ;; *) echo "firewalld does not run: start it, so that ports can be put back in part"; return 1 ;; esac
   case $fw_noun in
-    Port) set -- "$1" "--$fw_verb-port=$fw_port/$fw_proto" ;;
-    Service) if [ $fw_verb = remove ]; then fw_verb=remove-service-from-zone; else fw_verb=add-service; fi; set -- "$1" "--$fw_verb=$fw_rest" ;;
-    Source) set -- "$1" "--$fw_verb-source=$fw_rest" ;;
-    RichRule) set -- "$1" "--$fw_verb-rich-rule=$fw_rest" ;;
+    Port) fw_offline_do "$1" "--$fw_verb-port=$fw_port/$fw_proto" ;;
+    Service)
+      if [ $fw_verb = remove ]; then fw_offline_do "$1" "--remove-service-from-zone=$fw_rest"
+      else fw_offline_do "$1" "--add-service=$fw_rest"; fi ;;
+    Source) fw_offline_do "$1" "--$fw_verb-source=$fw_rest" ;;
+    RichRule) fw_offline_do "$1" "--$fw_verb-rich-rule=$fw_rest" ;;
     ForwardPort)
       fw_word="port=$fw_port:proto=$fw_proto${fw_to_port:+:toport=$fw_to_port}${fw_address:+:toaddr=$fw_address}"
-      if [ -z "$fw_address" ]; then set -- "$1" "--$fw_verb-forward-port=$fw_word" "--$fw_verb-rich-rule=$fw_rest"
-      else set -- "$1" "--$fw_verb-forward-port=$fw_word"; fi ;;
+      fw_offline_do "$1" "--$fw_verb-forward-port=$fw_word" || return
+      if [ -z "$fw_address" ]; then fw_offline_do "$1" "--$fw_verb-rich-rule=$fw_rest"; fi ;;
   esac
-  fw_zone=$1; shift
-  if [ "$fw_zone" != - ]; then set -- "--zone=$fw_zone" "$@"; fi
+}
+fw_offline_do() { # zone option: it takes one at a time
+  if [ "$1" = - ]; then shift; else set -- "--zone=$1" "$2"; fi
   fw_said=$(limited "$fw_limit" firewall-offline-cmd "$@" 2>&1 </dev/null) && return
   case $fw_said in *NOT_ENABLED*|*ALREADY_ENABLED*) return 0 ;; esac
   printf '%s\n' "$fw_said"; return 1

@@ -85,7 +85,8 @@ fn home(tools: &[(&str, &str)]) -> tempfile::TempDir {
 
 fn call(shell: &[&str], home: &Path, calls: &str) -> String {
     let at = home.to_str().unwrap();
-    let functions = format!("{}{}", FIREWALL.functions, FIREWALL_HOST.functions).replace("/etc/", &format!("{at}/etc/"));
+    let functions =
+        format!("{}{}", FIREWALL.functions, FIREWALL_HOST.functions).replace("/etc/", &format!("{at}/etc/"));
     let program = format!(
         "set -u; umask 077; PATH={at}/bin; HOME={at}; export PATH HOME; got=; kept=\n{LIMITED}\n{functions}\n{calls}"
     );
@@ -107,7 +108,11 @@ fn set(shell: &[&str], home: &Path, name: &str, state: &str) -> String {
 }
 
 fn found(shell: &[&str], home: &Path, name: &str) -> String {
-    call(shell, home, &format!("prepare_firewall_host x; get_firewall_host '{name}' || printf '1 '; printf '%s' \"$got\""))
+    call(
+        shell,
+        home,
+        &format!("prepare_firewall_host x; get_firewall_host '{name}' || printf '1 '; printf '%s' \"$got\""),
+    )
 }
 
 fn text(home: &Path, name: &str) -> String {
@@ -209,7 +214,11 @@ fn of_ports_that_were_open_in_part_that_part_stays() {
         set(shell, home.path(), name, &was);
         let told: Vec<String> = calls(home.path()).into_iter().filter(|call| call.contains("remove")).collect();
         let removed: Vec<&str> = told.iter().map(|call| call.split("removePort ").nth(1).unwrap()).collect();
-        assert_eq!(removed, ["ss 5006-5008 tcp", "ss 5010 tcp", "sss public 5006-5008 tcp", "sss public 5010 tcp"], "{shell:?}");
+        assert_eq!(
+            removed,
+            ["ss 5006-5008 tcp", "ss 5010 tcp", "sss public 5006-5008 tcp", "sss public 5010 tcp"],
+            "{shell:?}"
+        );
     }
 }
 
@@ -223,13 +232,13 @@ fn a_firewalld_that_has_stopped_is_told_in_its_files() {
             ("service http", "--zone=public --remove-service-from-zone=http"),
             (
                 "forward 80/tcp to 8080",
-                "--zone=public --remove-forward-port=port=80:proto=tcp:toport=8080 --remove-rich-rule=rule family=\"ipv6\" \
-                 forward-port port=\"80\" protocol=\"tcp\" to-port=\"8080\"",
+                "--zone=public --remove-forward-port=port=80:proto=tcp:toport=8080\n--zone=public --remove-rich-rule=rule \
+                 family=\"ipv6\" forward-port port=\"80\" protocol=\"tcp\" to-port=\"8080\"",
             ),
             ("source 10.0.0.0/8", "--zone=public --remove-source=10.0.0.0/8"),
         ] {
             assert_eq!(set(shell, home.path(), name, "firewalld public no no"), "0\n", "{name} {shell:?}");
-            assert_eq!(calls(home.path()), [told], "{shell:?}");
+            assert_eq!(calls(home.path()).join("\n"), told, "{shell:?}");
         }
         fs::remove_file(home.path().join("bin/firewall-offline-cmd")).unwrap();
         assert_eq!(set(shell, home.path(), "port 22/tcp", "firewalld public no no"), "0\n", "it has left: {shell:?}");
@@ -258,7 +267,10 @@ fn who_keeps_the_firewall_is_found_out() {
             format!("{head}by firewalld\nrunning  public  work\npermanent  public  home"),
             "{shell:?}"
         );
-        assert_eq!(found(shell, home.path(), "zone=denied"), "1 firewalld cannot be asked: Call failed: Not Authorized");
+        assert_eq!(
+            found(shell, home.path(), "zone=denied"),
+            "1 firewalld cannot be asked: Call failed: Not Authorized"
+        );
         assert_eq!(found(shell, home.path(), "by=ufw"), format!("{head}by ufw"), "{shell:?}");
         fs::write(at("stopped"), "").unwrap();
         let head = head.replace("running", "stopped");

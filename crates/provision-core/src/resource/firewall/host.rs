@@ -139,7 +139,9 @@ fn is_for_all(rule: &str, verdicts: &[&str]) -> bool {
     // How often and what is told of it makes no difference.
     let rest = rule.split(" comment ").next().unwrap_or_default();
     let rest = rest.strip_prefix("counter ").unwrap_or(rest);
-    verdicts.iter().any(|verdict| rest.strip_prefix(verdict).is_some_and(|more| more.is_empty() || more.starts_with(' ')))
+    verdicts
+        .iter()
+        .any(|verdict| rest.strip_prefix(verdict).is_some_and(|more| more.is_empty() || more.starts_with(' ')))
 }
 
 fn accepts(rule: &str, ports: Option<&PortRange>) -> bool {
@@ -151,7 +153,8 @@ fn accepts(rule: &str, ports: Option<&PortRange>) -> bool {
     }
     let Some(PortRange { first, last, protocol }) = ports else { return rule.contains("ct status") };
     let wanted = [format!("{protocol} dport "), "th dport ".to_owned()];
-    let Some(behind) = wanted.iter().find_map(|wanted| rule.split_once(wanted.as_str()).map(|(_, behind)| behind)) else {
+    let Some(behind) = wanted.iter().find_map(|wanted| rule.split_once(wanted.as_str()).map(|(_, behind)| behind))
+    else {
         return false;
     };
     if behind.starts_with('@') || behind.starts_with("vmap @") {

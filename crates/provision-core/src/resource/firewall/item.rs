@@ -214,7 +214,8 @@ impl FromStr for Source {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            "a source is \"192.0.2.0/24\", \"fd00::/8\", one address, that of a network card, or \"ipset:NAME\"".to_owned()
+            "a source is \"192.0.2.0/24\", \"fd00::/8\", one address, that of a network card, or \"ipset:NAME\""
+                .to_owned()
         };
         let name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         if let Some(set) = text.strip_prefix("ipset:") {

@@ -95,7 +95,8 @@ fn a_zone_that_is_not_there_is_named_with_those_that_are() {
         case("firewall", &format!("{PORT}\nzone = '{zone}'")).given(move |state| state.turn(&host, found))
     };
     given("home").undecided("firewalld has no zone home");
-    given("work").undecided("the zone work is in firewalld's running configuration only and will be gone after a reload");
+    given("work")
+        .undecided("the zone work is in firewalld's running configuration only and will be gone after a reload");
     let only = no_zone("home", &[], &["home".to_owned()]);
     assert_eq!(only.message, "the zone home is in firewalld's permanent configuration only");
 }
@@ -120,11 +121,14 @@ fn ufw_lets_in_by_both_families_or_by_those_that_it_keeps() {
         let knob = item("port 8443/tcp");
         on(UFW, PORT).given(move |state| state.turn(&knob, text))
     };
-    for closed in ["ufw - no/no no/no", "ufw - allow/no allow/no", "ufw - deny/allow deny/allow", "ufw - never/never never/never"] {
+    for closed in
+        ["ufw - no/no no/no", "ufw - allow/no allow/no", "ufw - deny/allow deny/allow", "ufw - never/never never/never"]
+    {
         let wanted = "permanent: (absent) -> 8443/tcp, running: (absent) -> 8443/tcp";
         state(closed).updates(wanted).steps("set the firewall's port 8443/tcp");
     }
-    for open in ["ufw - allow/allow allow/allow", "ufw - limit/allow_log limit/allow", "ufw - allow/never allow/never"] {
+    for open in ["ufw - allow/allow allow/allow", "ufw - limit/allow_log limit/allow", "ufw - allow/never allow/never"]
+    {
         state(open).in_sync();
     }
     state("ufw - allow/allow allow/no").updates("running: (absent) -> 8443/tcp");
@@ -133,7 +137,11 @@ fn ufw_lets_in_by_both_families_or_by_those_that_it_keeps() {
 #[test]
 fn what_a_hosts_firewall_cannot_have_is_refused_before_anything_is_done() {
     for (found, fields, why) in [
-        (UFW, "ports = ['7/sctp']", "ufw keeps the host's firewall and cannot have 7/sctp: it has ports of tcp and udp alone"),
+        (
+            UFW,
+            "ports = ['7/sctp']",
+            "ufw keeps the host's firewall and cannot have 7/sctp: it has ports of tcp and udp alone",
+        ),
         (
             UFW,
             "forward_ports = ['80/tcp -> 8080']",
@@ -174,11 +182,15 @@ fn a_host_that_does_not_forward_is_told() {
             }
         })
     };
-    state("10.0.0.5:80").undecided("the host forwards nothing to other hosts, and so not 80/tcp -> 10.0.0.5:80: net.ipv4.ip_forward is 0");
+    state("10.0.0.5:80").undecided(
+        "the host forwards nothing to other hosts, and so not 80/tcp -> 10.0.0.5:80: net.ipv4.ip_forward is 0",
+    );
     state("[fd00::5]:80").steps("set the firewall's forward 80/tcp to 80 at fd00::5");
     state("8080").steps("set the firewall's forward 80/tcp to 8080");
     let sysctl = "[sysctl.x]\nkey = 'net.ipv4.ip_forward'\nvalue = 1\n";
-    state("10.0.0.5:80").plan(sysctl).updates("permanent: (absent) -> 80/tcp -> 10.0.0.5:80, running: (absent) -> 80/tcp -> 10.0.0.5:80");
+    state("10.0.0.5:80")
+        .plan(sysctl)
+        .updates("permanent: (absent) -> 80/tcp -> 10.0.0.5:80, running: (absent) -> 80/tcp -> 10.0.0.5:80");
 }
 
 #[test]
@@ -189,7 +201,10 @@ fn other_tables_that_drop_are_said() {
     );
     let changes = on(&drops, PORT).changes();
     let help = changes.undecided().next().unwrap().1.help.clone().unwrap();
-    assert!(help.starts_with("let it in there, too: nft insert rule inet filter input tcp dport 8443 accept,"), "{help}");
+    assert!(
+        help.starts_with("let it in there, too: nft insert rule inet filter input tcp dport 8443 accept,"),
+        "{help}"
+    );
     let ignored = format!("{PORT}\nblocked = 'ignore'");
     let said = on(&drops, &ignored).given(|state| state.turn(&item("port 8443/tcp"), "nftables - yes yes"));
     let changes = said.changes();

@@ -246,9 +246,8 @@ esac"#;
         let calls = fs::read_to_string(home.path().join("calls")).unwrap();
         assert_eq!(calls.lines().count(), 1, "units are asked about in one run: {calls}");
 
-        let bad: Vec<Object> = ["unit bad.service", "image localhost/broken:1"]
-            .map(|object| object.parse().unwrap())
-            .to_vec();
+        let bad: Vec<Object> =
+            ["unit bad.service", "image localhost/broken:1"].map(|object| object.parse().unwrap()).to_vec();
         let mut tasks: Vec<Task> =
             bad.iter().enumerate().map(|(i, object)| task(&format!("t{i}"), vec![claim(object)])).collect();
         tasks.push(task("good", vec![claim(&objects[0])]));
