@@ -297,7 +297,8 @@ impl Takeback<'_> {
 
     fn knob(&self, knob: &Knob, record: &Record, answers: &Answers) -> Result<Back, Undecided> {
         let now = answers.knob(knob)?;
-        let shown = |state: &str| if state == ABSENT { Shown::Absent } else { (knob.sort().show)(state).into() };
+        let is_gone = |state: &str| state == ABSENT || (is_of_firewall(knob) && firewall::is_closed(state));
+        let shown = |state: &str| if is_gone(state) { Shown::Absent } else { (knob.sort().show)(state).into() };
         let before = match (&record.was, self.copy(record)) {
             (Was::Knob, Some(copy)) => match answers.file(&copy, &Wanted::Always)? {
                 FileState::Present { content: Some(content), .. } => String::from_utf8_lossy(content).into_owned(),
@@ -312,10 +313,7 @@ impl Takeback<'_> {
             let hidden = |state: &str| if state == ABSENT { Shown::Absent } else { Shown::Secret };
             return Ok(Back::Changes(vec![one(knob.title(), hidden(now), hidden(&before))]));
         }
-        let is_back = match knob.sort().word {
-            word if word == FIREWALL.word => firewall::is_back(now, &before),
-            _ => *now == before,
-        };
+        let is_back = *now == before || (is_of_firewall(knob) && firewall::is_back(now, &before));
         Ok(if is_back { Back::Same } else { changed(knob.title(), shown(now), shown(&before)) })
     }
 
@@ -455,9 +453,13 @@ fn settle(change: &mut Change, address: &Address, records: &[&Record], after: &[
     }
     // A unit that was up or enabled before has not come with the plan.
     let came = |record: &&Record| matches!(record.was, Was::Absent | Was::Unit { .. }) && !comes_back(record);
-    // What a piece of a file was is known from where it leads to.
+    // What a piece of a file or of a firewall was is known from where it leads to.
     let taken_out = || change.attributes.iter().all(|attribute| attribute.after == Shown::Absent);
-    let gone = records.iter().all(|record| came(record) || (record.was == Was::Edit && taken_out()));
+    let is_piece = |record: &Record| match &record.object {
+        Object::Knob(knob) => is_of_firewall(knob),
+        _ => record.was == Was::Edit,
+    };
+    let gone = records.iter().all(|record| came(record) || (is_piece(record) && taken_out()));
     if address.kind() == "command" {
         change.reasons.push("what the command did stays: it alone knows how to take it back".to_owned());
     }
@@ -503,6 +505,10 @@ fn secret_title(object: &Object) -> Option<String> {
 
 fn one(name: String, before: Shown, after: Shown) -> Attribute {
     Attribute { name: name.into(), before, after, applied: None }
+}
+
+fn is_of_firewall(knob: &Knob) -> bool {
+    knob.sort().word == FIREWALL.word
 }
 
 fn changed(name: String, before: Shown, after: Shown) -> Back {

@@ -66,6 +66,7 @@ fn show(state: &str) -> String {
     let at = if zone == "-" || zone.is_empty() { String::new() } else { format!(" ({zone})") };
     match (permanent, running) {
         ("", _) => by.to_owned(),
+        ("yes" | "allow/allow", running) if permanent == running => format!("{by}{at}"),
         (permanent, running) if permanent == running => format!("{by}{at}: {permanent}"),
         (permanent, running) => format!("{by}{at}: {permanent}, running {running}"),
     }
@@ -86,6 +87,11 @@ fn settled(state: &str) -> String {
         words.iter_mut().filter(|word| **word == "yes").for_each(|word| *word = "allow/allow");
     }
     words.join(" ")
+}
+
+/// Whether an item is in neither of the two.
+pub(crate) fn is_closed(state: &str) -> bool {
+    state.split(' ').skip(2).all(|layer| layer.split('/').all(|word| matches!(word, "no" | "never")))
 }
 
 /// Whether an item is as it was before, as far as the one that kept it then still does: nothing of an earlier zone or

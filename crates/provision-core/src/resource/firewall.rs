@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use crate::change::{Action, Change, Shown, Signal};
 use crate::knob::firewall::{FIREWALL, FIREWALL_HOST};
-use crate::knob::package::PACKAGE;
 use crate::knob::sysctl::SYSCTL;
 use crate::knob::{Knob, NEW, PENDING};
 use crate::object::Object;
 use crate::plan::fields::{Fields, Item as Entry};
+use crate::plan::node::Value;
 use crate::plan::problem::nearest;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want, package};
@@ -208,7 +208,11 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let forwards: Vec<Forward> = fields.items("forward_ports").into_iter().filter_map(forward).collect();
     let masquerade = fields.boolean("masquerade") == Some(true);
     let hosts: Vec<IpAddr> = forwards.iter().filter_map(|forward| forward.to_address).collect();
-    if masquerade && hosts.is_empty() && !fields.is_rendered("forward_ports") {
+    let all_read = fields.raw("forward_ports").is_none_or(|node| match &node.value {
+        Value::Array(entries) => entries.len() == forwards.len(),
+        _ => false,
+    });
+    if masquerade && hosts.is_empty() && all_read {
         let help = "give `forward_ports` an address to lead to, or leave it out; all that leaves a zone of firewalld: a rich rule \"rule family=\\\"ipv4\\\" masquerade\"";
         fields.problem("masquerade", "nothing is forwarded to another host", help);
     }
@@ -274,6 +278,13 @@ fn forward(entry: Entry<'_, Forward>) -> Option<Forward> {
             let to_port = table.integer("to_port", 1..=65535).and_then(|port| u16::try_from(port).ok());
             let to_address: Option<IpAddr> = table.optional("to_address");
             table.finish();
+            // A misspelt one has a finding of its own.
+            if to_port.is_none()
+                && to_address.is_none()
+                && ["to_port", "to_address"].iter().any(|name| table.is_meant(name))
+            {
+                return None;
+            }
             let made = Forward::new(from?, to_port, to_address);
             made.map_err(|why| table.problem("", why, "write `to_port`, `to_address` or both")).ok()
         }
@@ -410,23 +421,21 @@ impl Firewall {
     }
 
     fn at(&self, found: &Found, context: &Context<'_>) -> At {
-        let comes = |keeper: Keeper| {
-            let coming = |thing: Thing| context.pending(&thing).is_some_and(|action| action != Action::Remove);
-            let brought = coming(Thing::Knob(Knob::new(&PACKAGE, keeper.word())));
-            coming(Thing::Running(keeper.unit())) || (brought && keeper != Keeper::Ufw)
+        let starts = |keeper: Keeper| {
+            let action = context.pending(&Thing::Running(keeper.unit()));
+            self.backend.is_none_or(|backend| backend == keeper)
+                && action.is_some_and(|action| action != Action::Remove)
         };
-        let meant = |keeper: &Keeper| self.backend.is_none_or(|backend| backend == *keeper);
         match found.keeper {
             // Whatever starts it anew, it is there, and has what it has.
-            Some(keeper @ (Keeper::Firewalld | Keeper::Ufw)) => return At::Now(keeper),
-            Some(keeper) if self.backend.is_some() => return At::Now(keeper),
-            _ => {}
-        }
-        match (Keeper::ALL.into_iter().filter(meant).find(|keeper| comes(*keeper)), found.keeper) {
-            (Some(Keeper::Nftables), Some(keeper)) | (None, Some(keeper)) => At::Now(keeper),
-            (Some(keeper), _) => At::Then(Some(keeper)),
-            (None, None) if context.command_pending() => At::Then(self.backend),
-            (None, None) => At::Nobody,
+            Some(Keeper::Firewalld) => At::Now(Keeper::Firewalld),
+            Some(keeper) if self.backend.is_some() => At::Now(keeper),
+            _ if starts(Keeper::Firewalld) => At::Then(Some(Keeper::Firewalld)),
+            Some(Keeper::Ufw) => At::Now(Keeper::Ufw),
+            // Of nft others may make use without keeping a firewall, and a package may start one.
+            _ if starts(Keeper::Ufw) || context.command_pending() => At::Then(self.backend),
+            Some(keeper) => At::Now(keeper),
+            None => At::Nobody,
         }
     }
 

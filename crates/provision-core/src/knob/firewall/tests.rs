@@ -535,7 +535,19 @@ fn ufw_is_told_once_what_is_the_same_for_both_families() {
 fn states_are_shown_and_told_from_those_of_others() {
     assert_eq!(show("firewalld public yes no"), "firewalld (public): yes, running no");
     assert_eq!(show("ufw - allow/no allow/no"), "ufw: allow/no");
+    assert_eq!(show("firewalld public yes yes"), "firewalld (public)");
+    assert_eq!(show("ufw - allow/allow allow/allow"), "ufw");
     assert_eq!(show("none"), "none");
+    for (state, closed) in [
+        ("firewalld public no no", true),
+        ("ufw - no/never no/never", true),
+        ("none", true),
+        ("firewalld public no yes", false),
+        ("firewalld public 1-2 no", false),
+        ("ufw - no/deny no/no", false),
+    ] {
+        assert_eq!(is_closed(state), closed, "{state}");
+    }
     assert_eq!(settled("new yes\npending yes\nauto - yes yes"), "firewalld public yes yes");
     assert_eq!(settled("ufw - yes yes"), "ufw - allow/allow allow/allow");
     assert!(is_back("firewalld public no no", "firewalld public no no"));

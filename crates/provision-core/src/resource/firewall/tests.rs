@@ -301,6 +301,17 @@ fn a_firewall_that_comes_with_the_plan_is_waited_for() {
     let coming = on(NONE, PORT).plan(unit);
     coming.updates("permanent: (known after apply) -> 8443/tcp, running: (known after apply) -> 8443/tcp");
     assert_eq!(turns(&on(NONE, PORT).plan(unit)), ["new yes\npending yes\nauto - yes yes"]);
+    // What a command or a package brings nobody knows.
+    for before in ["[command.x]\nrun = ['ufw', 'enable']\ncreates = '/srv/c'\n", "[package.ufw]\n"] {
+        let fields =
+            if before.contains("command") { format!("{PORT}\nafter = ['command.x']") } else { PORT.to_owned() };
+        on(NONE, &fields)
+            .plan(before)
+            .updates("permanent: (known after apply) -> 8443/tcp, running: (known after apply) -> 8443/tcp")
+            .because("what comes before may bring a firewall");
+    }
+    // One that runs is not waited for.
+    case("firewall", PORT).plan(unit).updates("permanent: (absent) -> 8443/tcp, running: (absent) -> 8443/tcp");
 }
 
 #[test]
