@@ -18,7 +18,9 @@ pub mod kernel_module;
 pub mod linger;
 pub mod measure;
 pub mod package;
+pub mod random;
 pub mod secret;
+pub mod selinux;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
@@ -33,6 +35,9 @@ pub static SORTS: &[&KnobSort] = &[
     &firewall::FIREWALL_HOST,
     &linger::LINGER,
     &measure::MEASURE,
+    &selinux::SELINUX_BOOLEAN,
+    &selinux::SELINUX_CONTEXT,
+    &selinux::SELINUX_LABELS,
     &sysctl::SYSCTL,
     &trust_anchor::TRUST_ANCHOR,
     &group::GROUP,
@@ -42,6 +47,7 @@ pub static SORTS: &[&KnobSort] = &[
     &kernel_module::KERNEL_MODULE,
     &package::PACKAGE,
     &package::PACKAGE_PLAN,
+    &random::RANDOM,
     &secret::SECRET,
     #[cfg(test)]
     &trial::TRIAL,

@@ -120,6 +120,15 @@ pub enum Step {
         /// What it says.
         target: String,
     },
+    /// The same in a user's home, with that user's rights alone.
+    PutUserLink {
+        /// Whose.
+        manager: Manager,
+        /// Where.
+        path: AbsPath,
+        /// What it says.
+        target: String,
+    },
     /// Changes a piece of a file: the whole file is replaced by a copy of itself with new content, if it is still the one that
     /// was looked at.
     Rewrite {
@@ -321,7 +330,7 @@ impl Step {
             Self::Rewrite { edit, .. } => format!("edit {}", edit.title()),
             Self::PutFile { path, .. } | Self::PutUserFile { path, .. } => format!("put the file {path} in place"),
             Self::Fetch { path, .. } => format!("download {path}"),
-            Self::PutLink { path, .. } => format!("put the link {path} in place"),
+            Self::PutLink { path, .. } | Self::PutUserLink { path, .. } => format!("put the link {path} in place"),
             Self::Rehearse(rehearsal) => rehearsal.describe(),
             Self::ReloadUnits(Manager::System) => "let systemd read its units".to_owned(),
             Self::ReloadUnits(Manager::Own) => "let systemd read the login user's units".to_owned(),
@@ -375,7 +384,8 @@ impl Step {
             | Self::PutFile { path, .. }
             | Self::PutUserFile { path, .. }
             | Self::Fetch { path, .. }
-            | Self::PutLink { path, .. } => vec![Object::Path(path.clone())],
+            | Self::PutLink { path, .. }
+            | Self::PutUserLink { path, .. } => vec![Object::Path(path.clone())],
             Self::Unit { unit, .. } => vec![Object::Unit(unit.clone())],
             Self::LoadImage { name, .. } | Self::TagImage { name, .. } => vec![Object::Image(name.clone())],
             Self::PullImage { reference, .. } => vec![Object::Image(reference.clone())],
@@ -400,6 +410,7 @@ impl Step {
             | Self::PutUserFile { .. }
             | Self::Fetch { .. }
             | Self::PutLink { .. }
+            | Self::PutUserLink { .. }
             | Self::Rewrite { .. }
             | Self::TagImage { .. }
             | Self::Turn { .. } => Undo::Restore,

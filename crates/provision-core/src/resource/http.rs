@@ -4,7 +4,7 @@
 //! It asks the guard (`unless`), which only reads, and never makes the request itself. While whoever answers is not there yet,
 //! and something comes before that may bring it, the change is shown with that reason; just before the request the guard is
 //! asked again, and the report says which way it went. As for a `command`, a guard's answer is in doubt where something
-//! that the request *uses* changes.
+//! that the request *uses* changes; and where what may answer starts anew, since it may have forgotten by then.
 
 use std::time::Duration;
 
@@ -231,10 +231,15 @@ impl Resource for Http {
         let Query { request, expected, limit: _ } = &self.effect.unless;
         let title = request.title();
         let why = match answers.query(&self.guard())? {
-            Reply::Expected if context.causes.is_empty() && !context.command_pending() => return Ok(Change::none()),
-            Reply::Expected => {
+            Reply::Expected if !context.causes.is_empty() || context.command_pending() => {
                 format!("{title} answers {expected} as things are, and is asked again once what it uses has changed")
             }
+            Reply::Expected if context.anything_starts() => {
+                format!(
+                    "{title} answers {expected} as things are, and is asked again once what answers has started anew"
+                )
+            }
+            Reply::Expected => return Ok(Change::none()),
             Reply::Other(status) if !NOT_UP.contains(status) || expected.status.contains(status) => {
                 match &expected.contains {
                     Some(text) if expected.status.contains(status) => {
@@ -251,7 +256,11 @@ impl Resource for Http {
                 };
                 let reason = format!("{title} gets no answer: {reason}");
                 if !context.anything_pending() {
-                    let help = "start what answers there; or write in `after` what brings it";
+                    let help = if reason.contains("curl is not installed") {
+                        "let the plan have it: [package.curl]"
+                    } else {
+                        "start what answers there; or write in `after` what brings it"
+                    };
                     return Err(Undecided::with_help(reason, help));
                 }
                 format!("{reason}, and is asked again once what comes before has changed")

@@ -81,9 +81,9 @@ options = { Secret = ["registry-password,type=env,target=PASSWORD", "{{ secret.s
 
 /// podman takes no secret as long as this (`maxSecretSize`), nor one without a value.
 const TOO_LONG: u64 = 512_000;
-const DEFAULT_LENGTH: usize = 32;
+pub(crate) const DEFAULT_LENGTH: usize = 32;
 /// Shorter ones can be guessed; as long as any key.
-const LENGTHS: std::ops::RangeInclusive<i64> = 8..=4096;
+pub(crate) const LENGTHS: std::ops::RangeInclusive<i64> = 8..=4096;
 const LETTERS_AND_DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 #[derive(Debug)]
@@ -170,18 +170,24 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
 fn generated(fields: &Fields<'_>) -> Option<Value> {
     let length = fields.integer("length", LENGTHS);
     let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(DEFAULT_LENGTH);
-    let alphabet = fields.optional("alphabet").unwrap_or_else(|| LETTERS_AND_DIGITS.to_owned());
+    let alphabet = alphabet(fields, "alphabet")?;
+    fields.finish();
+    Some(Value::Generated { length, alphabet })
+}
+
+/// The characters that a value is made up of.
+pub(crate) fn alphabet(fields: &Fields<'_>, name: &'static str) -> Option<String> {
+    let alphabet = fields.optional(name).unwrap_or_else(|| LETTERS_AND_DIGITS.to_owned());
     let mut known: Vec<char> = alphabet.chars().collect();
     known.sort_unstable();
     known.dedup();
     let printable = known.iter().all(|c| c.is_ascii_graphic() || *c == ' ');
     if !printable || known.len() < 10 || known.len() != alphabet.chars().count() {
         let help = "at least ten printable characters of ASCII, each once";
-        fields.problem("alphabet", "a value cannot be made up of these characters", help);
+        fields.problem(name, "a value cannot be made up of these characters", help);
         return None;
     }
-    fields.finish();
-    Some(Value::Generated { length, alphabet })
+    Some(alphabet)
 }
 
 /// Labels that podman's list shows as they are: one with a character that JSON escapes could not be compared.
@@ -314,7 +320,7 @@ fn shown(labels: &[String]) -> Option<String> {
 }
 
 /// Random characters, each as likely as any other.
-fn made_up(length: usize, alphabet: &str) -> Result<Vec<u8>, Undecided> {
+pub(crate) fn made_up(length: usize, alphabet: &str) -> Result<Vec<u8>, Undecided> {
     let letters = alphabet.as_bytes();
     // What is left over above the last whole multiple would make the first letters likelier.
     let fair = 256 - 256 % letters.len();

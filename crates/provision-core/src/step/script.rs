@@ -152,6 +152,15 @@ link() { # path target
   if [ -e "$1" ] && [ ! -L "$1" ]; then echo "$1 is not a link"; return 1; fi
   rm -f -- "$t" && ln -s -- "$2" "$t" && over "$t" "$1"
 }
+link_user() { # manager path target
+  whose "$1" || { echo "$why"; return 1; }
+  as - sh -c "$linked" sh "$2" "$3" </dev/null
+}
+linked='t=${1%/*}/.${1##*/}.provision-new
+if [ -e "$1" ] && [ ! -L "$1" ]; then echo "$1 is not a link"; exit 1; fi
+rm -f -- "$t" && ln -s -- "$2" "$t" && {
+  mv -fT -- "$t" "$1" 2>/dev/null || { if [ -L "$1" ]; then rm -f -- "$1"; fi; mv -f -- "$t" "$1"; }
+} || { c=$?; rm -f -- "$t"; exit $c; }'
 unread() { # manager: it has yet to read its units
   case " $stale " in *" $1 "*) ;; *) stale="$stale $1" ;; esac
 }
@@ -460,6 +469,7 @@ fn command(step: &Step, batch: &Batch) -> String {
             words(["fetch", path.as_str(), url, sha256, &digits(*mode), &user, &group, &limit])
         }
         Step::PutLink { path, target } => words(["link", path.as_str(), target]),
+        Step::PutUserLink { manager, path, target } => words(["link_user", manager.word(), path.as_str(), target]),
         // Done before the next unit of that manager is acted upon.
         Step::ReloadUnits(manager) => words(["unread", manager.word()]),
         Step::Unit { unit, action } => words(["unit", &limit, unit.manager.word(), action.verb(), &unit.name]),

@@ -68,6 +68,10 @@ fn while_nobody_answers_it_is_shown_where_something_comes_that_may() {
              before has changed",
         )
         .expects(Action::Run, "");
+    let case = answered(case, Reply::Expected).because(
+        "GET http://127.0.0.1:8081/users/admin answers 200 as things are, and is asked again once what answers has started \
+         anew",
+    );
     let order: Vec<String> = case.changes().graph().resources().map(|(address, _)| address.to_string()).collect();
     assert_eq!(order, ["container.c", "service.c", "http.x"]);
 }
