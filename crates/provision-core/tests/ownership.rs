@@ -6,6 +6,8 @@
 use provision_core::change::Moved;
 use provision_core::engine::{Adopt, Changes, EngineError, Orders, apply, observe, observe_destroy, observe_rollback};
 use provision_core::event::ignore;
+use provision_core::knob::Knob;
+use provision_core::knob::firewall::FIREWALL;
 use provision_core::ledger::Ended;
 use provision_core::path::AbsPath;
 use provision_core::plan::Plan;
@@ -66,7 +68,8 @@ fn recorded(host: &FakeHost) -> String {
     host.with(|state| {
         let entries: Vec<String> =
             state.entries.iter().map(|(path, (entry, content))| format!("{path} {entry:?} {content:?}")).collect();
-        format!("{}\n{:#?}\n{:#?}", entries.join("\n"), state.units, state.zones)
+        let open: Vec<_> = state.knobs.iter().filter(|(_, state)| !state.ends_with(" no no")).collect();
+        format!("{}\n{:#?}\n{open:#?}", entries.join("\n"), state.units)
     })
 }
 
@@ -143,10 +146,8 @@ async fn a_destroy_leaves_no_trace() {
          [link.l]\npath = \"/srv/l\"\ntarget = \"/srv/d/f\"\n";
     let host = FakeHost::new();
     host.with(|state| {
-        let zones = state.zones.as_mut().unwrap();
-        let public = zones.get_mut("public").unwrap();
-        public.running.push("22/tcp".to_owned());
-        public.permanent.push("22/tcp".to_owned());
+        let ssh = Knob::new(&FIREWALL, "port 22/tcp");
+        state.turn(&ssh, "firewalld public yes yes");
     });
     let before = recorded(&host);
     applied(text, &host).await;
@@ -221,13 +222,8 @@ async fn what_a_resource_comes_to_hold_later_has_an_origin_whatever_else_of_it_h
     let before = recorded(&host);
     let port = |port: u16| format!("[firewall.f]\nports = [\"22/tcp\", \"{port}/tcp\"]\n");
     applied(&port(7001), &host).await;
-    for layer in ["running", "permanent"] {
-        host.with(|state| {
-            let public = state.zones.as_mut().unwrap().get_mut("public").unwrap();
-            let ports = if layer == "running" { &mut public.running } else { &mut public.permanent };
-            ports.retain(|port| port != "22/tcp");
-        });
-    }
+    let ssh = Knob::new(&FIREWALL, "port 22/tcp");
+    host.with(|state| state.turn(&ssh, "firewalld public no no"));
     applied(&port(7002), &host).await;
     applied(&port(7001), &host).await;
     destroyed(&host, Data::Keep).await;
