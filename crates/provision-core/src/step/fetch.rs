@@ -87,7 +87,7 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let served = std::thread::spawn(move || {
             let answer = |stream: std::net::TcpStream| {
-                let mut lines = BufReader::new(&stream).lines().map(Result::unwrap);
+                let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
                 let asked = lines.next().unwrap_or_default();
                 lines.find(String::is_empty);
                 let close = "Connection: close\r\n";
@@ -96,8 +96,9 @@ mod tests {
                     "/moved" => {
                         format!("HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 0\r\n{close}\r\n")
                     }
+                    // It says nothing until whoever asks has gone.
                     "/slow" => {
-                        std::thread::sleep(Duration::from_secs(3));
+                        lines.by_ref().for_each(drop);
                         String::new()
                     }
                     _ => format!("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n{close}\r\nx\0y"),
