@@ -16,5 +16,6 @@ mod quadlet;
 mod registry;
 mod rootless;
 mod sealed;
+mod secrets;
 mod shells;
 mod support;

@@ -34,6 +34,7 @@ use crate::address::{Address, NAME, Segment, check_name};
 use crate::attribute::UserName;
 use crate::facts::Facts;
 use crate::graph::Graph;
+use crate::path::AbsPath;
 use crate::secret::Secrets;
 use crate::systemd::Manager;
 use asset::Assets;
@@ -76,6 +77,8 @@ pub struct Plan {
     homes: BTreeSet<UserName>,
     /// Whether paths depend on that of the user as whom the steps run.
     own_home: bool,
+    /// Whether resources hand secrets on that are kept on the host.
+    keeps_secrets: bool,
 }
 
 impl std::fmt::Debug for Plan {
@@ -146,6 +149,7 @@ impl Plan {
             addresses: BTreeSet::new(),
             homes: BTreeSet::new(),
             own_home: false,
+            keeps_secrets: false,
             digest: String::new(),
         };
         plan.read_defaults(&problems);
@@ -182,6 +186,7 @@ impl Plan {
             sound &= found.is_whole();
             problems.borrow_mut().extend(found);
             files.extend(resolved.assets);
+            self.keeps_secrets |= !resolved.kept.is_empty();
             for manager in resolved.homes {
                 match manager {
                     Manager::User(name) => _ = homes.insert(name),
@@ -274,6 +279,13 @@ impl Plan {
     #[must_use]
     pub fn homes(&self) -> &BTreeSet<UserName> {
         &self.homes
+    }
+
+    /// Files on a host whose content its resources hand on: secrets that were made up once. [`Facts::keep`] takes what is in
+    /// them; [`Plan::resolve`] makes up those that it is told nothing of.
+    #[must_use]
+    pub fn kept_secrets(&self, host: &Host, facts: &Facts) -> BTreeSet<AbsPath> {
+        if self.keeps_secrets { self.resolve_for(host, facts, Mode::ThisHost).0.kept } else { BTreeSet::new() }
     }
 
     /// The resources on one host, with their order.
