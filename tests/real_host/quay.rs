@@ -1,0 +1,56 @@
+//! That the images which stand in for Quay's do what is documented of Quay's, so that what is tried with them counts.
+//! Plain podman runs them; no plan is involved.
+
+mod three;
+mod two;
+
+use provision_tests::{Error, Host, Image, Testbed};
+
+/// Puts images into the storage of whoever `as_user` is.
+fn load(host: &Host, user: &str, images: &[Image]) -> Result<(), Error> {
+    for Image { name, archive, .. } in images {
+        let path = "/var/tmp/image.tar";
+        host.copy_in(path, &std::fs::read(archive).map_err(Error::Run)?)?;
+        let load = format!("podman load --quiet --input {path}");
+        let said = if user == "root" { host.sh(&load)? } else { host.login(user, &load)? }.ok()?;
+        assert_eq!(said, format!("Loaded image: {name}"));
+    }
+    Ok(())
+}
+
+/// The status and the body of a request; curl's own failure is status 0.
+fn get(host: &Host, options: &str) -> Result<(u16, String), Error> {
+    let said = host.sh(&format!("curl --silent --max-time 10 --write-out '\\n%{{http_code}}' {options}"))?;
+    let (body, status) = said.stdout.rsplit_once('\n').unwrap_or_default();
+    Ok((status.parse().unwrap_or_default(), body.to_owned()))
+}
+
+/// Waits for an answer with this status, which a container gives a moment after it was started.
+fn wait_for(host: &Host, status: u16, options: &str) -> Result<String, Error> {
+    let mut last = (0, String::new());
+    for _ in 0..100 {
+        last = get(host, options)?;
+        if last.0 == status {
+            return Ok(last.1);
+        }
+        host.sh("sleep 0.1")?;
+    }
+    panic!("{options}: {status} was expected, not {last:?}");
+}
+
+/// What a container says that has to end by itself, with something else than 0.
+fn failure(host: &Host, run: &str) -> Result<String, Error> {
+    let ran = host.sh(&format!("timeout 15 podman run --rm {run}"))?;
+    assert!(!matches!(ran.code, Some(0 | 124)), "{ran}");
+    Ok(ran.stderr)
+}
+
+/// Lets podman on this host trust a registry, and gives it an image to push.
+fn prepare_client(host: &Host, bed: &Testbed, registry: &str, authority: &str) -> Result<(), Error> {
+    host.copy_in("/var/tmp/tiny.tar", &std::fs::read(bed.tiny_archive()).map_err(Error::Run)?)?;
+    host.sh(&format!(
+        "podman load --quiet --input /var/tmp/tiny.tar; install -D {authority} /etc/containers/certs.d/{registry}/ca.crt"
+    ))?
+    .ok()?;
+    Ok(())
+}
