@@ -35,7 +35,10 @@ fn wait_for(host: &Host, status: u16, options: &str) -> Result<String, Error> {
         }
         host.sh("sleep 0.1")?;
     }
-    panic!("{options}: {status} was expected, not {last:?}");
+    // For whoever looks: whose podman it is is not known here.
+    let logs = "podman ps --all; podman ps --all --quiet | xargs --no-run-if-empty --max-args=1 podman logs";
+    let said = [host.sh(&format!("({logs}) 2>&1"))?, host.login("core", &format!("({logs}) 2>&1"))?];
+    panic!("{options}: {status} was expected, not {last:?}\n{}", said.map(|said| said.stdout).join("\n"));
 }
 
 /// What a container says that has to end by itself, with something else than 0.
