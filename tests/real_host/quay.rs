@@ -20,25 +20,29 @@ fn load(host: &Host, user: &str, images: &[Image]) -> Result<(), Error> {
 
 /// The status and the body of a request; curl's own failure is status 0.
 fn get(host: &Host, options: &str) -> Result<(u16, String), Error> {
-    let said = host.sh(&format!("curl --silent --max-time 10 --write-out '\\n%{{http_code}}' {options}"))?;
+    ask(host, options, "*")
+}
+
+/// Asks until the status is like this, for ten seconds at most, and says how it was last.
+fn ask(host: &Host, options: &str, status: &str) -> Result<(u16, String), Error> {
+    let said = host.sh(&format!(
+        "for i in $(seq 100); do said=$(curl --silent --max-time 10 --write-out '\n%{{http_code}}' {options}); \
+         case $said in *{status}) break ;; esac; sleep 0.1; done; printf %s \"$said\""
+    ))?;
     let (body, status) = said.stdout.rsplit_once('\n').unwrap_or_default();
     Ok((status.parse().unwrap_or_default(), body.to_owned()))
 }
 
 /// Waits for an answer with this status, which a container gives a moment after it was started.
 fn wait_for(host: &Host, status: u16, options: &str) -> Result<String, Error> {
-    let mut last = (0, String::new());
-    for _ in 0..100 {
-        last = get(host, options)?;
-        if last.0 == status {
-            return Ok(last.1);
-        }
-        host.sh("sleep 0.1")?;
+    let last = ask(host, options, &status.to_string())?;
+    if last.0 != status {
+        // For whoever looks: whose podman it is is not known here.
+        let logs = "podman ps --all; podman ps --all --quiet | xargs --no-run-if-empty --max-args=1 podman logs";
+        let said = [host.sh(&format!("({logs}) 2>&1"))?, host.login("core", &format!("({logs}) 2>&1"))?];
+        assert_eq!(last.0, status, "{options}: {}\n{}", last.1, said.map(|said| said.stdout).join("\n"));
     }
-    // For whoever looks: whose podman it is is not known here.
-    let logs = "podman ps --all; podman ps --all --quiet | xargs --no-run-if-empty --max-args=1 podman logs";
-    let said = [host.sh(&format!("({logs}) 2>&1"))?, host.login("core", &format!("({logs}) 2>&1"))?];
-    panic!("{options}: {status} was expected, not {last:?}\n{}", said.map(|said| said.stdout).join("\n"));
+    Ok(last.1)
 }
 
 /// What a container says that has to end by itself, with something else than 0.

@@ -1,5 +1,5 @@
 //! As much of a Redis client as tells whether the password is right. Protocol: RESP 2,
-//! https://redis.io/docs/latest/develop/reference/protocol-spec/
+//! <https://redis.io/docs/latest/develop/reference/protocol-spec/>
 
 use std::time::Duration;
 

@@ -110,7 +110,7 @@ fn quay_3_is_initialised_serves_and_is_upgraded() -> Result<(), Error> {
     host.sh("podman rm --force --time 5 quay")?.ok()?;
     let options = run(&second.name, "serve --config /data/config.yaml --addr 127.0.0.1:9443");
     host.sh(&format!("podman run --detach --name quay --network host {options}"))?.ok()?;
-    wait_for(&host, 200, &format!("--insecure https://127.0.0.1:9443/healthz"))?;
+    wait_for(&host, 200, "--insecure https://127.0.0.1:9443/healthz")?;
     assert_eq!(get(&host, &format!("--insecure https://{}:9443/healthz", host.ipv4))?.0, 0);
     host.sh(&format!("cp {DATA}/ssl.key /root/ssl.key && rm {DATA}/ssl.key && podman rm --force --time 5 quay"))?
         .ok()?;
