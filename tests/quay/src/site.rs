@@ -59,7 +59,7 @@ pub enum Namespaces {
 pub struct Site {
     pub image: Image,
     pub line: Line,
-    /// NAME[:PORT], which clients are sent to.
+    /// `NAME[:PORT]`, which clients are sent to.
     pub hostname: String,
     /// Of those URLs.
     pub scheme: String,
