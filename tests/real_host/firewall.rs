@@ -1,8 +1,6 @@
 //! Firewalls, seen from another host: what is let in and forwarded, over both families, and what is said where somebody
 //! else's rules stand in the way.
 
-#![expect(clippy::panic, reason = "a test stops at its first surprise")]
-
 use std::fs;
 
 use provision_tests::{Error, Host, Testbed};
