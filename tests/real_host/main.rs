@@ -14,6 +14,7 @@ mod ownership;
 mod packages;
 mod preflight;
 mod quadlet;
+mod quay;
 mod registry;
 mod rootless;
 mod sealed;

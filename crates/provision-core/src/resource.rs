@@ -215,6 +215,12 @@ pub trait Resource: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// What of an attribute, as it was last applied, the plan still wants; all of it without this. Where a change shows only what
+    /// is wanted now of what the host has, what was wanted before is not missing there.
+    fn still_wanted(&self, _attribute: &str, applied: &str) -> Option<String> {
+        Some(applied.to_owned())
+    }
+
     /// What must be there before.
     fn wants(&self) -> Vec<Want> {
         Vec::new()

@@ -231,6 +231,22 @@ async fn what_a_resource_comes_to_hold_later_has_an_origin_whatever_else_of_it_h
 }
 
 #[tokio::test]
+async fn what_the_plan_no_longer_wants_of_a_list_is_not_missing_on_the_host() {
+    let host = FakeHost::new();
+    let ports = |list: &str| format!("[firewall.f]\nports = [{list}]\n");
+    applied(&ports("'7001/tcp', '7003/tcp'"), &host).await;
+    assert_eq!(
+        said(&changes(&ports("'7002/tcp', '7003/tcp'"), &host).await),
+        ["firewall.f remove left", "firewall.f update plan"]
+    );
+    host.with(|state| state.turn(&Knob::new(&FIREWALL, "port 7003/tcp"), "firewalld public no no"));
+    assert_eq!(
+        said(&changes(&ports("'7002/tcp', '7003/tcp'"), &host).await),
+        ["firewall.f remove left", "firewall.f update both"]
+    );
+}
+
+#[tokio::test]
 async fn drift_is_told_apart_from_change() {
     let host = FakeHost::new();
     let text = format!("{}{}{}{}", file("host", "1"), file("plan", "1"), file("both", "1"), file("gone", "1"));
@@ -364,4 +380,57 @@ async fn a_service_that_ran_before_runs_again_with_what_is_put_back() {
         "put back what was at /etc/haproxy/haproxy.cfg; restart haproxy.service; take haproxy.service back to how it was"
     );
     assert_eq!(content(&host, "/etc/haproxy/haproxy.cfg").as_deref(), Some("theirs"));
+}
+
+/// What a change of something that leaves shows: `name: before -> after`.
+fn shown(changes: &Changes) -> Vec<String> {
+    let leaving = changes.leaving().filter_map(|(_, change)| change.ok());
+    let attributes = leaving.flat_map(|change| &change.attributes);
+    attributes.map(|a| format!("{}: {} -> {}", a.name, a.before.line(), a.after.line())).collect()
+}
+
+#[tokio::test]
+async fn what_runs_with_a_secret_that_comes_back_runs_anew() {
+    let host = FakeHost::new();
+    let plan_of = |word: &str| {
+        format!(
+            "[secret.s]\ncontent = \"{word}\"\n[container.c]\nimage = \"quay.io/a/b:1\"\noptions.Secret = \"s\"\n\
+             [service.c]\nunit = \"c.service\"\n"
+        )
+    };
+    applied(&plan_of("hunter21"), &host).await;
+    applied(&plan_of("hunter22"), &host).await;
+    let back = plan("");
+    let back = observe_rollback(&back, back.hosts().first().unwrap(), &host).await.unwrap().diff(NOW);
+    assert_eq!(shown(&back), ["podman's secret s: (secret) -> (secret)"]);
+    let before = host.with(|state| state.log.len());
+    rolled_back(&host).await;
+    let log = host.with(|state| state.log[before..].join("; "));
+    assert_eq!(log, "take podman's secret s back to how it was; restart c.service; take c.service back to how it was");
+    assert!(changes(&plan_of("hunter21"), &host).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_request_made_goes_by_another_and_no_rollback_makes_it_again() {
+    let host = FakeHost::new();
+    let http = "[http.h]\nurl = \"http://a.example/users\"\nunless.url = \"http://a.example/users/a\"\n";
+    let deletable = format!("{http}delete.url = \"http://a.example/users/a\"\n");
+    applied(&format!("{}{deletable}", file("f", "x")), &host).await;
+    let leaves = changes(&file("f", "x"), &host).await;
+    assert_eq!(shown(&leaves), ["what was requested for own/http=h: DELETE http://a.example/users/a -> (absent)"]);
+    applied(&file("f", "x"), &host).await;
+    let back = plan("");
+    let back = observe_rollback(&back, back.hosts().first().unwrap(), &host).await.unwrap().diff(NOW);
+    let kept: Vec<&str> = back.kept().map(|(_, why)| why).collect();
+    assert_eq!(
+        kept,
+        ["what was requested for own/http=h stays: it was taken back by a request, and only an apply makes it again"]
+    );
+    rolled_back(&host).await;
+    // Without one, what was done stays, and that is said.
+    let host = FakeHost::new();
+    applied(http, &host).await;
+    let leaves = changes("", &host).await;
+    let kept: Vec<&str> = leaves.kept().map(|(_, why)| why).collect();
+    assert_eq!(kept, ["what was requested stays: no request that takes it back is kept"]);
 }

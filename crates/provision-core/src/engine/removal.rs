@@ -10,7 +10,7 @@ use crate::change::{Action, Attribute, Change, Shown};
 use crate::edit::draft::{Draft, Drafts};
 use crate::edit::{Edit, EditError, Note};
 use crate::knob::firewall::{self, FIREWALL};
-use crate::knob::{ABSENT, Knob, secret};
+use crate::knob::{ABSENT, Knob, http, secret};
 use crate::ledger::{Memory, Scope};
 use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
@@ -308,6 +308,11 @@ impl Takeback<'_> {
             },
             _ => ABSENT.to_owned(),
         };
+        // Its text is only what takes it back.
+        if knob.sort().word == http::WORD && before != ABSENT {
+            let gone = || Back::Kept("it was taken back by a request, and only an apply makes it again".to_owned());
+            return Ok(if *now == ABSENT { gone() } else { Back::Same });
+        }
         // Two secrets look the same.
         if knob.sort().word == secret::WORD && *now != before {
             let hidden = |state: &str| if state == ABSENT { Shown::Absent } else { Shown::Secret };

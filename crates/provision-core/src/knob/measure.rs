@@ -5,6 +5,7 @@ use super::KnobSort;
 /// A measure, named by what is measured. Its text:
 /// - `memory`: kibibytes of memory; `cpus`: processors; `cgroup`: the version, 1 or 2; `clock`: seconds since 1970;
 ///   `podman`: what `podman --version` says, empty without it.
+/// - `program unzip`: `yes` or `no`, whether the host has a program of that name.
 /// - `disk 1024 /srv`: three words and a path: kibibytes that are free where the path is or will be, kibibytes that are
 ///   below the path already (counted only where fewer than 1024 are free, 0 otherwise) and the file system's mount point.
 /// - `port 8443/tcp`: `free`, or a line for each process that listens: its control group and its name, parted by a tab;
@@ -37,6 +38,7 @@ get_measure() { # what
     cgroup) if [ -e /sys/fs/cgroup/cgroup.controllers ]; then got=2; else got=1; fi ;;
     clock) got=$(date +%s 2>/dev/null) ;;
     podman) got=; if command -v podman >/dev/null 2>&1; then got=$(podman --version 2>/dev/null </dev/null); fi; return 0 ;;
+    program\ *) if command -v "${1#program }" >/dev/null 2>&1; then got=yes; else got=no; fi; return 0 ;;
     disk\ *) m=${1#disk }; measure_disk "${m%% *}" "${m#* }"; return ;;
     port\ *) measure_port "${1#port }"; return 0 ;;
     name\ *) measure_name "${1#name }"; return ;;
@@ -115,6 +117,15 @@ mod tests {
             for found in measured(what) {
                 let number: u64 = found.as_ref().unwrap().parse().unwrap();
                 assert!(number > 0, "{what}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_program_is_there_or_not() {
+        for (name, there) in [("sed", "yes"), ("no-such-program", "no"), ("$(id)", "no")] {
+            for found in measured(&format!("program {name}")) {
+                assert_eq!(found.as_deref(), Ok(there), "{name}");
             }
         }
     }

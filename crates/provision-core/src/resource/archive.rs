@@ -5,13 +5,14 @@ use crate::blob::Blob;
 use crate::change::{Action, Change, Shown, Signal};
 use crate::fetch::Sha256;
 use crate::knob::archive::ARCHIVE;
+use crate::knob::measure::MEASURE;
 use crate::knob::{ABSENT, Knob};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, FileState, Undecided, Wanted};
 use crate::resource::directory::{ownership, ownership_wants, with_parent};
-use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
+use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want, package};
 use crate::step::Step;
 
 /// The kind.
@@ -90,6 +91,8 @@ struct Archive {
     /// The line that the knob has once it is unpacked.
     line: String,
     sha256: String,
+    /// What unpacks it.
+    tools: &'static [Tool],
     /// Its owner and group before it, where the plan makes them.
     owners: Vec<Want>,
 }
@@ -108,6 +111,26 @@ fn format_of(name: &str) -> Option<&'static str> {
     ];
     let name = name.to_lowercase();
     ENDS.iter().find(|(end, _)| name.ends_with(end)).map(|(_, format)| *format)
+}
+
+/// A program of the host, and the packages that bring it.
+type Tool = (&'static str, &'static [&'static str]);
+
+/// What unpacks a format.
+fn tools(format: &str) -> &'static [Tool] {
+    const TAR: Tool = ("tar", &["tar"]);
+    match format {
+        "zip" => &[("unzip", &["unzip"])],
+        "gzip" => &[TAR, ("gzip", &["gzip"])],
+        "xz" => &[TAR, ("xz", &["xz-utils", "xz"])],
+        "zstd" => &[TAR, ("zstd", &["zstd"])],
+        _ => &[TAR],
+    }
+}
+
+/// Whether the host has it.
+fn has(program: &str) -> Knob {
+    Knob::new(&MEASURE, format!("program {program}"))
 }
 
 /// The format as a plan writes it.
@@ -172,7 +195,7 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let account = |account: Option<Account>| account.map_or_else(|| "-".to_owned(), |account| account.to_string());
     let line = format!("{digest} {format} {strip} {} {}", account(ownership.user), account(ownership.group));
     let knob = Knob::new(&ARCHIVE, path.as_str());
-    Some(Box::new(Archive { path, source, knob, line, sha256: digest, owners }))
+    Some(Box::new(Archive { path, source, knob, line, sha256: digest, tools: tools(format), owners }))
 }
 
 impl Archive {
@@ -202,12 +225,14 @@ impl Resource for Archive {
             wants.push(Want::after(Target::Tree(from.clone())));
         }
         wants.extend(self.owners.iter().cloned());
+        wants.extend(self.tools.iter().flat_map(|(_, packages)| packages.iter().map(|name| package::want(name))));
         wants
     }
 
     fn asks(&self) -> Vec<Ask> {
         let mut asks = with_parent(&self.path);
         asks.push(Ask::Knob(self.knob.clone()));
+        asks.extend(self.tools.iter().map(|(program, _)| Ask::Knob(has(program))));
         if let Source::Host(from) = &self.source {
             asks.push(Self::look(from));
         }
@@ -215,10 +240,17 @@ impl Resource for Archive {
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        let Self { path, source, knob, line, sha256, owners: _ } = self;
+        let Self { path, source, knob, line, sha256, tools, owners: _ } = self;
         let now = answers.knob(knob)?;
         if now == line {
             return Ok(Change::none());
+        }
+        for (program, packages) in *tools {
+            if answers.knob(&has(program))? == "no" && !context.command_pending() {
+                let message = format!("the host has no {program}, and unpacking this archive takes it");
+                let help = format!("install the package {} there, or let the plan have it", packages.join(" or "));
+                return Err(Undecided::with_help(message, help));
+            }
         }
         if now == ABSENT {
             context.require_parent(path, answers)?;
@@ -324,6 +356,26 @@ mod tests {
         let download =
             format!("[download.t]\nurl = 'https://example.com/tool'\npath = '/srv/t.tar.gz'\nsha256 = '{DIGEST}'\n");
         case("archive", &tools("")).plan(&download).applied().in_sync();
+    }
+
+    #[test]
+    fn a_program_that_the_host_lacks_is_said_before_unless_a_package_brings_it() {
+        let zip = format!("path = '/opt/tools'\nfrom = '/srv/t.zip'\nsha256 = '{DIGEST}'");
+        let without = |program: &'static str, fields: &str| {
+            case("archive", fields)
+                .given_file("/srv/t.zip", "#!/bin/sh\n", "0644")
+                .given_file("/srv/t.tar.gz", "#!/bin/sh\n", "0644")
+                .given(move |state| state.turn(&has(program), "no"))
+        };
+        without("unzip", &zip).undecided("the host has no unzip, and unpacking this archive takes it");
+        without("unzip", &zip).plan("[package.unzip]\n").mended();
+        // What is unpacked stays without it.
+        without("unzip", &zip).given(|state| state.turn(&knob(), &format!("{DIGEST} zip 0 - -"))).in_sync();
+        without("unzip", &tools("")).mended();
+        without("gzip", &tools("")).undecided("the host has no gzip, and unpacking this archive takes it");
+        without("tar", &tools("")).undecided("the host has no tar, and unpacking this archive takes it");
+        let zstd = tools("format = 'zstd'");
+        without("zstd", &zstd).undecided("the host has no zstd, and unpacking this archive takes it");
     }
 
     #[test]

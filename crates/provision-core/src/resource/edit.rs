@@ -278,6 +278,16 @@ impl Resource for Piece {
             let (mode, ownership) = match (wish, make) {
                 (Wish::Absent, _) => return Ok(Change::none()),
                 (_, Some(make)) => make,
+                // A dry run shows what an apply does, and of that file nobody has seen a letter.
+                (_, None) if context.command_pending() => {
+                    return Err(Undecided::with_help(
+                        format!(
+                            "{path} is not on the host yet: what comes before it may bring it, and what is in it then nobody knows"
+                        ),
+                        "apply what brings it first, in a plan of its own; or manage the whole file (kind `file`), or one beside it \
+                         that is read as well, such as in a `conf.d`",
+                    ));
+                }
                 (_, None) => {
                     return Err(Undecided::with_help(
                         format!("{path} does not exist on the host, and only a piece of it is in the plan"),

@@ -316,6 +316,15 @@ impl Resource for Firewall {
         wants
     }
 
+    fn still_wanted(&self, _attribute: &str, applied: &str) -> Option<String> {
+        let applied = format!("{BETWEEN}{applied}{BETWEEN}");
+        let still = |item: &&Item| applied.contains(&format!("{BETWEEN}{item}{BETWEEN}"));
+        match listed(self.items.iter().map(|(item, _)| item).filter(still)) {
+            Shown::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     fn asks(&self) -> Vec<Ask> {
         let items = self.items.iter().map(|(_, knob)| Ask::Knob(knob.clone()));
         std::iter::once(Ask::Knob(self.host.clone())).chain(items).collect()
@@ -409,10 +418,13 @@ fn forwarding(name: &str) -> Thing {
     Thing::Knob(Knob::new(&SYSCTL, name))
 }
 
+/// What parts items that a change shows.
+const BETWEEN: &str = ", ";
+
 /// Items as a change shows them.
 fn listed<'a>(items: impl IntoIterator<Item = &'a Item>) -> Shown {
     let items: Vec<String> = items.into_iter().map(ToString::to_string).collect();
-    if items.is_empty() { Shown::Absent } else { Shown::Text(items.join(", ")) }
+    if items.is_empty() { Shown::Absent } else { Shown::Text(items.join(BETWEEN)) }
 }
 
 impl Firewall {

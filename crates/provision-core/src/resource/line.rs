@@ -163,6 +163,14 @@ mod tests {
     #[test]
     fn a_file_is_made_only_where_that_is_said() {
         case("line", PORT).undecided("/etc/f does not exist on the host, and only a piece of it is in the plan");
+        // What a package brings is known once it is there.
+        case("line", &format!("{PORT}\nafter = ['package.f']")).plan("[package.f]\n").undecided(
+            "/etc/f is not on the host yet: what comes before it may bring it, and what is in it then nobody knows",
+        );
+        case("line", &format!("{PORT}\nafter = ['package.f']"))
+            .plan("[package.f]\n")
+            .given_file("/etc/f", "Port 22\n", "0644")
+            .mended();
     }
 
     #[test]

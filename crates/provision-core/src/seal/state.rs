@@ -15,6 +15,7 @@ use crate::path::AbsPath;
 use crate::probe::{
     Answers, Ask, Entry, FileState, ImageState, PathState, PublicKeyState, Sort, Undecided, UnitState, Wanted,
 };
+use crate::request::Reply;
 use crate::resource::Resource;
 use crate::systemd::{Managed, Manager};
 
@@ -80,7 +81,12 @@ impl<'a> State<'a> {
             }
             Ask::Images(manager) => answers.images(manager).map(|images| self.images(manager, images)),
             Ask::Guard(guard) => answers.guard(guard).map(|status| format!("guard {status}")),
-            Ask::Query(query) => answers.query(query).map(|reply| format!("query {reply:?}")),
+            // Why there is no answer is said in other words each time.
+            Ask::Query(query) => answers.query(query).map(|reply| match reply {
+                Reply::NoAnswer(_) => "query unanswered".to_owned(),
+                Reply::Expected => "query yes".to_owned(),
+                Reply::Other(status) => format!("query {status}"),
+            }),
             Ask::Listing(path) => answers.listing(path).map(|names| format!("names {names:?}")),
             Ask::Stored { sort, name } => answers.stored(*sort, name).map(|there| format!("stored {there}")),
             Ask::Knob(knob) => answers.knob(knob).map(|state| format!("knob {state}")),
