@@ -1,7 +1,8 @@
 //! `image`: an image in podman's store, carried in as an archive or pulled by the host.
 
-use crate::blob::Blob;
+use crate::blob::{Blob, size};
 use crate::change::{Action, Change, Shown, Signal};
+use crate::fetch::Outside;
 use crate::image_archive::{ArchiveFormat, ArchivedImage, ImageArchive, Platform, SelectError};
 use crate::image_reference::ImageReference;
 use crate::plan::fields::Fields;
@@ -188,6 +189,13 @@ impl Resource for Image {
         }
     }
 
+    fn outside(&self) -> Vec<Outside> {
+        match &self.source {
+            Source::Archive { .. } => Vec::new(),
+            Source::Registry { .. } => vec![Outside::Host(format!("pulls {}", self.name))],
+        }
+    }
+
     fn steps(&self, _change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
         let Self { manager, name: _, source } = self;
         let name = self.stored();
@@ -266,22 +274,6 @@ fn pulled(images: &[ImageState], name: &ImageReference) -> bool {
 /// The beginning of an ID, as podman shows it.
 fn short(id: &str) -> String {
     id.get(..12).unwrap_or(id).to_owned()
-}
-
-/// A length for people: in the units of podman and of `ls -h --si`.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    let mut tenths = bytes.saturating_mul(10) / 1000;
-    let mut units = UNITS.iter();
-    let mut unit = units.next().copied().unwrap_or_default();
-    for next in units {
-        if tenths < 10_000 {
-            break;
-        }
-        tenths /= 1000;
-        unit = next;
-    }
-    format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]
@@ -429,18 +421,5 @@ mod tests {
         bench.case(&format!("name = 'a@sha256:{OTHER}'")).refused(
             "4:8: an archive's image cannot be named by a digest (write a tag: the archive itself says which image it is)",
         );
-    }
-
-    #[test]
-    fn sizes_are_for_people() {
-        for (bytes, text) in [
-            (0, "0.0 kB"),
-            (2_560, "2.5 kB"),
-            (999_999, "999.9 kB"),
-            (55_100_000, "55.1 MB"),
-            (1_500_000_000, "1.5 GB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::memory::Remembered;
 use crate::address::Address;
 use crate::attribute::{Account, Mode};
-use crate::blob::{Blob, BlobSource};
+use crate::blob::Blob;
 use crate::knob::Knob;
 use crate::knob::linger::{LINGER, LINGERS};
 use crate::path::AbsPath;
@@ -195,8 +195,5 @@ pub(super) fn owner(account: Option<&Account>) -> Owner {
 }
 
 pub(super) fn bytes(blob: &Blob) -> Result<Vec<u8>, String> {
-    match blob.source() {
-        BlobSource::Memory(bytes) => Ok(bytes.to_vec()),
-        BlobSource::File(path) => std::fs::read(path).map_err(|error| error.to_string()),
-    }
+    blob.read().map_err(|error| error.to_string())
 }
