@@ -17,3 +17,4 @@ mod rootless;
 mod sealed;
 mod shells;
 mod support;
+mod transfer;

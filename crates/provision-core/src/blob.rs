@@ -16,6 +16,8 @@ pub struct Blob {
     pieces: Arc<[Piece]>,
     length: u64,
     sha256: String,
+    /// How much of it the other side has already.
+    there: u64,
 }
 
 /// Where some of the bytes of a [`Blob`] come from.
@@ -66,7 +68,7 @@ impl Blob {
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
         let sha256 = sha256_hex(&bytes);
         let length = bytes.len() as u64;
-        Self { pieces: Arc::new([Piece::Memory(Arc::new(Zeroizing::new(bytes)))]), length, sha256 }
+        Self { pieces: Arc::new([Piece::Memory(Arc::new(Zeroizing::new(bytes)))]), length, sha256, there: 0 }
     }
 
     /// Names a file whose length and digest (lower-case hex SHA-256) the caller has read.
@@ -78,7 +80,7 @@ impl Blob {
     /// Names a stretch of a file, such as a member of an archive, of which the caller knows the digest.
     #[must_use]
     pub fn from_stretch(path: Utf8PathBuf, offset: u64, length: u64, sha256: String) -> Self {
-        Self { pieces: Arc::new([Piece::File { path, offset, length }]), length, sha256 }
+        Self { pieces: Arc::new([Piece::File { path, offset, length }]), length, sha256, there: 0 }
     }
 
     /// Names a file whose length the caller has read, and whose content is verified by whoever takes it: an image
@@ -98,6 +100,53 @@ impl Blob {
     #[must_use]
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// Whether what arrives of it is kept on the host until all of it is there, so that a transfer that was cut goes on where
+    /// it ended: it is long enough, and known by its digest.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.length >= KEPT && !self.sha256.is_empty()
+    }
+
+    /// The same, of which the host has the beginning already.
+    #[must_use]
+    pub fn with_beginning(&self, there: u64) -> Self {
+        Self { there: there.min(self.length), ..self.clone() }
+    }
+
+    /// How much of it the host has already.
+    #[must_use]
+    pub fn there(&self) -> u64 {
+        self.there
+    }
+
+    /// How many bytes are sent: all but those that the host has.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.length - self.there
+    }
+
+    /// The same with its digest, for which it is read to its end.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or has become shorter.
+    pub fn hashed(self) -> io::Result<Self> {
+        use sha2::{Digest, Sha256};
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0_u8; 1 << 18];
+        for piece in self.pieces() {
+            let (mut reader, mut left) = (piece.open()?, piece.length());
+            while left > 0 {
+                let count = reader.read(&mut buffer)?;
+                if count == 0 {
+                    return Err(shorter());
+                }
+                hasher.update(buffer.get(..count).unwrap_or_default());
+                left = left.saturating_sub(count as u64);
+            }
+        }
+        Ok(Self { sha256: hex(&hasher.finalize()), ..self })
     }
 
     /// Where the bytes are, in order.
@@ -123,12 +172,19 @@ impl Blob {
         let mut bytes = Vec::new();
         for piece in self.pieces() {
             if piece.open()?.read_to_end(&mut bytes)? as u64 != piece.length() {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was read"));
+                return Err(shorter());
             }
         }
         Ok(bytes)
     }
 }
+
+fn shorter() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was read")
+}
+
+/// From this length on what arrives is kept until all of it is there: below it, sending it again costs less than the note.
+const KEPT: u64 = 8 << 20;
 
 impl fmt::Debug for Blob {
     // The content may be a secret: length and digest only.

@@ -74,8 +74,8 @@ pub(super) struct Watch<'a> {
 }
 
 async fn feed(input: Vec<Blob>, mut outlet: impl Outlet, pulse: &Pulse) -> Result<(), TransportError> {
-    for piece in input.iter().flat_map(Blob::pieces) {
-        let mut chunks = Chunks::open(piece).await?;
+    for (piece, skipped) in input.iter().flat_map(unsent) {
+        let mut chunks = Chunks::open(piece, skipped).await?;
         while let Some(mut chunk) = chunks.next().await? {
             while !chunk.is_empty() {
                 let piece = chunk.split_to(PIECE.min(chunk.len()));
@@ -88,6 +88,20 @@ async fn feed(input: Vec<Blob>, mut outlet: impl Outlet, pulse: &Pulse) -> Resul
     }
     outlet.finish().await;
     Ok(())
+}
+
+/// The pieces of a blob that the other side does not have, and how much of each it has.
+fn unsent(blob: &Blob) -> Vec<(&Piece, u64)> {
+    let mut there = blob.there();
+    let mut unsent = Vec::new();
+    for piece in blob.pieces() {
+        let skipped = there.min(piece.length());
+        there -= skipped;
+        if skipped < piece.length() {
+            unsent.push((piece, skipped));
+        }
+    }
+    unsent
 }
 
 /// The bytes of one piece, without copying those that are in memory.
@@ -106,19 +120,25 @@ impl AsRef<[u8]> for Shared {
 }
 
 impl Chunks {
-    async fn open(piece: &Piece) -> Result<Self, TransportError> {
+    /// Opens a piece without so many bytes at its beginning.
+    async fn open(piece: &Piece, skipped: u64) -> Result<Self, TransportError> {
         match piece {
-            Piece::Memory(bytes) => Ok(Self::Memory(Some(Bytes::from_owner(Shared(Arc::clone(bytes)))))),
+            Piece::Memory(bytes) => {
+                let mut bytes = Bytes::from_owner(Shared(Arc::clone(bytes)));
+                drop(bytes.split_to(usize::try_from(skipped).unwrap_or(usize::MAX).min(bytes.len())));
+                Ok(Self::Memory(Some(bytes)))
+            }
             Piece::File { path, offset, length } => {
+                let (offset, length) = (offset + skipped, length - skipped);
                 let opened = async {
                     let mut file = File::open(path).await?;
-                    if *offset != 0 {
-                        file.seek(SeekFrom::Start(*offset)).await?;
+                    if offset != 0 {
+                        file.seek(SeekFrom::Start(offset)).await?;
                     }
                     Ok(file)
                 };
                 let file = opened.await.map_err(|source| unreadable(path, source))?;
-                Ok(Self::File { file, path: path.clone(), left: *length })
+                Ok(Self::File { file, path: path.clone(), left: length })
             }
         }
     }
