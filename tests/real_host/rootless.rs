@@ -68,7 +68,8 @@ fn registry_runs_rootless_with_one_input_changed() -> Result<(), Error> {
     Ok(())
 }
 
-/// A plan of a unit with a drop-in, a volume and its service, for whoever `scope` names.
+/// A plan of a unit, a volume and its service, and a template with an instance and a drop-in for that, for whoever `scope`
+/// names.
 const PLAN: &str = r#"
 name = "both"
 [input.address]
@@ -91,9 +92,26 @@ scope = "{{ input.scope }}"
 [volume.both]
 scope = "{{ input.scope }}"
 
+[secret.both]
+content = "of the user"
+labels = { a = "b" }
+scope = "{{ input.scope }}"
+
 [service.both]
 unit = "{{ volume.both.unit_name }}"
 scope = "{{ input.scope }}"
+
+[container.worker]
+file_name = "both@"
+image = "localhost/none:1"
+instances = ["a"]
+scope = "{{ input.scope }}"
+
+[quadlet_dropin.worker]
+quadlet = "both@a.container"
+dropin = "10-word"
+scope = "{{ input.scope }}"
+sections.Container.Environment = "WORD=a"
 "#;
 
 fn both(bed: &Testbed, host: &Host, login: &str, scope: &str) -> Result<Plan, Error> {
@@ -120,17 +138,33 @@ fn a_user_s_units_are_the_same_by_root_and_by_the_user() -> Result<(), Error> {
     by_root.applied_twice(bed, &host)?;
     assert_eq!(core(&host, "systemctl --user is-active both-a both-volume")?, "active\nactive");
     assert_eq!(core(&host, "systemctl --user is-enabled both-a; podman volume ls --quiet")?, "enabled\nsystemd-both");
+    let unit = core(&host, "systemctl --user cat both@a.service both@b.service | grep -c -e --env.WORD=a")?;
+    assert_eq!(unit, "1", "the drop-in is for the instance a alone");
+    let owners = "stat -c '%U %n' both@.container both@a.container both@a.container.d both@a.container.d/10-word.conf";
+    let found = host.sh(&format!("cd /home/core/.config/containers/systemd && {owners}"))?.ok()?;
+    assert!(found.lines().all(|line| line.starts_with("core ")), "{found}");
+
+    assert_eq!(
+        core(&host, "podman secret inspect --showsecret --format '{{.SecretData}} {{.Spec.Labels}}' both")?,
+        "of the user map[a:b]"
+    );
+    assert_eq!(host.sh("podman secret ls --quiet")?.ok()?, "", "it is root's");
 
     // What root has put there is core's as much as if core had.
     let by_core = both(bed, &host, "core", "user")?;
     assert_eq!(by_core.diff(bed)?.ok().changes(), BTreeMap::new());
     by_root.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
     assert_eq!(
-        core(&host, "podman volume ls --quiet; systemctl --user list-unit-files --no-legend 'both*'; true")?,
+        core(
+            &host,
+            "podman volume ls --quiet; podman secret ls --quiet; systemctl --user list-unit-files --no-legend 'both*'; true"
+        )?,
         ""
     );
 
     by_core.applied_twice(bed, &host)?;
+    core(&host, "podman secret rm both && printf other | podman secret create --label a=b both -")?;
+    by_core.mends(bed, &[("secret.both", "update")])?;
     core(&host, "systemctl --user disable --now both-a")?;
     by_core.mends(bed, &[("service.a", "start")])?;
     by_core.run(bed, "rollback", &["--yes", "--json"])?.ok();
@@ -140,7 +174,10 @@ fn a_user_s_units_are_the_same_by_root_and_by_the_user() -> Result<(), Error> {
     );
     by_core.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
     assert_eq!(
-        core(&host, "podman volume ls --quiet; systemctl --user list-unit-files --no-legend 'both*'; true")?,
+        core(
+            &host,
+            "podman volume ls --quiet; podman secret ls --quiet; systemctl --user list-unit-files --no-legend 'both*'; true"
+        )?,
         ""
     );
     Ok(())
@@ -153,12 +190,13 @@ fn root_follows_no_link_out_of_a_home() -> Result<(), Error> {
     let host = bed.fresh_host("linked")?;
     host.sh("loginctl enable-linger core && until [ -S /run/user/1000/bus ]; do sleep 0.1; done")?.ok()?;
     core(&host, "mkdir -p .config/systemd && ln -s /etc/systemd/system .config/systemd/user")?;
+    core(&host, "mkdir -p .config/containers && ln -s /etc/containers/systemd .config/containers/systemd")?;
     let ran = both(bed, &host, "root", "user:core")?.apply(bed)?;
     assert_ne!(ran.code, Some(0));
     assert_eq!(
-        host.sh("ls /etc/systemd/system/both-a.service 2>/dev/null; true")?.ok()?,
+        host.sh("ls -d /etc/systemd/system/both-a.service /etc/containers/systemd/both* 2>/dev/null; true")?.ok()?,
         "",
-        "root has followed the link"
+        "root has followed a link"
     );
     Ok(())
 }

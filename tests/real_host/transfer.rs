@@ -107,7 +107,6 @@ fn cut_and_gone_on_with(kind: HostKind, name: &str) -> Result<(), Error> {
     plan.apply(bed)?.ok();
     let sent = received(&host)? - first;
     let rest = whole - there;
-    println!("{name}: {there} bytes were there, {rest} were missing, {sent} were received");
     assert!(sent > rest && sent < rest + rest / 8 + (1 << 20), "{sent} bytes came for {rest} that were missing");
     let file = if user == "root" { "/srv/transfer/large.bin" } else { "/home/core/transfer/large.bin" };
     assert!(host.read(file)? == content(), "what arrived is not what was sent");

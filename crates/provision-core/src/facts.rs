@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::attribute::UserName;
 use crate::path::AbsPath;
+use crate::secret::Text;
 use crate::shell::{WHOLE, preamble, quote, sections};
 use crate::systemd::Manager;
 
@@ -17,6 +18,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("os_id", "`ID` of os-release(5): debian, fedora, rhel"),
     ("os_version", "`VERSION_ID` of os-release(5): 13, 42, 9.6; empty where there is none"),
     ("podman_version", "such as 5.4.2; empty without podman"),
+    ("selinux", "`enforcing`, `permissive` or `disabled`"),
     ("systemd_version", "such as 257; empty without systemd"),
     ("user", "name of the user as whom the steps run"),
 ];
@@ -27,6 +29,8 @@ pub struct Facts {
     values: BTreeMap<String, String>,
     /// Home directories of the users that were asked about; none of a user that the host does not have.
     homes: BTreeMap<UserName, Option<AbsPath>>,
+    /// What is in the files of secrets that were made up once; none where there is no such file yet.
+    kept: BTreeMap<AbsPath, Option<Text>>,
     made_up: bool,
 }
 
@@ -34,10 +38,10 @@ impl Facts {
     /// Plausible facts of no host at all, for looking through a plan without one.
     #[must_use]
     pub fn example() -> Self {
-        let values = ["x86_64", "/root", "host", "6.12.0", "debian", "13", "5.4.2", "257", "root"];
+        let values = ["x86_64", "/root", "host", "6.12.0", "debian", "13", "5.4.2", "disabled", "257", "root"];
         let values =
             NAMES.iter().zip(values).map(|((name, _), value)| ((*name).to_owned(), value.to_owned())).collect();
-        Self { values, homes: BTreeMap::new(), made_up: true }
+        Self { values, made_up: true, ..Self::default() }
     }
 
     /// All facts by name.
@@ -48,6 +52,11 @@ impl Facts {
     /// Sets one, for a host that is made up.
     pub fn set(&mut self, name: &str, value: &str) {
         self.values.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Remembers what is in the file of a secret that was made up once.
+    pub fn keep(&mut self, path: AbsPath, content: Option<Text>) {
+        self.kept.insert(path, content);
     }
 
     /// The home directory of whose a manager is.
@@ -105,6 +114,33 @@ impl<'a> Homes<'a> {
     }
 }
 
+/// Secrets that were made up once and are kept on the host, for resources that hand them on. It remembers which were asked for.
+#[derive(Debug)]
+pub struct KeptSecrets<'a> {
+    facts: &'a Facts,
+    asked: RefCell<BTreeSet<AbsPath>>,
+}
+
+impl<'a> KeptSecrets<'a> {
+    /// As some facts have them.
+    #[must_use]
+    pub fn new(facts: &'a Facts) -> Self {
+        Self { facts, asked: RefCell::default() }
+    }
+
+    /// What is in a file: nothing of a host that was not asked, and none where there is no such file yet.
+    #[must_use]
+    pub fn of(&self, path: &AbsPath) -> Option<&Option<Text>> {
+        self.asked.borrow_mut().insert(path.clone());
+        self.facts.kept.get(path)
+    }
+
+    /// Which were asked for.
+    pub(crate) fn asked(&self) -> BTreeSet<AbsPath> {
+        self.asked.borrow().clone()
+    }
+}
+
 /// The program that gathers the facts. Like a probe it only reads.
 pub(crate) fn program(users: &BTreeSet<UserName>, nonce: &str) -> String {
     let mut script = preamble(nonce);
@@ -124,6 +160,8 @@ for f in /etc/os-release /usr/lib/os-release; do
   fi
 done
 if command -v podman >/dev/null 2>&1; then say fact podman_version; v=$(podman --version 2>/dev/null); printf '%s' "${v##* }"; fi
+say fact selinux; v=; if [ -r /sys/fs/selinux/enforce ]; then read -r v </sys/fs/selinux/enforce; fi
+case $v in 1) printf enforcing ;; 0) printf permissive ;; *) printf disabled ;; esac
 if command -v systemctl >/dev/null 2>&1; then
   say fact systemd_version; v=$(systemctl --version 2>/dev/null); v=${v#systemd }; printf '%s' "${v%% *}"
 fi
@@ -157,7 +195,7 @@ pub(crate) fn read(reply: &[u8], nonce: &str) -> Option<Facts> {
             homes.insert(name, first_line(section.body).parse().ok());
         }
     }
-    Some(Facts { values: facts, homes, made_up: false })
+    Some(Facts { values: facts, homes, ..Facts::default() })
 }
 
 fn first_line(body: &[u8]) -> String {
@@ -183,6 +221,26 @@ mod tests {
             (home("user:gone"), home("user:other"), home("user")),
             (HomeFound::NoUser, HomeFound::Unasked, HomeFound::Unasked)
         );
+    }
+
+    #[test]
+    fn what_selinux_does_is_told() {
+        use crate::shell::trial::{run, shells};
+        for shell in shells() {
+            let home = tempfile::tempdir().unwrap();
+            let at = home.path().join("enforce");
+            let selinux = || {
+                let program = program(&BTreeSet::new(), "n").replace("/sys/fs/selinux/enforce", at.to_str().unwrap());
+                let facts = read(&run(shell, &["-c", &program], b""), "n").unwrap();
+                facts.iter().find(|(name, _)| *name == "selinux").unwrap().1.to_owned()
+            };
+            assert_eq!(selinux(), "disabled", "{shell:?}");
+            // As the kernel has it: without an end of line.
+            for (text, word) in [("1", "enforcing"), ("0", "permissive")] {
+                std::fs::write(&at, text).unwrap();
+                assert_eq!(selinux(), word, "{shell:?}");
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::plan::problem::{Place, Problems};
 use crate::quadlet::QuadletType;
 use crate::resource::quadlet::kind_of;
 use crate::resource::{Relation, Resource, Target, Thing};
-use crate::secret::Text;
+use crate::secret::{Secrets, Text};
 use crate::step::{Data, Keep};
 use crate::systemd::Managed;
 
@@ -53,6 +53,7 @@ pub struct Graph {
     edges: Vec<BTreeMap<usize, Relation>>,
     outputs: Vec<(String, Text)>,
     ownership: Ownership,
+    secrets: Secrets,
 }
 
 impl std::fmt::Debug for Graph {
@@ -102,7 +103,14 @@ impl Graph {
                 let conditions: BTreeSet<&String> =
                     cycle.iter().filter_map(|at| vertices.get(*at)?.condition.as_ref()).collect();
                 if conditions.len() > 1 {
-                    return Self { plan, vertices, edges, outputs, ownership: Ownership::default() };
+                    return Self {
+                        plan,
+                        vertices,
+                        edges,
+                        outputs,
+                        ownership: Ownership::default(),
+                        secrets: Secrets::default(),
+                    };
                 }
                 let place = cycle.first().and_then(|at| vertices.get(*at)).and_then(|vertex| vertex.place);
                 let names: Vec<String> =
@@ -112,12 +120,22 @@ impl Graph {
                     format!("these wait for each other in a circle: {}", names.join(" -> ")),
                     "each comes after the next: take one `after` or one reference out",
                 );
-                Self { plan, vertices, edges, outputs, ownership: Ownership::default() }
+                Self { plan, vertices, edges, outputs, ownership: Ownership::default(), secrets: Secrets::default() }
             }
         }
     }
 
     /// The same, of a plan that says this of its time on the host. A move to what is not for this host is none here.
+    pub(crate) fn with_secrets(mut self, secrets: &Secrets) -> Self {
+        self.secrets = secrets.clone();
+        self
+    }
+
+    /// What its resources hand on and nobody may see, for masking what a host says.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
     pub(crate) fn with_ownership(mut self, ownership: &Ownership) -> Self {
         self.ownership = ownership.clone();
         let here: BTreeSet<&Address> = self.vertices.iter().map(|vertex| &vertex.address).collect();
@@ -490,5 +508,5 @@ fn reorder(
         }
     }
     let (vertices, edges) = slots.into_values().unzip();
-    Graph { plan, vertices, edges, outputs, ownership: Ownership::default() }
+    Graph { plan, vertices, edges, outputs, ownership: Ownership::default(), secrets: Secrets::default() }
 }

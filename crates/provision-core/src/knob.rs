@@ -12,9 +12,14 @@ pub mod archive;
 pub mod authorized_key;
 pub mod group;
 pub mod hostname;
+pub mod http;
 pub mod kernel_module;
 pub mod linger;
+pub mod measure;
 pub mod package;
+pub mod random;
+pub mod secret;
+pub mod selinux;
 pub mod sysctl;
 #[cfg(test)]
 mod trial;
@@ -26,14 +31,21 @@ pub static SORTS: &[&KnobSort] = &[
     &authorized_key::AUTHORIZED_KEY,
     &archive::ARCHIVE,
     &linger::LINGER,
+    &measure::MEASURE,
+    &selinux::SELINUX_BOOLEAN,
+    &selinux::SELINUX_CONTEXT,
+    &selinux::SELINUX_LABELS,
     &sysctl::SYSCTL,
     &trust_anchor::TRUST_ANCHOR,
     &group::GROUP,
     &user::USER,
     &hostname::HOSTNAME,
+    &http::HTTP,
     &kernel_module::KERNEL_MODULE,
     &package::PACKAGE,
     &package::PACKAGE_PLAN,
+    &random::RANDOM,
+    &secret::SECRET,
     #[cfg(test)]
     &trial::TRIAL,
 ];

@@ -36,6 +36,7 @@ pub mod plan;
 pub mod probe;
 pub mod quadlet;
 pub mod report;
+pub mod request;
 pub mod resource;
 pub mod seal;
 pub mod secret;

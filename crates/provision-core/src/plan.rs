@@ -35,6 +35,7 @@ use crate::attribute::UserName;
 use crate::facts::Facts;
 use crate::fetch::Outside;
 use crate::graph::Graph;
+use crate::path::AbsPath;
 use crate::resource::{Resource, Target, Thing, Want};
 use crate::secret::Secrets;
 use crate::systemd::Manager;
@@ -80,6 +81,8 @@ pub struct Plan {
     own_home: bool,
     /// What its resources get from outside of it, on any of its hosts.
     outside: BTreeSet<(Address, Outside)>,
+    /// Whether resources hand secrets on that are kept on the host.
+    keeps_secrets: bool,
 }
 
 impl std::fmt::Debug for Plan {
@@ -151,6 +154,7 @@ impl Plan {
             homes: BTreeSet::new(),
             own_home: false,
             outside: BTreeSet::new(),
+            keeps_secrets: false,
             digest: String::new(),
         };
         plan.read_defaults(&problems);
@@ -188,6 +192,7 @@ impl Plan {
             problems.borrow_mut().extend(found);
             files.extend(resolved.assets);
             self.outside.extend(resolved.graph.iter().flat_map(from_outside));
+            self.keeps_secrets |= !resolved.kept.is_empty();
             for manager in resolved.homes {
                 match manager {
                     Manager::User(name) => _ = homes.insert(name),
@@ -286,6 +291,13 @@ impl Plan {
     #[must_use]
     pub fn outside(&self) -> &BTreeSet<(Address, Outside)> {
         &self.outside
+    }
+
+    /// Files on a host whose content its resources hand on: secrets that were made up once. [`Facts::keep`] takes what is in
+    /// them; [`Plan::resolve`] makes up those that it is told nothing of.
+    #[must_use]
+    pub fn kept_secrets(&self, host: &Host, facts: &Facts) -> BTreeSet<AbsPath> {
+        if self.keeps_secrets { self.resolve_for(host, facts, Mode::ThisHost).0.kept } else { BTreeSet::new() }
     }
 
     /// The resources on one host, with their order.

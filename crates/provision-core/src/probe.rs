@@ -11,6 +11,7 @@ use crate::ledger::{Applied, Memory, Records, Scope};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::quadlet::PodmanVersion;
+use crate::request::{Query, Reply};
 use crate::step::Rehearsal;
 use crate::systemd::{Managed, Manager};
 
@@ -21,7 +22,7 @@ pub(crate) mod reply;
 #[cfg(test)]
 pub(crate) mod runtime_tests;
 pub(crate) mod script;
-mod store;
+pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +54,8 @@ pub enum Ask {
     Zone(Option<String>),
     /// Whether a command succeeds. It must be one that changes nothing.
     Guard(Guard),
+    /// Whether something answers a request as expected. It must be one that changes nothing.
+    Query(Query),
     /// The units whose restart is noted as owed for a plan.
     Owed(String),
     /// What the host remembers of a plan.
@@ -159,6 +162,8 @@ pub enum Answer {
     /// To [`Ask::Guard`]: its exit status; 124 when the time was up, as `timeout` has it, 127 when there is no such
     /// program, 126 when it cannot be run or not where it should.
     Guard(i32),
+    /// To [`Ask::Query`].
+    Query(Reply),
     /// To [`Ask::Owed`].
     Owed(Vec<String>),
     /// To [`Ask::Memory`].
@@ -483,6 +488,8 @@ impl Answers {
         zone(name: &Option<String>) Ask::Zone(name.clone()) => Zone(ZoneState);
         /// A command's exit status.
         guard(guard: &Guard) Ask::Guard(guard.clone()) => Guard(i32);
+        /// What came of a request.
+        query(query: &Query) Ask::Query(query.clone()) => Query(Reply);
         /// The units that are owed a restart.
         owed(plan: &str) Ask::Owed(plan.to_owned()) => Owed(Vec<String>);
         /// What is remembered of a plan; asked for with the same digest of its ledger.

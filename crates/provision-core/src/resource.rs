@@ -16,7 +16,7 @@ use crate::change::{Action, Cause, Change, Shown};
 use crate::check::Check;
 use crate::edit::Edit;
 use crate::edit::draft::{Draft, Drafts};
-use crate::facts::Homes;
+use crate::facts::{Homes, KeptSecrets};
 use crate::fetch::{Download, Outside};
 use crate::knob::Knob;
 use crate::object::Object;
@@ -25,6 +25,7 @@ use crate::plan::asset::Assets;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::quadlet::QuadletType;
+use crate::secret::Text;
 use crate::step::{Await, Step};
 use crate::systemd::Managed;
 
@@ -46,6 +47,7 @@ pub mod group;
 pub mod haproxy;
 pub mod hostname;
 pub mod hosts_entry;
+pub mod http;
 pub mod image;
 pub mod image_unit;
 pub mod ini;
@@ -59,9 +61,15 @@ pub mod mount;
 pub mod network;
 pub mod package;
 pub mod pod;
+pub mod preflight;
 pub(crate) mod quadlet;
 pub mod quadlet_dropin;
+pub mod random;
 pub(crate) mod scope;
+pub mod secret;
+pub(crate) mod selinux;
+pub mod selinux_boolean;
+pub mod selinux_context;
 pub mod service;
 pub mod sysctl;
 pub mod toml;
@@ -95,6 +103,7 @@ pub static KINDS: &[&Kind] = &[
     &pod::KIND,
     &volume::KIND,
     &network::KIND,
+    &secret::KIND,
     &image_unit::KIND,
     &build::KIND,
     &kube::KIND,
@@ -104,13 +113,18 @@ pub static KINDS: &[&Kind] = &[
     &linger::KIND,
     &firewall::KIND,
     &sysctl::KIND,
+    &selinux_boolean::KIND,
+    &selinux_context::KIND,
     &trust_anchor::KIND,
     &kernel_module::KIND,
     &mount::KIND,
     &hostname::KIND,
     &haproxy::KIND,
     &command::KIND,
+    &http::KIND,
     &check::KIND,
+    &preflight::KIND,
+    &random::KIND,
 ];
 
 /// A kind of resource, as plans and the reference know it.
@@ -172,6 +186,8 @@ pub struct Setup<'a> {
     pub assets: &'a dyn Assets,
     /// Home directories on the host.
     pub homes: &'a Homes<'a>,
+    /// Secrets that are kept on the host.
+    pub kept: &'a KeptSecrets<'a>,
 }
 
 /// One resource: what is wanted of one thing on one host.
@@ -262,6 +278,11 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// What is watched, at each apply, once everything that the resource wants is there.
     fn watch(&self) -> Option<Watch> {
         None
+    }
+
+    /// Attributes for templates of other resources that nobody may see.
+    fn secrets(&self) -> Vec<(&'static str, Text)> {
+        Vec::new()
     }
 
     /// Attributes for templates of other resources, besides the fields as they are written.
@@ -433,6 +454,13 @@ impl Context<'_> {
     #[must_use]
     pub fn command_pending(&self) -> bool {
         self.command
+    }
+
+    /// Whether a unit upstream is going to start, restart or reload: what it answers may be another answer then, and is none
+    /// for a while.
+    #[must_use]
+    pub fn anything_starts(&self) -> bool {
+        self.upstream.keys().any(|thing| matches!(thing, Thing::Running(_)))
     }
 
     /// Makes sure that the directory of a path is there or comes: without it the change would fail half-way.

@@ -1,5 +1,6 @@
 //! Text that may be a secret. It cannot be printed: only what asks for it by name gets it.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use zeroize::Zeroizing;
@@ -14,6 +15,18 @@ pub const MASK: &str = "(secret)";
 pub struct Text {
     content: Zeroizing<String>,
     secret: bool,
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.content.as_str(), self.secret).cmp(&(other.content.as_str(), other.secret))
+    }
+}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Text {
@@ -64,9 +77,11 @@ pub struct Secrets(Vec<Zeroizing<String>>);
 const SHORTEST_MASKED: usize = 4;
 
 impl Secrets {
-    /// Remembers a secret, and its lines when it has several.
+    /// Remembers a secret, its lines when it has several, and what it is within a text of JSON.
     pub fn add(&mut self, secret: &str) {
-        for piece in std::iter::once(secret).chain(secret.lines()) {
+        let quoted = Zeroizing::new(serde_json::to_string(secret).unwrap_or_default());
+        let inside = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default();
+        for piece in std::iter::once(secret).chain(secret.lines()).chain([inside]) {
             if piece.len() >= SHORTEST_MASKED && !self.0.iter().any(|known| **known == piece) {
                 self.0.push(Zeroizing::new(piece.to_owned()));
             }
@@ -114,5 +129,7 @@ mod tests {
             secrets.mask("no hunter22-longer, hunter22 or second line; ab"),
             "no (secret), (secret) or (secret); ab"
         );
+        secrets.add("a\"b\\c");
+        assert_eq!(secrets.mask("{\"echo\": \"a\\\"b\\\\c\"}"), "{\"echo\": \"(secret)\"}");
     }
 }

@@ -12,6 +12,7 @@ use crate::ledger::{Ended, Scope};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
+use crate::request::Effect;
 use crate::systemd::{Managed, Manager};
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub(crate) mod lock;
 mod note;
 mod rehearsal;
 pub(crate) mod reply;
+mod request;
 mod revert;
 #[cfg(test)]
 mod rewrite_tests;
@@ -120,6 +122,15 @@ pub enum Step {
         /// What it says.
         target: String,
     },
+    /// The same in a user's home, with that user's rights alone.
+    PutUserLink {
+        /// Whose.
+        manager: Manager,
+        /// Where.
+        path: AbsPath,
+        /// What it says.
+        target: String,
+    },
     /// Changes a piece of a file: the whole file is replaced by a copy of itself with new content, if it is still the one that
     /// was looked at.
     Rewrite {
@@ -195,6 +206,8 @@ pub enum Step {
     },
     /// Runs a command.
     Run(Run),
+    /// Makes a request that changes something, unless that has been done.
+    Request(Box<Effect>),
     /// Asks until something answers as it should; from the host, with curl.
     Await(Await),
 }
@@ -350,7 +363,7 @@ impl Step {
             Self::Rewrite { edit, .. } => format!("edit {}", edit.title()),
             Self::PutFile { path, .. } | Self::PutUserFile { path, .. } => format!("put the file {path} in place"),
             Self::Fetch { path, .. } => format!("download {path}"),
-            Self::PutLink { path, .. } => format!("put the link {path} in place"),
+            Self::PutLink { path, .. } | Self::PutUserLink { path, .. } => format!("put the link {path} in place"),
             Self::Rehearse(rehearsal) => rehearsal.describe(),
             Self::ReloadUnits(Manager::System) => "let systemd read its units".to_owned(),
             Self::ReloadUnits(Manager::Own) => "let systemd read the login user's units".to_owned(),
@@ -368,6 +381,7 @@ impl Step {
             Self::Turn { knob, state, .. } if state == ABSENT => format!("remove {}", knob.title()),
             Self::Turn { knob, .. } => format!("set {}", knob.title()),
             Self::Run(run) => format!("run {}", run.argv.first().map_or("", String::as_str)),
+            Self::Request(effect) => effect.request.title(),
             Self::Await(_) => "wait for an answer".to_owned(),
         }
     }
@@ -423,7 +437,8 @@ impl Step {
             | Self::PutFile { path, .. }
             | Self::PutUserFile { path, .. }
             | Self::Fetch { path, .. }
-            | Self::PutLink { path, .. } => vec![Object::Path(path.clone())],
+            | Self::PutLink { path, .. }
+            | Self::PutUserLink { path, .. } => vec![Object::Path(path.clone())],
             Self::Unit { unit, .. } => vec![Object::Unit(unit.clone())],
             Self::LoadImage { name, .. } | Self::TagImage { name, .. } => vec![Object::Image(name.clone())],
             Self::PullImage { reference, .. } => vec![Object::Image(reference.clone())],
@@ -434,6 +449,7 @@ impl Step {
             Self::Revert(revert) => vec![revert.object.clone()],
             Self::Claim(object) => vec![object.clone()],
             Self::Turn { knob, .. } => vec![Object::Knob(knob.clone())],
+            Self::Request(effect) => effect.delete.iter().map(|delete| Object::Knob(delete.knob.clone())).collect(),
             Self::Rehearse(_) | Self::ReloadUnits(_) | Self::Run(_) | Self::Await(_) => Vec::new(),
         }
     }
@@ -450,6 +466,7 @@ impl Step {
             | Self::PutUserFile { .. }
             | Self::Fetch { .. }
             | Self::PutLink { .. }
+            | Self::PutUserLink { .. }
             | Self::Rewrite { .. }
             | Self::TagImage { .. }
             | Self::Turn { .. }
@@ -466,6 +483,8 @@ impl Step {
             Self::Claim(_) => Undo::Remove,
             Self::Rehearse(_) | Self::Await(_) => Undo::Nothing,
             Self::Run(_) => Undo::Impossible("what a command did is known to that command alone"),
+            Self::Request(effect) if effect.delete.is_some() => Undo::Remove,
+            Self::Request(_) => Undo::Impossible("what a request did is known to whoever was asked"),
         }
     }
 }

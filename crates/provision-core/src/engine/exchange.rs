@@ -352,7 +352,7 @@ impl<'a> Run<'a> {
                     (status, "") => format!("exit status {status}"),
                     (_, said) => said.to_owned(),
                 };
-                Outcome::Failed { message: mask(&format!("cannot {what}: {why}")) }
+                Outcome::Failed { message: short(&mask(&format!("cannot {what}: {why}"))) }
             }
             step::Outcome::Skipped { because } => {
                 let because = because.and_then(|index| members.get(index)).and_then(|failed| self.root(*failed));
@@ -497,4 +497,15 @@ fn still(change: &Change) -> String {
         parts.push(format!("it would {} again", change.action.word()));
     }
     parts.join(", ")
+}
+
+/// Cuts lines that nobody would read to their end, such as a page that a server answers with. What is masked must be masked
+/// before: half a secret is not known for one.
+fn short(text: &str) -> String {
+    const LONGEST: usize = 500;
+    let cut = |line: &str| match line.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}...", line.get(..at).unwrap_or_default()),
+        None => line.to_owned(),
+    };
+    text.lines().map(cut).collect::<Vec<_>>().join("\n")
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::connection::{Again, Connection};
-use crate::knob::NEW;
+use crate::knob::{Knob, NEW};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::step::{Batch, Revert, Step, UnitAction};
@@ -82,14 +82,15 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         | Step::PutFile { path, .. }
         | Step::PutUserFile { path, .. }
         | Step::Fetch { path, .. }
-        | Step::PutLink { path, .. } => decides(path),
+        | Step::PutLink { path, .. }
+        | Step::PutUserLink { path, .. } => decides(path),
         Step::Unit { unit, action } => *action != UnitAction::Enable && is_gate(unit),
         Step::Revert(Revert { object, .. }) => match object {
             Object::Path(path) => decides(path),
             Object::Unit(name) => is_gate(name),
             Object::Port { .. } => true,
             Object::Edit(edit) => decides(&edit.path),
-            Object::Knob(knob) => knob.sort().may_cut_off,
+            Object::Knob(knob) => may_lock_out(knob),
             Object::Image(_) | Object::Volume { .. } | Object::Network { .. } => false,
         },
         Step::Run(run) => run.argv.first().is_some_and(|program| {
@@ -97,7 +98,7 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
             PROGRAMS.contains(&name)
         }),
         Step::Rewrite { edit, .. } => decides(&edit.path),
-        Step::Turn { knob, state, .. } => knob.sort().may_cut_off && !state.starts_with(NEW),
+        Step::Turn { knob, state, .. } => may_lock_out(knob) && !state.starts_with(NEW),
         Step::EnsureDirectory { .. }
         | Step::EnsureUserDirectory { .. }
         | Step::ReloadUnits(_)
@@ -107,7 +108,26 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         | Step::OpenPort { .. }
         | Step::Rehearse(_)
         | Step::Claim(_)
+        | Step::Request(_)
         | Step::Await(_) => false,
+    }
+}
+
+/// Parts of the names of SELinux booleans by which policies decide who gets in, and whether keys in a home can be read.
+const BOOLEANS: &[&str] =
+    &["ssh", "login", "secure_mode", "home_dirs", "nis_enabled", "kerberos_enabled", "polyinstantiation"];
+
+fn may_lock_out(knob: &Knob) -> bool {
+    let (sort, name) = (knob.sort(), knob.name());
+    // What is below a pattern or a path, or has it below.
+    let homes = |name: &str| ["/root", "/home"].iter().any(|home| name.starts_with(home)) || name.starts_with("/**");
+    let decides = |name: &str| name.parse().is_ok_and(|path: AbsPath| decides(&path));
+    let labels =
+        |name: &str| homes(name) || decides(name.trim_end_matches("/**")) || matches!(name, "/etc" | "/etc/**");
+    match sort.word {
+        "selinux_boolean" => BOOLEANS.iter().any(|part| name.contains(part)),
+        "selinux_labels" => labels(name),
+        _ => sort.may_cut_off,
     }
 }
 
@@ -207,6 +227,28 @@ mod tests {
         }
         for no in ["haproxy.service", "core/sshd.service"] {
             assert!(!is_gate(&no.parse().unwrap()), "{no}");
+        }
+    }
+
+    #[test]
+    fn what_selinux_decides_of_logins_is_dangerous() {
+        let turn = |text: &str| {
+            let knob: Knob = text.parse().unwrap();
+            may_cut_off(&Step::Turn { knob, state: "x".to_owned(), input: None })
+        };
+        for yes in [
+            "selinux_boolean ssh_sysadm_login",
+            "selinux_boolean use_nfs_home_dirs",
+            "selinux_labels /etc/ssh/**",
+            "selinux_labels /etc/**",
+            "selinux_labels /home/core/.ssh",
+        ] {
+            assert!(turn(yes), "{yes}");
+        }
+        for no in
+            ["selinux_boolean httpd_can_network_connect", "selinux_labels /srv/www/**", "selinux_context /home(/.*)?"]
+        {
+            assert!(!turn(no), "{no}");
         }
     }
 }

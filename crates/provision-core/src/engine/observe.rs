@@ -17,7 +17,7 @@ use crate::object::{Object, Record};
 use crate::plan::Plan;
 use crate::plan::host::Host;
 use crate::probe::{Answers, Ask};
-use crate::secret::Secrets;
+use crate::secret::{Secrets, Text};
 use crate::step::Data;
 
 /// What is to become of the plan on a host.
@@ -70,13 +70,19 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Asks a host everything that the plan's resources want to know: one exchange; one before it where the plan uses facts, and
-/// two after it where something has left the plan.
+/// Asks a host everything that the plan's resources want to know: one exchange; one before it where the plan uses facts, one
+/// where it keeps secrets there, and two after it where something has left the plan.
 ///
 /// # Errors
 /// When the host cannot be asked, its ledger cannot be read, or the plan is wrong once its facts are known.
 pub async fn observe(plan: &Plan, host: &Host, connection: &dyn Connection) -> Result<Observed, EngineError> {
-    let facts = if plan.needs_facts() { connection.facts(plan.homes()).await? } else { Facts::default() };
+    let mut facts = if plan.needs_facts() { connection.facts(plan.homes()).await? } else { Facts::default() };
+    let kept = plan.kept_secrets(host, &facts);
+    let mut found = connection.read(&kept).await?;
+    for path in kept {
+        let content = found.remove(&path).map(|content| Text::secret(String::from_utf8_lossy(&content)));
+        facts.keep(path, content);
+    }
     let graph = plan.resolve(host, &facts)?;
     let mut observed = Observed::ask(Subject::new(plan, host), graph, Verb::Apply, None, connection).await?;
     let orphans = observed.ownership.orphans.iter();
@@ -176,6 +182,8 @@ impl Observed {
     ) -> Result<Self, EngineError> {
         let Subject { plan, digest: plan_digest, secrets, host } = subject;
         let graph_data = graph.data();
+        let mut secrets = secrets.clone();
+        secrets.extend(graph.secrets());
         let ledger = ledger_of(&graph);
         let digest = ledger.sha256();
         let mut asks = asks(&graph);
@@ -189,7 +197,7 @@ impl Observed {
             host: host.clone(),
             graph,
             answers,
-            secrets: secrets.clone(),
+            secrets,
             plan: plan_digest.to_owned(),
             data: graph_data,
             memory,

@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::change::{Action, Attribute, Change, Shown};
 use crate::edit::draft::{Draft, Drafts};
 use crate::edit::{Edit, EditError, Note};
-use crate::knob::{ABSENT, Knob};
+use crate::knob::{ABSENT, Knob, secret};
 use crate::ledger::{Memory, Scope};
 use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
@@ -104,10 +104,15 @@ impl Takeback<'_> {
             let change = self.take_back(&records, answers, &mut way, &mut steps);
             found.push((Removal { address: address.clone(), change, steps, after: Vec::new() }, records));
         }
-        let files = found.iter().any(|(removal, _)| {
-            let attributes = removal.change.iter().flat_map(|change| &change.attributes);
+        // What a unit that runs has taken in: files, pieces of them, and secrets of podman's.
+        let files = found.iter().any(|(removal, records)| {
+            let mut attributes = removal.change.iter().flat_map(|change| &change.attributes);
             let rewrites = removal.steps.iter().filter_map(Step::rewrite).any(|rewrite| rewrite.after != After::Same);
-            rewrites || attributes.into_iter().any(|attribute| attribute.name.starts_with('/'))
+            let secrets: Vec<String> = records.iter().filter_map(|record| secret_title(&record.object)).collect();
+            rewrites
+                || attributes.any(|attribute| {
+                    attribute.name.starts_with('/') || secrets.iter().any(|title| *title == attribute.name)
+                })
         });
         let empty = Vec::new();
         let owed = answers.owed(self.plan).unwrap_or(&empty);
@@ -311,6 +316,11 @@ impl Takeback<'_> {
             },
             _ => ABSENT.to_owned(),
         };
+        // Two secrets look the same.
+        if knob.sort().word == secret::WORD && *now != before {
+            let hidden = |state: &str| if state == ABSENT { Shown::Absent } else { Shown::Secret };
+            return Ok(Back::Changes(vec![one(knob.title(), hidden(now), hidden(&before))]));
+        }
         Ok(if *now == before { Back::Same } else { changed(knob.title(), shown(now), shown(&before)) })
     }
 
@@ -456,6 +466,9 @@ fn settle(change: &mut Change, address: &Address, records: &[&Record], after: &[
     if address.kind() == "command" {
         change.reasons.push("what the command did stays: it alone knows how to take it back".to_owned());
     }
+    if address.kind() == "http" && records.is_empty() {
+        change.reasons.push("what was requested stays: no request that takes it back is kept".to_owned());
+    }
     let resumes = after.iter().any(|step| matches!(step, Step::Unit { .. }));
     if change.attributes.is_empty() && !resumes {
         change.action = Action::Keep;
@@ -487,6 +500,10 @@ fn is_mount_on(record: &Record, path: &AbsPath) -> bool {
     let Object::Unit(unit) = &record.object else { return false };
     let mounts = unit.manager == Manager::System && unit.name.strip_suffix(".mount") == Some(&path_name(path));
     mounts && !comes_back(record)
+}
+
+fn secret_title(object: &Object) -> Option<String> {
+    if let Object::Knob(knob) = object { (knob.sort().word == secret::WORD).then(|| knob.title()) } else { None }
 }
 
 fn one(name: String, before: Shown, after: Shown) -> Attribute {

@@ -319,9 +319,17 @@ pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Stri
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => "there is none to choose from".to_owned(),
-        None => format!("known: {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        None => {
+            let some: Vec<String> = known.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
+            let more = known.len().saturating_sub(LISTED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("known: {}{more}", some.join(", "))
+        }
     }
 }
+
+/// How many names are listed: more are not read, and every kind and every field fits.
+const LISTED: usize = 60;
 
 /// Similarity from which a word counts as a slip of another; found by trying typical slips.
 const NEAR: f64 = 0.72;
@@ -342,14 +350,16 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
             || lower.starts_with(name)
             || strsim::osa_distance(&lower, name) * 2 <= lower.chars().count().max(name.chars().count())
     };
-    known
-        .into_iter()
-        .map(|name| (name.to_lowercase(), name))
-        .map(|(known, name)| (strsim::jaro_winkler(&lower, &known), half(&known), name))
-        .filter(|(score, half, _)| *score >= NEAR && *half)
-        .map(|(score, _, name)| (score, name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
+    let mut best: Option<(f64, &str)> = None;
+    for name in known {
+        let known = name.to_lowercase();
+        let score = strsim::jaro_winkler(&lower, &known);
+        // In this order, since plans may have thousands of names: the distance takes the longest.
+        if score >= NEAR && best.is_none_or(|(other, _)| score >= other) && half(&known) {
+            best = Some((score, name));
+        }
+    }
+    best.map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Templates become values.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::Value as Rendered;
 
@@ -36,12 +36,17 @@ impl World<'_> {
                 "each" => sight.each.map(to_rendered),
                 "input" => Some(self.rendered_inputs(sight.scope)),
                 kind_name if kind_name == USE || kind(kind_name).is_some() => {
-                    let wanted = |name: &str| {
-                        let those = paths.iter().filter(|path| path.first() == Some(root));
-                        those.clone().any(|path| path.get(1).is_none_or(|part| part == name))
+                    let those = paths.iter().filter(|path| path.first() == Some(root));
+                    // Looked up one by one: a chain of references through a large plan would go through all of it each time.
+                    let named: Option<BTreeSet<&str>> = those.map(|path| path.get(1).map(String::as_str)).collect();
+                    let families = match &named {
+                        Some(names) => names
+                            .iter()
+                            .filter_map(|name| Some((*name, self.family(sight.scope, kind_name, name)?)))
+                            .collect(),
+                        None => self.families(sight.scope, kind_name),
                     };
-                    let families = self.families(sight.scope, kind_name);
-                    let families = families.into_iter().filter(|(name, _)| wanted(name));
+                    let families = families.into_iter();
                     Some(map(families.filter_map(|(name, family)| {
                         Some((name.to_owned(), self.rendered_family(kind_name, family)?))
                     })))

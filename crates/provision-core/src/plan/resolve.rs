@@ -16,6 +16,7 @@ use super::world::{Mode, Sight, Whose, World};
 use crate::address::{Address, Segment};
 use crate::facts::Facts;
 use crate::graph::{Graph, Vertex};
+use crate::path::AbsPath;
 use crate::resource::Setup;
 use crate::secret::{Secrets, Text};
 use crate::systemd::Manager;
@@ -38,6 +39,8 @@ pub(super) struct Resolved {
     pub(super) secrets: Secrets,
     /// Whose home directories paths depend on.
     pub(super) homes: BTreeSet<Manager>,
+    /// Files of secrets that were made up once, whose content its resources hand on.
+    pub(super) kept: BTreeSet<AbsPath>,
 }
 
 impl Plan {
@@ -51,6 +54,7 @@ impl Plan {
             assets: BTreeSet::new(),
             secrets: Secrets::default(),
             homes: BTreeSet::new(),
+            kept: BTreeSet::new(),
         };
         let mut circles = Problems::default();
         let order = world.order(&mut circles);
@@ -67,6 +71,7 @@ impl Plan {
         let outputs = world.outputs();
         world.collect_secrets(&mut resolved.secrets);
         resolved.homes = world.homes.asked();
+        resolved.kept = world.kept.asked();
         // In the order of reading: of those that are free the graph takes the first.
         let vertices: Vec<Vertex> = order.iter().filter_map(|at| vertices.remove(at)).collect();
         resolved.here = vertices.iter().map(|vertex| vertex.address.clone()).collect();
@@ -76,8 +81,11 @@ impl Plan {
             // Without all of its resources a graph would be said to lack what it only lost.
             return (resolved, problems);
         }
+        for (_, value) in vertices.iter().flat_map(|vertex| vertex.resource.secrets()) {
+            resolved.secrets.add(value.expose());
+        }
         let graph = Graph::build(self.name.clone(), vertices, outputs, &mut problems);
-        resolved.graph = Some(graph.with_ownership(&self.ownership));
+        resolved.graph = Some(graph.with_ownership(&self.ownership).with_secrets(&resolved.secrets));
         (resolved, problems)
     }
 }
@@ -260,7 +268,7 @@ impl<'a> World<'a> {
         let assets = self.scopes.get(scope).and_then(|scope| self.instances.get(scope.instance));
         let assets = assets.and_then(|instance| self.plan.modules.get(instance.module))?.assets.as_ref();
         let witness = Witness::new(assets);
-        let setup = Setup { address, plan: &self.plan.name, assets: &witness, homes: &self.homes };
+        let setup = Setup { address, plan: &self.plan.name, assets: &witness, homes: &self.homes, kept: &self.kept };
         let resource = (kind.read)(&fields, &setup);
         fields.finish();
         let resource = resource?;
@@ -269,6 +277,10 @@ impl<'a> World<'a> {
         let mut attributes = rendered.clone();
         for (name, value) in resource.attributes() {
             let node = Node { value: Value::Text(Text::plain(value)), place: None, rendered: true };
+            attributes.entries.insert(name.to_owned(), Entry { key: None, node });
+        }
+        for (name, value) in resource.secrets() {
+            let node = Node { value: Value::Text(value), place: None, rendered: true };
             attributes.entries.insert(name.to_owned(), Entry { key: None, node });
         }
         let refers = self.refers(at);

@@ -13,7 +13,7 @@ use super::names::place_of;
 use super::node::{Node, Value};
 use super::problem::{Place, Problem, Problems, suggest};
 use super::template::{Reference, map};
-use crate::facts::{Facts, Homes};
+use crate::facts::{Facts, Homes, KeptSecrets};
 use crate::resource::kind;
 
 /// For which host a plan is looked at.
@@ -31,6 +31,7 @@ pub(super) struct World<'a> {
     pub(super) host: &'a Host,
     pub(super) mode: Mode,
     pub(super) homes: Homes<'a>,
+    pub(super) kept: KeptSecrets<'a>,
     pub(super) base: Vec<(String, Rendered)>,
     pub(super) scopes: Vec<Scope<'a>>,
     pub(super) instances: Vec<Instance<'a>>,
@@ -88,6 +89,7 @@ impl<'a> World<'a> {
             host,
             mode,
             homes: Homes::new(facts),
+            kept: KeptSecrets::new(facts),
             base: base(plan, host, facts),
             scopes: Vec::new(),
             instances: Vec::new(),

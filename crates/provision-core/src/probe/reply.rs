@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::script::{guards, joined, rehearsals, units};
+use super::script::{guards, joined, queries, rehearsals, units};
 use super::store::StoredImage;
 use super::{
     Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, PublicKeyState, Sort, UnitState, Wanted,
@@ -11,6 +11,7 @@ use super::{
 use crate::attribute::Mode;
 use crate::blob::sha256_hex;
 use crate::path::AbsPath;
+use crate::request;
 use crate::shell::{Section, sections};
 use crate::systemd::{Managed, UnitName};
 
@@ -45,6 +46,7 @@ struct Reply<'a> {
     shelf: String,
     zones: BTreeMap<Option<String>, Result<ZoneState, String>>,
     guards: BTreeMap<usize, i32>,
+    queries: BTreeMap<usize, request::Reply>,
     owed: BTreeMap<&'a str, Vec<String>>,
     memory: memory::Found,
     listings: BTreeMap<&'a str, Result<Vec<String>, String>>,
@@ -76,6 +78,7 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
     }
     let found = Reply::collect(&sections);
     let guards = guards(asks.iter().copied());
+    let queries = queries(asks.iter().copied());
     let joined = joined(asks.iter().copied());
     let rehearsals = rehearsals(asks.iter().copied());
     let units = units(asks.iter().copied());
@@ -124,6 +127,12 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
                 .and_then(|index| found.guards.get(&index))
                 .map(|status| Answer::Guard(*status))
                 .ok_or_else(|| format!("the host did not answer for the command {:?}", guard.argv)),
+            Ask::Query(query) => queries
+                .iter()
+                .position(|known| *known == query)
+                .and_then(|index| found.queries.get(&index))
+                .map(|reply| Answer::Query(reply.clone()))
+                .ok_or_else(|| format!("the host did not say what {} answers", query.request.title())),
             Ask::Owed(plan) => found
                 .owed
                 .get(plan.as_str())
@@ -221,6 +230,19 @@ impl<'a> Reply<'a> {
                         && let (Ok(index), Ok(status)) = (index.parse(), status.parse())
                     {
                         found.guards.insert(index, status);
+                    }
+                }
+                "query" => {
+                    if let Some((index, said)) = rest.split_once(' ')
+                        && let Ok(index) = index.parse()
+                    {
+                        let reply = match (said, said.parse()) {
+                            ("yes", _) => Some(request::Reply::Expected),
+                            ("none", _) => Some(request::Reply::NoAnswer(body().trim().to_owned())),
+                            (_, Ok(status)) => Some(request::Reply::Other(status)),
+                            _ => None,
+                        };
+                        found.queries.extend(reply.map(|reply| (index, reply)));
                     }
                 }
                 "owed" => {

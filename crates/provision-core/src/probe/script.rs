@@ -8,10 +8,11 @@ use std::fmt::Write;
 use super::generator::{self, GENERATOR};
 use super::memory::{self, MEMORY};
 use super::podman::PODMAN;
-use super::store::STORE;
+use super::store::{STORAGE, STORE};
 use super::{Ask, CONTENT_LIMIT, Guard, Store, Wanted};
 use crate::knob::{Knob, KnobSort};
 use crate::path::AbsPath;
+use crate::request::{Query, REQUEST, statuses};
 use crate::shell::{LIMITED, MANAGER, STATE, WHOLE, preamble, quote, words};
 use crate::step::Rehearsal;
 use crate::step::lock::LOOK;
@@ -102,6 +103,11 @@ zone() { # label name
   say zone-running; printf '%s' "$r"
   say zone-permanent; printf '%s' "$p"
 }
+query() { # number limit options 'statuses' text
+  if ! requested "$2" "$3"; then say query "$1" none; printf '%s' "$http_why"
+  elif expected "$4" "$5"; then say query "$1" yes
+  else say query "$1" "$http_status"; fi
+}
 knob() { # word name
   got=
   if "get_$1" "$2"; then say knob "$1 $2"; else say knob-unknown "$1 $2"; fi
@@ -122,13 +128,16 @@ zone_failed() { # what busctl said
 pub(crate) fn program<'a>(asks: impl IntoIterator<Item = &'a Ask>, nonce: &str) -> String {
     let mut script = preamble(nonce);
     script.push_str(STATE);
-    for functions in [LIMITED, MANAGER, FUNCTIONS, STORE, LOOK, MEMORY] {
+    for functions in [LIMITED, MANAGER, FUNCTIONS, STORAGE, STORE, LOOK, MEMORY] {
         script.push_str(functions);
     }
     let batch = Batch::sort(asks);
     if batch.podman || !batch.generated.is_empty() {
         script.push_str(GENERATOR);
         script.push_str(PODMAN);
+    }
+    if !batch.queries.is_empty() {
+        script.push_str(REQUEST);
     }
     for (sort, _) in batch.sorts() {
         script.push_str(sort.functions);
@@ -152,6 +161,7 @@ struct Batch<'a> {
     generated: BTreeSet<&'a Rehearsal>,
     zones: BTreeSet<Option<&'a str>>,
     guards: BTreeSet<&'a Guard>,
+    queries: BTreeSet<&'a Query>,
     owed: BTreeSet<&'a str>,
     memory: memory::Asked<'a>,
     listings: BTreeSet<&'a AbsPath>,
@@ -194,6 +204,9 @@ impl<'a> Batch<'a> {
                 }
                 Ask::Guard(guard) => {
                     batch.guards.insert(guard);
+                }
+                Ask::Query(query) => {
+                    batch.queries.insert(query);
                 }
                 Ask::Owed(plan) => {
                     batch.owed.insert(plan);
@@ -270,6 +283,12 @@ impl<'a> Batch<'a> {
         for (index, guard) in self.guards.iter().enumerate() {
             writeln!(script, "{}; say guard {index} $?", guard_command(guard))?;
         }
+        for (index, Query { request, expected, limit }) in self.queries.iter().enumerate() {
+            let (index, limit) = (index.to_string(), limit.as_secs().max(1).to_string());
+            let (config, status) = (request.config(), statuses(&expected.status));
+            let text = expected.contains.as_deref().unwrap_or_default();
+            writeln!(script, "{}", words(["query", &index, &limit, &config, &status, text]))?;
+        }
         for plan in &self.owed {
             let plan = quote(plan);
             writeln!(
@@ -320,6 +339,11 @@ pub(crate) fn units<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> BTreeMap<&'a
 /// The guards of some questions in the order in which the program numbers them.
 pub(crate) fn guards<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a Guard> {
     Batch::sort(asks).guards.into_iter().collect()
+}
+
+/// The requests of some questions in the order in which the program numbers them.
+pub(crate) fn queries<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a Query> {
+    Batch::sort(asks).queries.into_iter().collect()
 }
 
 /// The files of some questions in the order in which the program numbers them.

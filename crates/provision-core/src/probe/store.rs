@@ -4,21 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{ImageState, Store};
 
-pub(super) const STORE: &str = r#"
+/// Where somebody keeps what podman stores.
+pub(crate) const STORAGE: &str = r#"
 conf() { # key file: a path or word that storage.conf sets
   [ -r "$2" ] && sed -n "/^[[:blank:]]*$1[[:blank:]]*=/{s/^[^=]*=[[:blank:]]*[\"']\\([^\"']*\\)[\"'].*/\\1/p;q;}" "$2"
-}
-shelf() { # root driver: the images of one store, as podman itself keeps the list of them
-  if [ -n "$2" ] && [ -e "$1/$2-images/images.json" ]; then
-    set -- "$1/$2-images/images.json"
-  else
-    set -- "$1"/*-images/images.json
-  fi
-  for j; do
-    [ -e "$j" ] || continue
-    say image-store "$j"
-    cat -- "$j" 2>/dev/null || say failed podman "cannot read $j"
-  done
 }
 storage() { # manager: sets g to podman's graph root, d to its driver, c to the file that says so; 2 when there is no such user
   r=
@@ -45,6 +34,21 @@ storage() { # manager: sets g to podman's graph root, d to its driver, c to the 
   case $f in *'$USER'*) f=${f%%'$USER'*}${whom:-$(id -un)}${f#*'$USER'} ;; esac
   case $f in '$HOME'*) f=$h${f#'$HOME'} ;; esac
   g=${f:-$g}; d=$(conf driver "$c"); [ -n "$whom" ] || d=${STORAGE_DRIVER:-$d}
+}
+"#;
+
+pub(super) const STORE: &str = r#"
+shelf() { # root driver: the images of one store, as podman itself keeps the list of them
+  if [ -n "$2" ] && [ -e "$1/$2-images/images.json" ]; then
+    set -- "$1/$2-images/images.json"
+  else
+    set -- "$1"/*-images/images.json
+  fi
+  for j; do
+    [ -e "$j" ] || continue
+    say image-store "$j"
+    cat -- "$j" 2>/dev/null || say failed podman "cannot read $j"
+  done
 }
 images() { # manager
   say images "$1"

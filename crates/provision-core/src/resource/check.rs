@@ -14,7 +14,7 @@ use crate::probe::{Answers, Ask, Undecided, Wanted};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want, Watch};
 use crate::step::{Await, Step};
 
-mod url;
+pub(crate) mod url;
 
 /// The kind.
 pub static KIND: Kind = Kind {

@@ -13,9 +13,10 @@ use crate::quadlet::{
     Need, PublishedPort, QuadletName, QuadletType, UNSUPPORTED_SERVICE_KEYS, key, nearest, needs_of_drop_in,
     quadlet_key, references,
 };
-use crate::resource::definition::{Definition, Home, changes_content, used_paths};
+use crate::resource::definition::{Definition, changes_content, used_paths};
 use crate::resource::file::FileSpec;
-use crate::resource::quadlet::{DEFAULT_DIRECTORY, podman, reader, want, without_address};
+use crate::resource::quadlet::{DIRECTORY, Place, podman, want, without_address};
+use crate::resource::scope::{self, SCOPE};
 use crate::resource::unit::DropInName;
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Thing, Want, package};
 use crate::step::{Laid, Rehearsal, Rehearsed, Step};
@@ -50,12 +51,8 @@ pub static KIND: Kind = Kind {
             required: false,
             doc: "The file as `[quadlet_dropin.x.sections.Container]` and so on: section names, keys and values are podman's and systemd's own; a key that repeats has a list.",
         },
-        Field {
-            name: "directory",
-            takes: "path",
-            required: false,
-            doc: "Where Quadlet files stand; \"/etc/containers/systemd\" without it. podman is not told of files outside of its own directories.",
-        },
+        DIRECTORY,
+        SCOPE,
     ],
     example: r#"
 [quadlet_dropin.registry_limits]
@@ -79,7 +76,7 @@ Label=site=north
 
 /// Which files a drop-in is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Scope {
+enum Subject {
     /// One, an instance or a template with its instances.
     One(QuadletName),
     /// Those whose names start alike, up to a dash: `app-.container`.
@@ -88,7 +85,7 @@ enum Scope {
     All(QuadletType),
 }
 
-impl FromStr for Scope {
+impl FromStr for Subject {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -100,7 +97,7 @@ impl FromStr for Scope {
     }
 }
 
-impl Scope {
+impl Subject {
     fn quadlet_type(&self) -> QuadletType {
         match self {
             Self::One(name) | Self::Alike(name) => name.quadlet_type(),
@@ -119,60 +116,58 @@ impl Scope {
 
 #[derive(Debug)]
 struct DropIn {
-    scope: Scope,
+    subject: Subject,
     definition: Definition,
+    /// Whose files it is for.
+    manager: Manager,
     wants: Vec<Want>,
     needs: Vec<Need>,
 }
 
-fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
-    let scope: Option<Scope> = fields.required("quadlet");
+fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
+    let subject: Option<Subject> = fields.required("quadlet");
     let name: Option<DropInName> = fields.required("dropin");
-    let directory: Option<AbsPath> = fields.optional("directory");
+    let place = Place::read(fields, setup);
     let content: Option<String> = fields.optional("content");
     let sections = fields.sections("sections");
     fields.one_of("content", ["content", "sections"])?;
-    let scope = scope?;
+    let subject = subject?;
     let (file, text) = match content {
-        Some(text) => (parse(fields, &text, scope.quadlet_type())?, text),
+        Some(text) => (parse(fields, &text, subject.quadlet_type())?, text),
         None if fields.has("content") => return None,
         None => {
-            let file = assemble(fields, &sections, scope.quadlet_type())?;
+            let file = assemble(fields, &sections, subject.quadlet_type())?;
             let text = file.to_string();
             (file, text)
         }
     };
     let DropInName(name) = name?;
-    if fields.has("directory") && directory.is_none() {
-        return None;
-    }
-    let default: AbsPath = DEFAULT_DIRECTORY.parse().ok()?;
-    let directory = directory.unwrap_or_else(|| default.clone());
-    let path = match directory.join(&format!("{}/{name}.conf", scope.directory())) {
+    let place = place?;
+    let path = match place.directory.join(&format!("{}/{name}.conf", subject.directory())) {
         Ok(path) => path,
         Err(error) => {
             fields.problem("quadlet", error.to_string(), "choose shorter names");
             return None;
         }
     };
-    let own = path.parent();
-    let above = (directory == default).then_some(default);
-    let home = Home::Made(above.into_iter().chain(own).collect());
-    let definition =
-        Definition { file: FileSpec::new(path, text), reader: reader(&directory), home, writer: Manager::System };
-    let wants = wants(&file, scope.quadlet_type(), &directory);
-    let wide = !matches!(scope, Scope::One(_));
-    let needs = needs_of_drop_in(scope.quadlet_type(), wide, &file);
-    Some(Box::new(DropIn { scope, definition, wants, needs }))
+    let (home, reader) = (place.home(path.parent()), place.reader());
+    let mut spec = FileSpec::new(path, text);
+    spec.ownership = place.ownership();
+    let Place { manager, directory, writer, made: _ } = place;
+    let definition = Definition { file: spec, reader, home, writer };
+    let wants = wants(&file, subject.quadlet_type(), &directory, &manager);
+    let wide = !matches!(subject, Subject::One(_));
+    let needs = needs_of_drop_in(subject.quadlet_type(), wide, &file);
+    Some(Box::new(DropIn { subject, definition, manager, wants, needs }))
 }
 
 impl Resource for DropIn {
     fn provides(&self) -> Vec<Thing> {
-        let Self { scope, definition, wants: _, needs: _ } = self;
+        let Self { subject, definition, manager, wants: _, needs: _ } = self;
         // The second is what a Quadlet file of the plan looks for.
         let mut things =
-            vec![Thing::Path(definition.file.path.clone()), Thing::Quadlet(Managed::system(scope.directory()))];
-        if let (Scope::One(name), Some(manager)) = (scope, definition.reader.manager()) {
+            vec![Thing::Path(definition.file.path.clone()), Thing::Quadlet(Managed::new(manager, subject.directory()))];
+        if let (Subject::One(name), Some(manager)) = (subject, definition.reader.manager()) {
             things.push(Thing::Unit(Managed::new(manager, name.service().as_str())));
         }
         things
@@ -303,11 +298,12 @@ fn wrong_key(section: &str, name: &str, value: &str, quadlet_type: QuadletType) 
     None
 }
 
-fn wants(file: &UnitFile, quadlet_type: QuadletType, directory: &AbsPath) -> Vec<Want> {
+fn wants(file: &UnitFile, quadlet_type: QuadletType, directory: &AbsPath, manager: &Manager) -> Vec<Want> {
     let mut wants = used_paths(file.section("Service"));
+    wants.extend(scope::wants(manager));
     for entry in file.section(quadlet_type.section()).into_iter().flat_map(Section::entries) {
         let references = references(quadlet_type, entry.key(), entry.value());
-        wants.extend(references.into_iter().filter_map(|reference| want(reference, directory, &Manager::System)));
+        wants.extend(references.into_iter().filter_map(|reference| want(reference, directory, manager)));
     }
     wants
 }

@@ -220,6 +220,59 @@ mod tests {
     }
 
     #[test]
+    fn a_drop_in_and_instances_are_put_there_as_the_user_too() {
+        let dropin = "quadlet = 'app.container'\ndropin = 'a'\nsections.Container.PidsLimit = 5\nscope = 'user:core'";
+        case("quadlet_dropin", dropin)
+            .holds("path /home/core/.config/containers/systemd/app.container.d/a.conf")
+            .expects(Action::Create, "content: (absent) -> (2 lines), mode: (absent) -> 0644, owner: (absent) -> core")
+            .steps(
+                "make the directory /home/core/.config unless it is there; \
+                 make the directory /home/core/.config/containers unless it is there; \
+                 make the directory /home/core/.config/containers/systemd unless it is there; \
+                 make the directory /home/core/.config/containers/systemd/app.container.d unless it is there; \
+                 put the file /home/core/.config/containers/systemd/app.container.d/a.conf in place; \
+                 let systemd read the units of core",
+            )
+            .in_sync();
+        let workers = "file_name = 'w@'\nimage = 'quay.io/a/b:1'\ninstances = ['a']\n";
+        let of_core = case("container", &format!("{workers}scope = 'user:core'"))
+            .holds(
+                "path /home/core/.config/containers/systemd/w@.container; \
+                 path /home/core/.config/containers/systemd/w@a.container",
+            )
+            .mended();
+        of_core.host().with(|state| {
+            let (link, _) = state.entries.iter().find(|(path, _)| path.name() == "w@a.container").unwrap().1;
+            assert_eq!(link.user.name.as_deref(), Some("core"));
+        });
+        // A directory that the plan names is not for root to look into as anybody else.
+        let elsewhere = format!("{workers}scope = 'user:core'\ndirectory = '/etc/containers/systemd/users/1000'");
+        case("container", &elsewhere)
+            .given_directory("/etc/containers/systemd/users/1000", "0755")
+            .steps(
+                "put the file /etc/containers/systemd/users/1000/w@.container in place; \
+                 put the link /etc/containers/systemd/users/1000/w@a.container in place; let systemd read the units of core",
+            )
+            .in_sync();
+    }
+
+    #[test]
+    fn a_drop_in_is_for_the_files_of_its_own_manager_alone() {
+        let plan = "[quadlet_dropin.core]\nquadlet = 'container'\ndropin = 'a'\nsections.Container.PidsLimit = 5\nscope = 'user:core'\n\
+                    [container.y]\nfile_name = 'x'\nimage = 'quay.io/a/b:1'\n[service.y]\nunit = 'x.service'\n\
+                    [service.x]\nunit = 'x.service'\nscope = 'user:core'\n";
+        case("container", CONTAINER)
+            .plan(plan)
+            .applied()
+            .given_file("/home/core/.config/containers/systemd/container.d/a.conf", "[Container]\n", "0644")
+            .steps(
+                "put the file /home/core/.config/containers/systemd/container.d/a.conf in place; \
+                 let systemd read the units of core; restart core/x.service",
+            )
+            .in_sync();
+    }
+
+    #[test]
     fn each_manager_has_units_of_its_own() {
         let plan = "[container.y]\nfile_name = 'x'\nimage = 'quay.io/a/b:1'\n[service.y]\nunit = 'x.service'\n\
                     [service.x]\nunit = 'x.service'\nscope = 'user:core'\n";

@@ -41,7 +41,7 @@ fn arriving(home: &Path) -> Vec<(String, u64)> {
 
 fn memory(shell: &[&str], home: &Path) -> Memory {
     let ask = Ask::Memory { plan: "test".to_owned(), ledger: String::new() };
-    let program = probe::script::program(&[ask.clone()], "n0nce");
+    let program = probe::script::program(std::slice::from_ref(&ask), "n0nce");
     let place = crate::shell::quote(home.to_str().unwrap());
     let program = format!("HOME={place}; XDG_STATE_HOME=; id() {{ echo 1000; }}\n{program}");
     let answers = probe::reply::read(&[&ask], &run(shell, &["-c", &program], b""), "n0nce").unwrap();

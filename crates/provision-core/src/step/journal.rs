@@ -61,7 +61,7 @@ uproot() { # what this apply was the first to touch is as if it had never been t
   for f in "$state"/origin/*; do
     case $f in *.was) continue ;; esac
     IFS= read -r line <"$f" || line=
-    case $line in "$apply "*) set -- "$@" "$f" "$f.was" ;; esac
+    case $line in "$apply "*) set -- "$@" "$f" "$f.was" "$f.value.was" ;; esac
   done 2>/dev/null
   [ $# = 0 ] || rm -f -- "$@"
 }

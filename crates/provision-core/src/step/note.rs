@@ -27,9 +27,10 @@ record() { # key address was object depth
     noted="$noted $1"
     if [ "$5" = origin ] && [ ! -s "$state/origin/$1" ]; then
       roots="$roots $1"; case $3 in file:*|link|knob|edit) copies="$copies $1.was" ;; esac
+      if [ -e "$into/$1.value.was" ]; then copies="$copies $1.value.was"; fi
     fi
   else
-    rm -f -- "$into/$1" "$into/$1.was"; return 1
+    rm -f -- "$into/$1" "$into/$1.was" "$into/$1.value.was"; return 1
   fi
 }
 unnoted() { # 'tasks' what [why]: of these tasks nothing may be done
@@ -153,9 +154,10 @@ turned() { # 'tasks' key address depth word name: how a knob is
   if [ -s "$into/$2" ]; then return 0; fi
   got=
   if ! "get_$5" "$6"; then unnoted "$1" "how the $5 $6 is" "$got"; return; fi
-  was=absent
+  was=absent; e=
   if [ "$got" != absent ]; then was=knob; { printf '%s' "$got" >"$into/$2.was"; } 2>/dev/null || was=; fi
-  [ -n "$was" ] && record "$2" "$3" "$was" "knob $5 $6" "$4" || { rm -f -- "$into/$2.was"; unnoted "$1" "how the $5 $6 is"; }
+  case $was:$5 in knob:secret) e=$(keep_secret "$into/$2.value.was" 2>&1) || was= ;; esac
+  [ -n "$was" ] && record "$2" "$3" "$was" "knob $5 $6" "$4" || { rm -f -- "$into/$2.was" "$into/$2.value.was"; unnoted "$1" "how the $5 $6 is" "$e"; }
 }
 edited() { # 'tasks' key address depth object path 'digests' note: what a piece of a file is, and for a host that helps itself the file
   if [ -s "$into/$2" ]; then return 0; fi

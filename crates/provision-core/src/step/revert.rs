@@ -39,7 +39,8 @@ revert() { # directory key keep|delete limit [path and what `rewrite` is told]
   if [ -n "$kept" ]; then printf 'kept %s: %s\n' "$object" "$kept"; return 0; fi
   if [ "$1" != origin ] || [ -z "$drops" ]; then return 0; fi
   # The record first: without it the copy means nothing, and is found by whoever puts the record back.
-  if [ -e "$record.was" ] || [ -L "$record.was" ]; then set -- "$record" "$record.was"; else set -- "$record"; fi
+  set -- "$record"
+  for o in "$record.was" "$record.value.was"; do if [ -e "$o" ] || [ -L "$o" ]; then set -- "$@" "$o"; fi; done
   mkdir -p -m 0700 -- "$into/dropped" && mv -f -- "$@" "$into/dropped/"
 }
 astray() { # path: whether a directory above is a link that somebody else may turn elsewhere, and sets link to it

@@ -8,17 +8,20 @@ use super::journal::{self, JOURNAL};
 use super::lock::{LOCK, LOOK};
 use super::note::{self, NOTE};
 use super::rehearsal::{self, REHEARSAL};
+use super::request::{self, EFFECT};
 use super::revert::{self, REVERT};
 use super::undo::ARM;
 use super::{After, Await, Batch, Need, Ownership, Purpose, Revert, Rewrite, Run, Step, Task};
 use crate::blob::Blob;
 use crate::fetch::Download;
-use crate::knob::{ABSENT, SORTS};
+use crate::knob::{ABSENT, SORTS, http, secret};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
 use crate::probe::generator::GENERATOR;
 use crate::probe::script::guard_command;
+use crate::probe::store::STORAGE;
+use crate::request::REQUEST;
 use crate::shell::{AWAKE, LIMITED, MANAGER, STATE, WHOLE, preamble, quote, words};
 
 /// Largest piece that is read at once: one `dd` block, which is taken whole before the first byte is written, so that a
@@ -174,6 +177,15 @@ link() { # path target
   if [ -e "$1" ] && [ ! -L "$1" ]; then echo "$1 is not a link"; return 1; fi
   rm -f -- "$t" && ln -s -- "$2" "$t" && over "$t" "$1"
 }
+link_user() { # manager path target
+  whose "$1" || { echo "$why"; return 1; }
+  as - sh -c "$linked" sh "$2" "$3" </dev/null
+}
+linked='t=${1%/*}/.${1##*/}.provision-new
+if [ -e "$1" ] && [ ! -L "$1" ]; then echo "$1 is not a link"; exit 1; fi
+rm -f -- "$t" && ln -s -- "$2" "$t" && {
+  mv -fT -- "$t" "$1" 2>/dev/null || { if [ -L "$1" ]; then rm -f -- "$1"; fi; mv -f -- "$t" "$1"; }
+} || { c=$?; rm -f -- "$t"; exit $c; }'
 unread() { # manager: it has yet to read its units
   case " $stale " in *" $1 "*) ;; *) stale="$stale $1" ;; esac
 }
@@ -348,8 +360,20 @@ pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     let sorts = SORTS.iter().filter(|sort| {
         objects.iter().any(|object| matches!(object, Object::Knob(knob) if knob.sort().word == sort.word))
     });
+    let requests = |task: &Task| task.steps.iter().any(|step| matches!(step, Step::Request(_)));
+    let mut requesting = batch.tasks.iter().any(requests);
+    if requesting {
+        script.push_str(EFFECT);
+    }
     for sort in sorts {
         script.push_str(sort.functions);
+        requesting |= sort.word == http::WORD;
+        if sort.word == secret::WORD {
+            script.push_str(STORAGE);
+        }
+    }
+    if requesting {
+        script.push_str(REQUEST);
     }
     let _infallible = write_batch(&mut script, batch);
     script
@@ -444,6 +468,10 @@ fn limit(step: &Step, batch: &Batch) -> Duration {
         // Its last request may end a little after the time is up.
         Step::Await(wait) => wait.limit.saturating_add(wait.pause).saturating_add(Duration::from_secs(10)),
         Step::Fetch { limit, .. } => *limit,
+        // Both may be asked a last time when the time is up.
+        Step::Request(effect) => {
+            effect.within.saturating_add(effect.every).saturating_add(effect.unless.limit.saturating_mul(2))
+        }
         Step::Revert(_) => revert::limit(batch.step_limit),
         _ => batch.step_limit,
     }
@@ -509,6 +537,7 @@ fn command(step: &Step, batch: &Batch) -> String {
             words(["fetch", path.as_str(), url, sha256, &digits(*mode), &user, &group, &limit])
         }
         Step::PutLink { path, target } => words(["link", path.as_str(), target]),
+        Step::PutUserLink { manager, path, target } => words(["link_user", manager.word(), path.as_str(), target]),
         // Done before the next unit of that manager is acted upon.
         Step::ReloadUnits(manager) => words(["unread", manager.word()]),
         Step::Unit { unit, action } => words(["unit", &limit, unit.manager.word(), action.verb(), &unit.name]),
@@ -531,6 +560,7 @@ fn command(step: &Step, batch: &Batch) -> String {
             words(["turn", knob.sort().word, knob.name(), state, &limit, "keep", &length])
         }
         Step::Run(run) => run_command(run),
+        Step::Request(effect) => request::command(effect),
         Step::Await(wait) => await_command(wait),
     }
 }

@@ -10,6 +10,8 @@ use super::note::NOTE;
 use super::revert::REVERT;
 use super::script::FUNCTIONS;
 use crate::knob::SORTS;
+use crate::probe::store::STORAGE;
+use crate::request::REQUEST;
 use crate::shell::{AWAKE, LIMITED, MANAGER, preamble};
 
 /// Arming and disarming, for the programs that we send.
@@ -94,7 +96,7 @@ undo "$1"
 /// The script, which stands in the directory of the apply that it takes back.
 pub(crate) fn script() -> String {
     let mut script = preamble("undo");
-    for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, UNDO] {
+    for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, STORAGE, REQUEST, UNDO] {
         script.push_str(functions);
     }
     // It knows only from the records of what it takes back.

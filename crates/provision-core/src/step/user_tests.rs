@@ -61,6 +61,45 @@ fn a_user_s_file_arrives_whole_in_directories_of_its_own() {
 }
 
 #[test]
+fn a_user_s_link_replaces_a_link_and_nothing_else() {
+    for shell in shells() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join("two words");
+        fs::create_dir(&directory).unwrap();
+        let link = |address: &str, name: &str, target: &str| {
+            let step = Step::PutUserLink {
+                manager: Manager::Own,
+                path: path(&directory.join(name)),
+                target: target.to_owned(),
+            };
+            task(address, vec![step])
+        };
+        fs::write(directory.join("file"), "kept").unwrap();
+        fs::create_dir(directory.join("there")).unwrap();
+        symlink(directory.join("there"), directory.join("old")).unwrap();
+        let tasks = vec![
+            link("a", "w@it's.container", "w@.container"),
+            link("b", "old", "-n $(new)"),
+            link("c", "file", "x"),
+            link("d", "there", "x"),
+        ];
+        let reply = apply(shell, home.path(), tasks);
+        assert_eq!(reply.outcomes[..2], [done(""), done("")], "{shell:?}");
+        for (outcome, name) in reply.outcomes[2..].iter().zip(["file", "there"]) {
+            let Outcome::Failed { output, .. } = outcome else { panic!("{shell:?} {reply:?}") };
+            assert_eq!(output.trim_end(), format!("{} is not a link", directory.join(name).display()), "{shell:?}");
+        }
+        let says = |name: &str| fs::read_link(directory.join(name)).unwrap().display().to_string();
+        assert_eq!((says("w@it's.container").as_str(), says("old").as_str()), ("w@.container", "-n $(new)"));
+        assert_eq!(fs::read(directory.join("file")).unwrap(), b"kept", "{shell:?}");
+        let mut names: Vec<_> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["file", "old", "there", "w@it's.container"], "{shell:?}");
+        assert!(fs::read_dir(directory.join("there")).unwrap().next().is_none(), "{shell:?}");
+    }
+}
+
+#[test]
 fn a_restart_of_a_user_s_unit_is_owed_under_a_name_of_its_own() {
     for shell in shells() {
         let home = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@ use crate::path::AbsPath;
 use crate::probe::{
     Answer, Ask, CONTENT_LIMIT, Entry, FileState, PathState, PublicKeyState, Sort, Store, UnitState, Wanted, ZoneState,
 };
+use crate::request::{Query, Reply};
 use crate::x509::public_key_sha256;
 
 impl State {
@@ -35,6 +36,7 @@ impl State {
             Ask::Generated(rehearsal) => Answer::Generated(self.generated(rehearsal)),
             Ask::Zone(name) => Answer::Zone(self.zone(name.as_deref())),
             Ask::Guard(guard) => Answer::Guard(self.status(&guard.argv)),
+            Ask::Query(query) => Answer::Query(self.reply(query)),
             Ask::Owed(_) => Answer::Owed(self.owed.iter().cloned().collect()),
             Ask::Memory { plan, ledger } => Answer::Memory(self.memory(plan, ledger)),
             Ask::Records { plan, scope } => Answer::Records(self.records(plan, *scope)),
@@ -45,6 +47,15 @@ impl State {
                 Store::Volume => self.volumes.contains(&name.to_string()),
                 Store::Network => self.networks.contains(&name.to_string()),
             }),
+        }
+    }
+
+    /// What a query is answered: yes once what it asks for was made.
+    pub(super) fn reply(&self, query: &Query) -> Reply {
+        match self.replies.get(&query.request.url) {
+            _ if self.requested.contains(&query.request.url) => Reply::Expected,
+            Some(reply) => reply.clone(),
+            None => Reply::Other(404),
         }
     }
 

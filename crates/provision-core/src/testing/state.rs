@@ -10,6 +10,7 @@ use crate::knob::Knob;
 use crate::knob::linger::{LINGER, LINGERS};
 use crate::path::AbsPath;
 use crate::probe::{Entry, ImageState, Owner, PodmanState, Sort, UnitState, ZonePorts};
+use crate::request::Reply;
 use crate::resource::quadlet::podman::NEWEST;
 use crate::step::{Ownership, Step};
 use crate::systemd::Manager;
@@ -53,6 +54,10 @@ pub struct State {
     pub makes: BTreeMap<Vec<String>, AbsPath>,
     /// Ports that something listens on, of any address, and what it says to whoever sent an HTTP request.
     pub listening: BTreeMap<u16, Vec<u8>>,
+    /// What queries are answered until what they ask for was made, by their address; 404 without it.
+    pub replies: BTreeMap<String, Reply>,
+    /// Addresses that now answer what they ask for.
+    pub requested: BTreeSet<String>,
     /// What the web gives for an address.
     pub web: BTreeMap<String, Vec<u8>>,
     /// Whether there is no openssl, so that nobody can look at a key.

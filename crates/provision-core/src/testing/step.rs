@@ -3,8 +3,10 @@
 use super::state::{State, bytes, owner};
 use crate::attribute::Mode;
 use crate::blob::sha256_hex;
+use crate::knob::random::RANDOM;
 use crate::path::AbsPath;
 use crate::probe::{Guard, ImageState, Sort};
+use crate::request::{Delete, Reply};
 use crate::step::{After, Layer, Need, Ownership, Rewrite, Run, Step};
 use crate::systemd::{Managed, Manager};
 
@@ -91,6 +93,10 @@ impl State {
                 self.require_directory(path)?;
                 self.set(path, Sort::Link(target.clone()), Vec::new(), Mode::new(0o777), &Ownership::default());
             }
+            Step::PutUserLink { manager, path, target } => {
+                self.require_directory(path)?;
+                self.set(path, Sort::Link(target.clone()), Vec::new(), Mode::new(0o777), &of(manager));
+            }
             Step::Rewrite { edit, rewrite, mode, ownership } => {
                 self.rewrite(&edit.path, rewrite, (*mode, ownership))?;
             }
@@ -116,7 +122,21 @@ impl State {
             }
             Step::Revert(revert) => return self.revert(plan, apply, revert).map(Done::Said),
             Step::Run(run) => return self.run(run),
-            Step::Turn { knob, state, .. } => self.turn(knob, &(knob.sort().settled)(state)),
+            Step::Turn { knob, state, input } => {
+                self.turn(knob, &(knob.sort().settled)(state));
+                if let Some(input) = input.as_ref().filter(|_| knob.sort().word == RANDOM.word) {
+                    self.put_file(knob.name(), &bytes(input)?, state);
+                }
+            }
+            Step::Request(effect) => {
+                if self.reply(&effect.unless) == Reply::Expected {
+                    return Ok(Done::NotNeeded);
+                }
+                self.requested.insert(effect.unless.request.url.clone());
+                if let Some(Delete { knob, request, status: _ }) = &effect.delete {
+                    self.turn(knob, &request.title());
+                }
+            }
             // It is noted already what was there.
             Step::Claim(_) | Step::Await(_) => {}
         }

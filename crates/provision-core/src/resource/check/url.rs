@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 /// What is spoken once connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub(crate) enum Scheme {
     Tcp,
     Tls,
     Http,
@@ -19,7 +19,7 @@ pub(super) enum Scheme {
 impl Scheme {
     const ALL: [Self; 4] = [Self::Tcp, Self::Tls, Self::Http, Self::Https];
 
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::Tls => "tls",
@@ -28,11 +28,11 @@ impl Scheme {
         }
     }
 
-    pub(super) const fn is_http(self) -> bool {
+    pub(crate) const fn is_http(self) -> bool {
         matches!(self, Self::Http | Self::Https)
     }
 
-    pub(super) const fn is_tls(self) -> bool {
+    pub(crate) const fn is_tls(self) -> bool {
         matches!(self, Self::Tls | Self::Https)
     }
 
@@ -48,10 +48,10 @@ impl Scheme {
 
 /// A name or address with a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     /// IPv6 without brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
 }
 
 impl fmt::Display for Endpoint {
@@ -73,16 +73,16 @@ impl FromStr for Endpoint {
 
 /// The address of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Url {
-    pub(super) scheme: Scheme,
-    pub(super) endpoint: Endpoint,
+pub(crate) struct Url {
+    pub(crate) scheme: Scheme,
+    pub(crate) endpoint: Endpoint,
     /// Path and query; `/` where none is written, nothing for `tcp` and `tls`.
-    pub(super) target: String,
+    pub(crate) target: String,
 }
 
 impl Url {
     /// Host and port as the `Host` header has them: without a port that the scheme means anyway.
-    pub(super) fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         if Some(self.endpoint.port) == self.scheme.port() {
             bracketed(&self.endpoint.host)
         } else {

@@ -89,8 +89,14 @@ impl Instances {
         Ok(())
     }
 
-    pub(crate) fn steps(&self) -> impl Iterator<Item = Step> {
-        self.0.iter().map(|instance| Step::PutLink { path: instance.path.clone(), target: instance.template.clone() })
+    pub(crate) fn steps(&self, writer: &Manager) -> impl Iterator<Item = Step> {
+        self.0.iter().map(move |instance| {
+            let (path, target) = (instance.path.clone(), instance.template.clone());
+            match writer {
+                Manager::System => Step::PutLink { path, target },
+                user => Step::PutUserLink { manager: user.clone(), path, target },
+            }
+        })
     }
 
     pub(crate) fn rehearsed(&self) -> impl Iterator<Item = Rehearsed> {

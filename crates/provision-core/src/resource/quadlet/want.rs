@@ -3,11 +3,12 @@
 use crate::image_reference::ImageReference;
 use crate::path::AbsPath;
 use crate::quadlet::Reference;
+use crate::resource::secret::secret;
 use crate::resource::{Target, Thing, Want};
 use crate::systemd::{Managed, Manager};
 
-/// What a reference asks of the plan. Volumes, networks, containers and secrets that are named and not made by a file
-/// are the host's own.
+/// What a reference asks of the plan. Volumes, networks and containers that are named and not made by a file are the
+/// host's own, and so is a secret that no resource of the plan makes.
 pub(crate) fn want(reference: Reference, directory: &AbsPath, manager: &Manager) -> Option<Want> {
     let tree = |path: AbsPath| (path != AbsPath::root()).then(|| Want::uses(Target::Tree(path)));
     match reference {
@@ -26,7 +27,8 @@ pub(crate) fn want(reference: Reference, directory: &AbsPath, manager: &Manager)
             let name = Managed::new(manager, name.stored_name().to_string());
             Some(Want::uses(Target::Thing(Thing::Image(name))))
         }
-        Reference::Volume(_) | Reference::Network(_) | Reference::Container(_) | Reference::Secret(_) => None,
+        Reference::Secret(name) => Some(Want::uses(Target::Thing(secret(manager, &name)))),
+        Reference::Volume(_) | Reference::Network(_) | Reference::Container(_) => None,
     }
 }
 

@@ -1,0 +1,402 @@
+//! `preflight`: what a host must have before anything is begun. Looks and never changes anything.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use self::measured::{Disk, Listeners, Name};
+use crate::attribute::{Size, Span};
+use crate::change::Change;
+use crate::knob::Knob;
+use crate::knob::measure::MEASURE;
+use crate::path::AbsPath;
+use crate::plan::fields::Fields;
+use crate::probe::{Answers, Ask, Undecided};
+use crate::quadlet::PodmanVersion;
+use crate::resource::service::Runnable;
+use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Thing};
+use crate::step::Step;
+use crate::x509::DnsName;
+
+mod measured;
+
+/// The kind.
+pub static KIND: Kind = Kind {
+    name: "preflight",
+    summary: "What a host must have before anything is begun; all that it lacks is said at once, and nothing is changed.",
+    fields: &[
+        Field { name: "memory", takes: "size", required: false, doc: "Memory that the host must have: \"8G\"." },
+        Field { name: "cpus", takes: "integer", required: false, doc: "Processors that it must have." },
+        Field {
+            name: "disk",
+            takes: "table",
+            required: false,
+            doc: "Space for what is stored, by path: `\"/var/lib/registry\" = \"100G\"`. What is there already counts as \
+                  had, and paths on one file system are added up.",
+        },
+        Field {
+            name: "ports",
+            takes: "list of ports",
+            required: false,
+            doc: "Ports that nobody else may listen on, at any address: \"8443/tcp\", \"53/udp\".",
+        },
+        Field {
+            name: "served_by",
+            takes: "list of units",
+            required: false,
+            doc: "Services that may listen on them, since they are the plan's own.",
+        },
+        Field {
+            name: "names",
+            takes: "list of names",
+            required: false,
+            doc: "Names that must lead to this host when it resolves them.",
+        },
+        Field {
+            name: "podman",
+            takes: "version",
+            required: false,
+            doc: "Oldest version of podman that will do: \"5.0\".",
+        },
+        Field {
+            name: "cgroup",
+            takes: "integer",
+            required: false,
+            doc: "Version of control groups, 2: what rootless podman limits containers with.",
+        },
+        Field {
+            name: "clock",
+            takes: "span",
+            required: false,
+            doc: "How far its clock may be from this side's: \"5m\".",
+        },
+        Field {
+            name: "warn",
+            takes: "list of text",
+            required: false,
+            doc: "Which of these fields are only said when they are not met: `[\"memory\", \"cpus\"]`.",
+        },
+    ],
+    example: r#"
+[preflight.host]
+ports = ["8443/tcp"]
+served_by = ["registry.service"]
+"#,
+    templates: &[],
+    assets: &[],
+    read,
+};
+
+/// What can be asked for, by field.
+const NEEDS: [&str; 8] = ["memory", "cpus", "disk", "ports", "names", "podman", "cgroup", "clock"];
+
+#[derive(Debug)]
+struct Preflight {
+    memory: Option<Size>,
+    cpus: Option<u64>,
+    disk: Vec<(AbsPath, Size)>,
+    ports: Vec<Port>,
+    served_by: Vec<Runnable>,
+    names: Vec<DnsName>,
+    podman: Option<PodmanVersion>,
+    cgroup: Option<u64>,
+    clock: Option<Span>,
+    warn: Vec<String>,
+}
+
+/// One port of one protocol, as `8443/tcp`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Port(String);
+
+impl std::str::FromStr for Port {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let sound = match text.split_once('/') {
+            Some((port, "tcp" | "udp")) => !port.starts_with(['0', '+']) && port.parse::<u16>().is_ok(),
+            _ => false,
+        };
+        if sound { Ok(Self(text.to_owned())) } else { Err("a port is \"8443/tcp\" or \"53/udp\"".to_owned()) }
+    }
+}
+
+fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
+    let memory = fields.optional("memory");
+    let cpus = fields.integer("cpus", 1..=100_000).and_then(|cpus| u64::try_from(cpus).ok());
+    let mut disk: Vec<(AbsPath, Size)> = Vec::new();
+    for (path, size) in fields.texts("disk") {
+        match (path.parse(), size.expose().parse()) {
+            (Ok(path), Ok(size)) => disk.push((path, size)),
+            (Err(reason), _) => fields.problem("disk", format!("`{path}` is no path"), format!("{reason}")),
+            (_, Err(reason)) => fields.problem("disk", format!("the size for {path} cannot be read"), reason),
+        }
+    }
+    let ports: Vec<Port> = fields.list("ports");
+    let served_by: Vec<Runnable> = fields.list("served_by");
+    let names: Vec<DnsName> = fields.list("names");
+    let podman: Option<PodmanVersion> = fields.optional("podman");
+    let cgroup = fields.integer("cgroup", 1..=2).and_then(|version| u64::try_from(version).ok());
+    let clock = fields.optional("clock");
+    let warn: Vec<String> = fields.list("warn");
+    for name in &warn {
+        if !NEEDS.contains(&name.as_str()) || !fields.has(name) {
+            let help = format!("name fields that this resource has, of {}", NEEDS.join(", "));
+            fields.item_problem("warn", name, format!("{} asks for no `{name}`", fields.label()), help);
+        }
+    }
+    if !served_by.is_empty() && !fields.has("ports") {
+        fields.problem("served_by", "there is no port that somebody could listen on", "add `ports`, or take it out");
+    }
+    if !NEEDS.into_iter().any(|field| fields.has(field)) {
+        let help = format!("add what the host must have: {}", NEEDS.join(", "));
+        fields.problem("", format!("{} asks for nothing", fields.label()), help);
+    }
+    Some(Box::new(Preflight { memory, cpus, disk, ports, served_by, names, podman, cgroup, clock, warn }))
+}
+
+fn measure(what: impl Into<String>) -> Knob {
+    Knob::new(&MEASURE, what)
+}
+
+/// Something that is not as it must be.
+struct Lack {
+    /// The field that asks for it.
+    field: &'static str,
+    /// What it is, as a heading: `memory`, `port 8443/tcp`.
+    what: String,
+    /// How it is.
+    is: String,
+    /// How it must be.
+    must: String,
+}
+
+impl Preflight {
+    fn disk_knob(&self, path: &AbsPath) -> Knob {
+        let all: u64 = self.disk.iter().map(|(_, size)| kibibytes(*size)).sum();
+        measure(format!("disk {all} {path}"))
+    }
+
+    fn lacks(&self, answers: &Answers, context: &Context<'_>) -> Result<Vec<Lack>, Undecided> {
+        let number = |what: &str| -> Result<u64, Undecided> { measured::number(what, answers.knob(&measure(what))?) };
+        let mut lacks = Vec::new();
+        let mut lack = |field, what: String, is: String, must: String| lacks.push(Lack { field, what, is, must });
+        if let Some(wanted) = self.memory {
+            let has = number("memory")?;
+            // The kernel keeps some of what was put in for itself.
+            if has < kibibytes(wanted) - kibibytes(wanted) / 16 {
+                lack("memory", "memory".to_owned(), measured::about(has), wanted.to_string());
+            }
+        }
+        for (field, wanted) in [("cpus", self.cpus), ("cgroup", self.cgroup)] {
+            let Some(wanted) = wanted else { continue };
+            let has = number(field)?;
+            if has < wanted {
+                lack(field, field.to_owned(), has.to_string(), wanted.to_string());
+            }
+        }
+        if let Some(wanted) = self.podman {
+            let said = answers.knob(&measure("podman"))?;
+            let found = said.parse::<PodmanVersion>();
+            if found.as_ref().map_or(true, |found| *found < wanted) {
+                let is = found.map_or_else(|_| "not there".to_owned(), PodmanVersion::release);
+                lack("podman", "podman".to_owned(), is, format!("{} or later", wanted.release()));
+            }
+        }
+        let mut systems: BTreeMap<String, Disk> = BTreeMap::new();
+        for (path, size) in &self.disk {
+            let found = Disk::read(answers.knob(&self.disk_knob(path))?)?;
+            let system = systems.entry(found.mount.clone()).or_insert(Disk { used: 0, wanted: 0, ..found.clone() });
+            system.used += found.used;
+            system.wanted += kibibytes(*size);
+        }
+        for Disk { mount, free, used, wanted } in
+            systems.into_values().filter(|disk| disk.free + disk.used < disk.wanted)
+        {
+            let had = if used > 0 { format!(" beside {} in use by it", measured::about(used)) } else { String::new() };
+            lack(
+                "disk",
+                format!("disk {mount}"),
+                format!("{} free{had}", measured::about(free)),
+                measured::about(wanted),
+            );
+        }
+        for Port(port) in &self.ports {
+            let who = Listeners::read(answers.knob(&measure(format!("port {port}")))?).but(&self.served_by);
+            if !who.is_empty() {
+                let own: Vec<String> = self.served_by.iter().map(|unit| unit.0.to_string()).collect();
+                let must =
+                    if own.is_empty() { "free".to_owned() } else { format!("free, or served by {}", own.join(", ")) };
+                lack("ports", format!("port {port}"), format!("taken by {}", who.join(", ")), must);
+            }
+        }
+        for name in &self.names {
+            let found = Name::read(answers.knob(&measure(format!("name {name}")))?);
+            if let Some(is) = found.elsewhere() {
+                lack("names", name.to_string(), is, format!("an address of this host ({})", found.own()));
+            }
+        }
+        if let Some(span) = self.clock {
+            let has = Duration::from_secs(number("clock")?);
+            let now = Duration::from_secs(u64::try_from(context.now.unix_timestamp()).unwrap_or_default());
+            let apart = has.abs_diff(now);
+            if apart > span.duration() {
+                let side = if has > now { "ahead of" } else { "behind" };
+                lack(
+                    "clock",
+                    "clock".to_owned(),
+                    format!("{} s {side} this side", apart.as_secs()),
+                    format!("within {span}"),
+                );
+            }
+        }
+        Ok(lacks)
+    }
+}
+
+fn kibibytes(size: Size) -> u64 {
+    size.bytes().div_ceil(1024)
+}
+
+/// A line for each, in columns.
+fn table(lacks: &[&Lack]) -> String {
+    let wide = |column: fn(&Lack) -> &str| lacks.iter().map(|lack| column(lack).chars().count()).max().unwrap_or(0);
+    let (what, must) = (wide(|lack| &lack.what), wide(|lack| &lack.must));
+    let line = |lack: &&Lack| format!("\n{:what$}  must be {:must$}  is {}", lack.what, lack.must, lack.is);
+    lacks.iter().map(line).collect()
+}
+
+impl Resource for Preflight {
+    fn provides(&self) -> Vec<Thing> {
+        Vec::new()
+    }
+
+    fn asks(&self) -> Vec<Ask> {
+        let plain = [
+            ("memory", self.memory.is_some()),
+            ("cpus", self.cpus.is_some()),
+            ("podman", self.podman.is_some()),
+            ("cgroup", self.cgroup.is_some()),
+            ("clock", self.clock.is_some()),
+        ];
+        let plain = plain.into_iter().filter(|(_, wanted)| *wanted).map(|(what, _)| measure(what));
+        let disk = self.disk.iter().map(|(path, _)| self.disk_knob(path));
+        let ports = self.ports.iter().map(|Port(port)| measure(format!("port {port}")));
+        let names = self.names.iter().map(|name| measure(format!("name {name}")));
+        plain.chain(disk).chain(ports).chain(names).map(Ask::Knob).collect()
+    }
+
+    fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
+        let lacks = self.lacks(answers, context)?;
+        let lacks: Vec<&Lack> = lacks.iter().filter(|lack| !self.warn.iter().any(|name| name == lack.field)).collect();
+        if lacks.is_empty() {
+            return Ok(Change::none());
+        }
+        Err(Undecided::with_help(
+            format!("the host is not as the plan needs it{}", table(&lacks)),
+            "mend that first, or ask for less; a field that is named in `warn` is said and stops nothing",
+        ))
+    }
+
+    fn notice(&self, answers: &Answers, context: &Context<'_>) -> Option<String> {
+        let lacks = self.lacks(answers, context).ok()?;
+        let lacks = lacks.iter().filter(|lack| self.warn.iter().any(|name| name == lack.field));
+        let lacks: Vec<String> =
+            lacks.map(|Lack { what, is, must, .. }| format!("{what} is {is}, and should be {must}")).collect();
+        (!lacks.is_empty()).then(|| lacks.join("; "))
+    }
+
+    fn steps(&self, _change: &Change, _answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
+        Ok(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Case, case};
+
+    fn on(fields: &str, measures: &[(&str, &str)]) -> Case {
+        case("preflight", fields).given(|host| {
+            for (what, text) in measures {
+                host.turn(&measure(*what), text);
+            }
+        })
+    }
+
+    #[test]
+    fn a_host_that_has_it_all_is_left_alone() {
+        let disk = "disk 104857600 /srv/a";
+        on(
+            "memory = '8G'\ncpus = 4\ncgroup = 2\npodman = '5.0'\ndisk = { '/srv/a' = '100G' }\n\
+             names = ['r.example']\nports = ['8443/tcp']",
+            &[
+                ("memory", "8130000"),
+                ("cpus", "4"),
+                ("cgroup", "2"),
+                ("podman", "podman version 5.4.2"),
+                (disk, "104857600 0 /srv"),
+                (
+                    "name r.example",
+                    "to 192.0.2.11\nto fd00:db8::11\nown 192.0.2.11\nown6 fd000db8000000000000000000000011",
+                ),
+            ],
+        )
+        .in_sync();
+    }
+
+    #[test]
+    fn all_that_is_lacking_is_said_at_once() {
+        on(
+            "memory = '8G'\ncpus = 4\npodman = '5.0'\nports = ['8443/tcp', '80/tcp']\nserved_by = ['registry']\nnames = ['r.example', 'q.example']",
+            &[
+                ("memory", "4000000"),
+                ("cpus", "2"),
+                ("podman", "podman version 4.3.1"),
+                ("port 8443/tcp", "/system.slice/registry.service\tconmon"),
+                ("port 80/tcp", "/system.slice/nginx.service\tnginx\nunknown"),
+                ("name r.example", "to 192.0.2.99\nown 127.0.0.1\nown 192.0.2.11"),
+                ("name q.example", "own 192.0.2.11"),
+            ],
+        )
+        .undecided(
+            "the host is not as the plan needs it\n\
+             memory       must be 8G                                    is 3.8G\n\
+             cpus         must be 4                                     is 2\n\
+             podman       must be 5.0 or later                          is 4.3.1\n\
+             port 80/tcp  must be free, or served by registry.service   is taken by nginx (nginx.service), a process that is unknown to who asks\n\
+             r.example    must be an address of this host (192.0.2.11)  is 192.0.2.99\n\
+             q.example    must be an address of this host (192.0.2.11)  is not resolved by the host",
+        );
+    }
+
+    #[test]
+    fn paths_on_one_file_system_are_added_up_and_what_is_stored_counts() {
+        let fields = "disk = { '/srv/a' = '1G', '/srv/b' = '2G', '/var/c' = '1G' }";
+        let disks = |a: &str, c: &str| {
+            let name = |path: &str| format!("disk 4194304 {path}");
+            let (a_name, b_name, c_name) = (name("/srv/a"), name("/srv/b"), name("/var/c"));
+            on(fields, &[(&a_name, a), (&b_name, "2097152 0 /srv"), (&c_name, c)])
+        };
+        disks("2097152 1048576 /srv", "1048576 0 /").in_sync();
+        disks("2097152 1024 /srv", "1048575 0 /").undecided(
+            "the host is not as the plan needs it\n\
+             disk /     must be 1G  is 1023.9M free\n\
+             disk /srv  must be 3G  is 2G free beside 1M in use by it",
+        );
+    }
+
+    #[test]
+    fn what_is_only_a_warning_stops_nothing() {
+        let host = on("memory = '8G'\ncpus = 1\nwarn = ['memory']", &[("memory", "4000000"), ("cpus", "1")]).in_sync();
+        let changes = host.changes();
+        let notices: Vec<&str> = changes.notices().map(|(_, notice)| notice).collect();
+        assert_eq!(notices, ["memory is 3.8G, and should be 8G"]);
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_is_told_by_how_much() {
+        let now = crate::testing::NOW.unix_timestamp();
+        on("clock = '5m'", &[("clock", &(now - 299).to_string())]).in_sync();
+        on("clock = '5m'", &[("clock", &(now - 301).to_string())])
+            .undecided("the host is not as the plan needs it\nclock  must be within 5m  is 301 s behind this side");
+    }
+}
