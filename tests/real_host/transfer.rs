@@ -147,3 +147,60 @@ fn the_same_for_who_is_not_root() -> Result<(), Error> {
 fn the_same_with_busybox() -> Result<(), Error> {
     cut_and_gone_on_with(HostKind::BusyBox, "boxed")
 }
+
+/// An image that builds upon one that the host has costs what it adds.
+fn layers_that_are_there_are_not_sent(kind: HostKind, name: &str) -> Result<(), Error> {
+    let bed = Testbed::shared()?;
+    let host = bed.fresh_host_as(name, kind)?;
+    let (user, place) = (kind.user(), place(bed, name)?);
+    // Made on a host as anybody makes one: what podman packs anew has other digests than in the archive of the first.
+    let maker = bed.fresh_host(&format!("{name}m"))?;
+    maker.copy_in("/var/tmp/one.tar", &fs::read(bed.registry_archive()).map_err(Error::Run)?)?;
+    maker
+        .sh("set -e; cd /var/tmp; podman load -q -i one.tar; head -c 3000000 /dev/urandom >added
+            c=$(podman create localhost/registry:1 x); podman cp added $c:/added; podman commit -q $c localhost/two:1
+            podman save -q --format oci-archive -o two-oci.tar localhost/two:1
+            podman save -q --format docker-archive -o two-docker.tar localhost/two:1")?
+        .ok()?;
+    fs::copy(bed.registry_archive(), place.join("one.tar")).map_err(Error::Run)?;
+    let sum = maker.sh("sha256sum </var/tmp/added")?.ok()?;
+    let plan = |archive: &str| -> Result<Plan, Error> {
+        let image =
+            |name: &str, file: &str| format!("[image.{name}]\nname = \"localhost/{name}:1\"\narchive = \"{file}\"\n");
+        let address = host.ipv4;
+        let hosts = format!("name = \"layers\"\n[host.h]\naddress = \"{address}\"\nuser = \"{user}\"\n");
+        let two = if archive.is_empty() { String::new() } else { image("two", archive) };
+        let file = place.join("plan.toml");
+        fs::write(&file, hosts + &image("one", "one.tar") + &two).map_err(Error::Run)?;
+        Ok(Plan { file, variables: Vec::new(), secrets: Vec::new() })
+    };
+    plan("")?.apply(bed)?.ok();
+    for format in ["oci", "docker"] {
+        let archive = format!("two-{format}.tar");
+        let whole = maker.read(&format!("/var/tmp/{archive}"))?;
+        fs::write(place.join(&archive), &whole).map_err(Error::Run)?;
+        let before = received(&host)?;
+        plan(&archive)?.apply(bed)?.ok();
+        let sent = received(&host)? - before;
+        assert!(whole.len() > 30_000_000 && sent > 3_000_000, "{format}: {sent} of {}", whole.len());
+        assert!(sent < 4_000_000, "{format}: {sent} bytes came of {}", whole.len());
+        assert_eq!(plan(&archive)?.diff(bed)?.ok().changes().len(), 0, "{format}");
+        let seen =
+            "podman run --pull=never --rm --network none --entrypoint sha256sum localhost/two:1 /added | cut -c1-64";
+        let seen = host.login(user, seen)?.ok()?;
+        assert!(sum.starts_with(&seen) && seen.len() == 64, "{format}: {seen}");
+        plan("")?.run(bed, "apply", &["--yes", "--delete-data"])?.ok();
+        host.login(user, "podman rmi --force --ignore localhost/two:1")?.ok()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn of_an_image_only_the_layers_that_are_missing_are_sent() -> Result<(), Error> {
+    layers_that_are_there_are_not_sent(HostKind::Debian13, "layers")
+}
+
+#[test]
+fn of_an_image_for_who_is_not_root_as_well() -> Result<(), Error> {
+    layers_that_are_there_are_not_sent(HostKind::Rootless, "rootlayers")
+}

@@ -37,6 +37,11 @@ pub enum Piece {
 }
 
 impl Piece {
+    /// Bytes that are already in memory.
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self::Memory(Arc::new(Zeroizing::new(bytes)))
+    }
+
     /// Length in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
@@ -88,6 +93,12 @@ impl Blob {
     #[must_use]
     pub fn unhashed(path: Utf8PathBuf, length: u64) -> Self {
         Self::from_file(path, length, String::new())
+    }
+
+    /// What is put together of pieces, as [`Blob::unhashed`].
+    pub(crate) fn unhashed_pieces(pieces: Vec<Piece>) -> Self {
+        let length = pieces.iter().map(Piece::length).sum();
+        Self { pieces: pieces.into(), length, sha256: String::new(), there: 0 }
     }
 
     /// Length in bytes.

@@ -6,6 +6,7 @@ use super::memory::Remembered;
 use crate::address::Address;
 use crate::attribute::{Account, Mode};
 use crate::blob::Blob;
+use crate::image_archive::Layers;
 use crate::knob::Knob;
 use crate::knob::linger::{LINGER, LINGERS};
 use crate::path::AbsPath;
@@ -36,6 +37,8 @@ pub struct State {
     pub facts: BTreeMap<String, String>,
     /// podman's images.
     pub images: Vec<ImageState>,
+    /// The layers that it has.
+    pub layers: Layers,
     /// Managers that do not run: their users neither linger nor are logged in.
     pub asleep: BTreeSet<Manager>,
     /// The images of users.
