@@ -5,6 +5,7 @@ mod cases;
 mod concurrent;
 mod cuts;
 mod faults;
+mod firewall;
 mod hostile;
 mod hosts;
 mod kinds;

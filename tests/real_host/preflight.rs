@@ -15,7 +15,7 @@ user = "root"
 
 [preflight.h]
 cpus = 10000
-disk = { "/srv/preflight" = "900000G" }
+disk = ["900000G at /srv/preflight"]
 ports = ["22/tcp", "7777/tcp"]
 served_by = "{{ input.served_by }}"
 names = ["elsewhere.example.com", "nowhere.invalid"]

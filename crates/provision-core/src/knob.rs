@@ -10,6 +10,7 @@ use std::fmt;
 
 pub mod archive;
 pub mod authorized_key;
+pub mod firewall;
 pub mod group;
 pub mod hostname;
 pub mod http;
@@ -30,6 +31,8 @@ pub mod user;
 pub static SORTS: &[&KnobSort] = &[
     &authorized_key::AUTHORIZED_KEY,
     &archive::ARCHIVE,
+    &firewall::FIREWALL,
+    &firewall::FIREWALL_HOST,
     &linger::LINGER,
     &measure::MEASURE,
     &selinux::SELINUX_BOOLEAN,
@@ -55,6 +58,9 @@ pub const ABSENT: &str = "absent";
 
 /// A state to be set begins so where the thing is not there yet: making it cuts nobody off.
 pub const NEW: &str = "new yes\n";
+
+/// A state to be set has such a line before it where what keeps it comes with the same apply: how it was is noted only then.
+pub const PENDING: &str = "pending yes\n";
 
 /// One sort of knob.
 ///

@@ -12,7 +12,6 @@ use crate::blob::sha256_hex;
 use crate::edit::Edit;
 use crate::knob::Knob;
 use crate::path::AbsPath;
-use crate::step::Layer;
 use crate::systemd::{Managed, Manager};
 
 /// One thing on a host that can be taken back by itself.
@@ -27,16 +26,6 @@ pub enum Object {
     Unit(Managed),
     /// A name in podman's image store: `image localhost/registry:1`; in that of a user `image core localhost/registry:1`.
     Image(Managed),
-    /// A port of a firewalld zone, in one of its two configurations: `port permanent public 8443/tcp`. The default zone
-    /// is `-`.
-    Port {
-        /// Which configuration.
-        layer: Layer,
-        /// The zone; the default one without it.
-        zone: Option<String>,
-        /// `8443/tcp` or `5000-5010/udp`.
-        port: String,
-    },
     /// A volume of podman's and the unit that makes it: `volume systemd-data data-volume.service`, or
     /// `volume systemd-data core/data-volume.service`. It is data.
     Volume {
@@ -91,9 +80,6 @@ impl fmt::Display for Object {
             Self::Unit(name) => write!(f, "unit {name}"),
             Self::Image(Managed { manager: Manager::System, name }) => write!(f, "image {name}"),
             Self::Image(Managed { manager, name }) => write!(f, "image {} {name}", manager.word()),
-            Self::Port { layer, zone, port } => {
-                write!(f, "port {} {} {port}", layer.word(), zone.as_deref().unwrap_or("-"))
-            }
             Self::Volume { name, unit } => write!(f, "volume {name} {unit}"),
             Self::Network { name, unit } => write!(f, "network {name} {unit}"),
             Self::Edit(edit) => write!(f, "edit {edit}"),
@@ -119,15 +105,6 @@ impl FromStr for Object {
             }
             ("edit", _) => Self::Edit(rest.parse().map_err(|_| wrong())?),
             ("knob", _) => Self::Knob(rest.parse().map_err(|_| wrong())?),
-            ("port", [layer, zone, port]) => Self::Port {
-                layer: match *layer {
-                    "running" => Layer::Running,
-                    "permanent" => Layer::Permanent,
-                    _ => return Err(wrong()),
-                },
-                zone: (*zone != "-").then(|| (*zone).to_owned()),
-                port: (*port).to_owned(),
-            },
             ("volume", [name, unit]) => {
                 Self::Volume { name: (*name).to_owned(), unit: unit.parse().map_err(|_| wrong())? }
             }
@@ -294,8 +271,7 @@ mod tests {
             "1 image.i absent image core localhost/registry:1",
             "1 image.i absent image ~ localhost/registry:1",
             "1 volume.v absent volume systemd-data core/data-volume.service",
-            "1 firewall.f present port permanent - 8443/tcp",
-            "1 firewall.f absent port running public 5000-5010/udp",
+            "1 firewall.f knob knob firewall zone=public port 5000-5010/udp",
             "1 volume.v absent volume systemd-data data-volume.service",
             "1 network.n absent network systemd-net net-network.service",
             "1 json.j edit edit json auths.\"a.b\" /etc/a b.json",

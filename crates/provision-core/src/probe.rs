@@ -58,8 +58,6 @@ pub enum Ask {
     Podman,
     /// What podman's own generator makes of Quadlet files as they are and as they are to be.
     Generated(Rehearsal),
-    /// The ports of a firewalld zone, permanent and running; of the default zone without a name.
-    Zone(Option<String>),
     /// Whether a command succeeds. It must be one that changes nothing.
     Guard(Guard),
     /// Whether something answers a request as expected. It must be one that changes nothing.
@@ -103,7 +101,6 @@ impl Ask {
             Object::Path(path) => Self::Path(path.clone()),
             Object::Unit(name) => Self::Unit(name.clone()),
             Object::Image(name) => Self::Images(name.manager.clone()),
-            Object::Port { zone, .. } => Self::Zone(zone.clone()),
             Object::Volume { name, unit } => Self::Stored { sort: Store::Volume, name: unit.beside(name) },
             Object::Network { name, unit } => Self::Stored { sort: Store::Network, name: unit.beside(name) },
             Object::Edit(edit) => Self::File { path: edit.path.clone(), content: Wanted::Always },
@@ -167,8 +164,6 @@ pub enum Answer {
     Podman(PodmanState),
     /// To [`Ask::Generated`].
     Generated(Generated),
-    /// To [`Ask::Zone`].
-    Zone(ZoneState),
     /// To [`Ask::Guard`]: its exit status; 124 when the time was up, as `timeout` has it, 127 when there is no such
     /// program, 126 when it cannot be run or not where it should.
     Guard(i32),
@@ -388,33 +383,6 @@ pub struct Generated {
     pub complaints: Vec<String>,
 }
 
-/// A firewalld zone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ZoneState {
-    /// firewalld does not run; it may not even be there.
-    Stopped,
-    /// There is no such zone in one of the two configurations, which have these.
-    Unknown {
-        /// Names of zones that are in force.
-        running: Vec<String>,
-        /// Names of zones after the next reload or boot.
-        permanent: Vec<String>,
-    },
-    /// A zone with its ports.
-    Present(ZonePorts),
-}
-
-/// Ports of a firewalld zone, each as `8443/tcp` or `5000-5010/udp`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ZonePorts {
-    /// The zone's name; tells which one the default is.
-    pub name: String,
-    /// Open now.
-    pub running: Vec<String>,
-    /// Open after the next reload or boot.
-    pub permanent: Vec<String>,
-}
-
 /// Why something could not be decided: not a difference, an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -497,8 +465,6 @@ impl Answers {
         podman() Ask::Podman => Podman(PodmanState);
         /// What podman's generator makes.
         generated(rehearsal: &Rehearsal) Ask::Generated(rehearsal.clone()) => Generated(Generated);
-        /// A zone's ports.
-        zone(name: &Option<String>) Ask::Zone(name.clone()) => Zone(ZoneState);
         /// A command's exit status.
         guard(guard: &Guard) Ask::Guard(guard.clone()) => Guard(i32);
         /// What came of a request.

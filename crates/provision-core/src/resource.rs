@@ -665,13 +665,13 @@ mod tests {
             (
                 "firewall",
                 "ports = ['80/tcp', '90-91/udp', '80/tcp']",
-                "port permanent - 80/tcp; port running - 80/tcp; port permanent - 90-91/udp; port running - 90-91/udp",
+                "knob firewall port 80/tcp; knob firewall port 90-91/udp",
                 "permanent: 80/tcp, 90-91/udp, running: 80/tcp, 90-91/udp",
             ),
             (
                 "firewall",
                 "zone = 'public'\nports = ['80/tcp']",
-                "port permanent public 80/tcp; port running public 80/tcp",
+                "knob firewall zone=public port 80/tcp",
                 "permanent: 80/tcp, running: 80/tcp",
             ),
             ("command", "run = ['a']\ncreates = '/srv/c'", "", ""),

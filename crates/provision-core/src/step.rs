@@ -179,17 +179,6 @@ pub enum Step {
         /// As which platform, such as `linux/arm64`; the host's own without it.
         platform: Option<String>,
     },
-    /// Opens a port in firewalld.
-    OpenPort {
-        /// The zone; the default one without it.
-        zone: Option<String>,
-        /// A number or a range: `8443`, `5000-5010`.
-        port: String,
-        /// `tcp`, `udp`, `sctp` or `dccp`.
-        protocol: String,
-        /// Where it is still closed.
-        layer: Layer,
-    },
     /// Takes an object back to what a record says that it was, and says in its output what it had to leave.
     Revert(Revert),
     /// Claims an object that a later step brings about by itself, such as the volume that a unit makes: it is noted what
@@ -251,26 +240,6 @@ pub struct Ownership {
     pub user: Option<Account>,
     /// The group.
     pub group: Option<Account>,
-}
-
-/// The two configurations of firewalld (firewall-cmd(1)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Layer {
-    /// In force now, gone after a reload.
-    Running,
-    /// In force after a reload.
-    Permanent,
-}
-
-impl Layer {
-    /// The word for people, for records and for the host's shell.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Permanent => "permanent",
-        }
-    }
 }
 
 /// What systemctl(1) is told.
@@ -372,10 +341,6 @@ impl Step {
             Self::LoadImage { name, .. } => format!("load the image {}", name.spelled()),
             Self::TagImage { name, .. } => format!("name the image {}", name.spelled()),
             Self::PullImage { reference, .. } => format!("pull the image {}", reference.spelled()),
-            Self::OpenPort { port, protocol, layer, .. } => match layer {
-                Layer::Running => format!("open {port}/{protocol} in the running firewall"),
-                Layer::Permanent => format!("open {port}/{protocol} in the permanent firewall"),
-            },
             Self::Revert(revert) => revert.describe(),
             Self::Claim(object) => format!("claim {object}"),
             Self::Turn { knob, state, .. } if state == ABSENT => format!("remove {}", knob.title()),
@@ -442,9 +407,6 @@ impl Step {
             Self::Unit { unit, .. } => vec![Object::Unit(unit.clone())],
             Self::LoadImage { name, .. } | Self::TagImage { name, .. } => vec![Object::Image(name.clone())],
             Self::PullImage { reference, .. } => vec![Object::Image(reference.clone())],
-            Self::OpenPort { zone, port, protocol, layer } => {
-                vec![Object::Port { layer: *layer, zone: zone.clone(), port: format!("{port}/{protocol}") }]
-            }
             Self::Rewrite { edit, .. } => vec![Object::Edit(edit.clone())],
             Self::Revert(revert) => vec![revert.object.clone()],
             Self::Claim(object) => vec![object.clone()],
@@ -469,8 +431,7 @@ impl Step {
             | Self::PutUserLink { .. }
             | Self::Rewrite { .. }
             | Self::TagImage { .. }
-            | Self::Turn { .. }
-            | Self::OpenPort { .. } => Undo::Restore,
+            | Self::Turn { .. } => Undo::Restore,
             Self::LoadImage { .. } | Self::PullImage { .. } => Undo::Remove,
             Self::Unit { action, .. } => match action {
                 UnitAction::Enable | UnitAction::Disable | UnitAction::Start | UnitAction::Stop => Undo::Restore,
@@ -534,10 +495,6 @@ impl Revert {
             Object::Path(path) => format!("put back what was at {path}"),
             Object::Unit(name) => format!("take {name} back to how it was"),
             Object::Image(name) => format!("give the image name {} back", name.spelled()),
-            Object::Port { port, layer, .. } => match layer {
-                Layer::Running => format!("close {port} in the running firewall"),
-                Layer::Permanent => format!("close {port} in the permanent firewall"),
-            },
             Object::Volume { name, unit } => format!("remove the volume {}", unit.beside(name).spelled()),
             Object::Network { name, unit } => format!("remove the network {}", unit.beside(name).spelled()),
             Object::Edit(edit) => format!("put {} back", edit.title()),

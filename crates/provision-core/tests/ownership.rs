@@ -6,6 +6,8 @@
 use provision_core::change::Moved;
 use provision_core::engine::{Adopt, Changes, EngineError, Orders, apply, observe, observe_destroy, observe_rollback};
 use provision_core::event::ignore;
+use provision_core::knob::Knob;
+use provision_core::knob::firewall::FIREWALL;
 use provision_core::ledger::Ended;
 use provision_core::path::AbsPath;
 use provision_core::plan::Plan;
@@ -66,7 +68,8 @@ fn recorded(host: &FakeHost) -> String {
     host.with(|state| {
         let entries: Vec<String> =
             state.entries.iter().map(|(path, (entry, content))| format!("{path} {entry:?} {content:?}")).collect();
-        format!("{}\n{:#?}\n{:#?}", entries.join("\n"), state.units, state.zones)
+        let open: Vec<_> = state.knobs.iter().filter(|(_, state)| !state.ends_with(" no no")).collect();
+        format!("{}\n{:#?}\n{open:#?}", entries.join("\n"), state.units)
     })
 }
 
@@ -143,10 +146,8 @@ async fn a_destroy_leaves_no_trace() {
          [link.l]\npath = \"/srv/l\"\ntarget = \"/srv/d/f\"\n";
     let host = FakeHost::new();
     host.with(|state| {
-        let zones = state.zones.as_mut().unwrap();
-        let public = zones.get_mut("public").unwrap();
-        public.running.push("22/tcp".to_owned());
-        public.permanent.push("22/tcp".to_owned());
+        let ssh = Knob::new(&FIREWALL, "port 22/tcp");
+        state.turn(&ssh, "firewalld public yes yes");
     });
     let before = recorded(&host);
     applied(text, &host).await;
@@ -221,13 +222,8 @@ async fn what_a_resource_comes_to_hold_later_has_an_origin_whatever_else_of_it_h
     let before = recorded(&host);
     let port = |port: u16| format!("[firewall.f]\nports = [\"22/tcp\", \"{port}/tcp\"]\n");
     applied(&port(7001), &host).await;
-    for layer in ["running", "permanent"] {
-        host.with(|state| {
-            let public = state.zones.as_mut().unwrap().get_mut("public").unwrap();
-            let ports = if layer == "running" { &mut public.running } else { &mut public.permanent };
-            ports.retain(|port| port != "22/tcp");
-        });
-    }
+    let ssh = Knob::new(&FIREWALL, "port 22/tcp");
+    host.with(|state| state.turn(&ssh, "firewalld public no no"));
     applied(&port(7002), &host).await;
     applied(&port(7001), &host).await;
     destroyed(&host, Data::Keep).await;
@@ -368,4 +364,57 @@ async fn a_service_that_ran_before_runs_again_with_what_is_put_back() {
         "put back what was at /etc/haproxy/haproxy.cfg; restart haproxy.service; take haproxy.service back to how it was"
     );
     assert_eq!(content(&host, "/etc/haproxy/haproxy.cfg").as_deref(), Some("theirs"));
+}
+
+/// What a change of something that leaves shows: `name: before -> after`.
+fn shown(changes: &Changes) -> Vec<String> {
+    let leaving = changes.leaving().filter_map(|(_, change)| change.ok());
+    let attributes = leaving.flat_map(|change| &change.attributes);
+    attributes.map(|a| format!("{}: {} -> {}", a.name, a.before.line(), a.after.line())).collect()
+}
+
+#[tokio::test]
+async fn what_runs_with_a_secret_that_comes_back_runs_anew() {
+    let host = FakeHost::new();
+    let plan_of = |word: &str| {
+        format!(
+            "[secret.s]\ncontent = \"{word}\"\n[container.c]\nimage = \"quay.io/a/b:1\"\noptions.Secret = \"s\"\n\
+             [service.c]\nunit = \"c.service\"\n"
+        )
+    };
+    applied(&plan_of("hunter21"), &host).await;
+    applied(&plan_of("hunter22"), &host).await;
+    let back = plan("");
+    let back = observe_rollback(&back, back.hosts().first().unwrap(), &host).await.unwrap().diff(NOW);
+    assert_eq!(shown(&back), ["podman's secret s: (secret) -> (secret)"]);
+    let before = host.with(|state| state.log.len());
+    rolled_back(&host).await;
+    let log = host.with(|state| state.log[before..].join("; "));
+    assert_eq!(log, "take podman's secret s back to how it was; restart c.service; take c.service back to how it was");
+    assert!(changes(&plan_of("hunter21"), &host).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_request_made_goes_by_another_and_no_rollback_makes_it_again() {
+    let host = FakeHost::new();
+    let http = "[http.h]\nurl = \"http://a.example/users\"\nunless.url = \"http://a.example/users/a\"\n";
+    let deletable = format!("{http}delete.url = \"http://a.example/users/a\"\n");
+    applied(&format!("{}{deletable}", file("f", "x")), &host).await;
+    let leaves = changes(&file("f", "x"), &host).await;
+    assert_eq!(shown(&leaves), ["what was requested for own/http=h: DELETE http://a.example/users/a -> (absent)"]);
+    applied(&file("f", "x"), &host).await;
+    let back = plan("");
+    let back = observe_rollback(&back, back.hosts().first().unwrap(), &host).await.unwrap().diff(NOW);
+    let kept: Vec<&str> = back.kept().map(|(_, why)| why).collect();
+    assert_eq!(
+        kept,
+        ["what was requested for own/http=h stays: it was taken back by a request, and only an apply makes it again"]
+    );
+    rolled_back(&host).await;
+    // Without one, what was done stays, and that is said.
+    let host = FakeHost::new();
+    applied(http, &host).await;
+    let leaves = changes("", &host).await;
+    let kept: Vec<&str> = leaves.kept().map(|(_, why)| why).collect();
+    assert_eq!(kept, ["what was requested stays: no request that takes it back is kept"]);
 }

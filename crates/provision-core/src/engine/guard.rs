@@ -88,7 +88,6 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         Step::Revert(Revert { object, .. }) => match object {
             Object::Path(path) => decides(path),
             Object::Unit(name) => is_gate(name),
-            Object::Port { .. } => true,
             Object::Edit(edit) => decides(&edit.path),
             Object::Knob(knob) => may_lock_out(knob),
             Object::Image(_) | Object::Volume { .. } | Object::Network { .. } => false,
@@ -105,7 +104,6 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         | Step::LoadImage { .. }
         | Step::TagImage { .. }
         | Step::PullImage { .. }
-        | Step::OpenPort { .. }
         | Step::Rehearse(_)
         | Step::Claim(_)
         | Step::Request(_)

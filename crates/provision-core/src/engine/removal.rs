@@ -9,12 +9,13 @@ use crate::address::Address;
 use crate::change::{Action, Attribute, Change, Shown};
 use crate::edit::draft::{Draft, Drafts};
 use crate::edit::{Edit, EditError, Note};
-use crate::knob::{ABSENT, Knob, secret};
+use crate::knob::firewall::{self, FIREWALL};
+use crate::knob::{ABSENT, Knob, http, secret};
 use crate::ledger::{Memory, Scope};
 use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
-use crate::probe::{Answers, Ask, FileState, PathState, Sort, Store, Undecided, UnitState, Wanted, ZoneState, is_up};
-use crate::step::{After, Data, Layer, Revert, Rewrite, Step, UnitAction};
+use crate::probe::{Answers, Ask, FileState, PathState, Sort, Store, Undecided, UnitState, Wanted, is_up};
+use crate::step::{After, Data, Revert, Rewrite, Step, UnitAction};
 use crate::systemd::{Managed, Manager, path_name};
 
 /// A resource, or what is left of one, on its way out.
@@ -233,16 +234,6 @@ impl Takeback<'_> {
             Object::Path(path) => self.path(path, record, answers, gone),
             Object::Unit(unit) => Ok(unit_back(unit, was, answers.unit(unit)?)),
             Object::Image(name) => self.image(name, was, answers),
-            Object::Port { layer, zone, port } => {
-                let ZoneState::Present(found) = answers.zone(zone)? else { return Ok(Back::Same) };
-                let open = match layer {
-                    Layer::Running => found.running.contains(port),
-                    Layer::Permanent => found.permanent.contains(port),
-                };
-                let word = |open: bool| format!("{port} {}", if open { "open" } else { "closed" });
-                let was = *was == Was::Present;
-                Ok(changed(layer.word().to_owned(), word(open).into(), word(was).into()))
-            }
             Object::Volume { name, unit } => {
                 let name = unit.beside(name);
                 if *was == Was::Present || !*answers.stored(Store::Volume, &name)? {
@@ -306,7 +297,8 @@ impl Takeback<'_> {
 
     fn knob(&self, knob: &Knob, record: &Record, answers: &Answers) -> Result<Back, Undecided> {
         let now = answers.knob(knob)?;
-        let shown = |state: &str| if state == ABSENT { Shown::Absent } else { (knob.sort().show)(state).into() };
+        let is_gone = |state: &str| state == ABSENT || (is_of_firewall(knob) && firewall::is_closed(state));
+        let shown = |state: &str| if is_gone(state) { Shown::Absent } else { (knob.sort().show)(state).into() };
         let before = match (&record.was, self.copy(record)) {
             (Was::Knob, Some(copy)) => match answers.file(&copy, &Wanted::Always)? {
                 FileState::Present { content: Some(content), .. } => String::from_utf8_lossy(content).into_owned(),
@@ -316,12 +308,18 @@ impl Takeback<'_> {
             },
             _ => ABSENT.to_owned(),
         };
+        // Its text is only what takes it back.
+        if knob.sort().word == http::WORD && before != ABSENT {
+            let gone = || Back::Kept("it was taken back by a request, and only an apply makes it again".to_owned());
+            return Ok(if *now == ABSENT { gone() } else { Back::Same });
+        }
         // Two secrets look the same.
         if knob.sort().word == secret::WORD && *now != before {
             let hidden = |state: &str| if state == ABSENT { Shown::Absent } else { Shown::Secret };
             return Ok(Back::Changes(vec![one(knob.title(), hidden(now), hidden(&before))]));
         }
-        Ok(if *now == before { Back::Same } else { changed(knob.title(), shown(now), shown(&before)) })
+        let is_back = *now == before || (is_of_firewall(knob) && firewall::is_back(now, &before));
+        Ok(if is_back { Back::Same } else { changed(knob.title(), shown(now), shown(&before)) })
     }
 
     fn data(&self, attribute: impl FnOnce() -> Attribute) -> Back {
@@ -460,9 +458,13 @@ fn settle(change: &mut Change, address: &Address, records: &[&Record], after: &[
     }
     // A unit that was up or enabled before has not come with the plan.
     let came = |record: &&Record| matches!(record.was, Was::Absent | Was::Unit { .. }) && !comes_back(record);
-    // What a piece of a file was is known from where it leads to.
+    // What a piece of a file or of a firewall was is known from where it leads to.
     let taken_out = || change.attributes.iter().all(|attribute| attribute.after == Shown::Absent);
-    let gone = records.iter().all(|record| came(record) || (record.was == Was::Edit && taken_out()));
+    let is_piece = |record: &Record| match &record.object {
+        Object::Knob(knob) => is_of_firewall(knob),
+        _ => record.was == Was::Edit,
+    };
+    let gone = records.iter().all(|record| came(record) || (is_piece(record) && taken_out()));
     if address.kind() == "command" {
         change.reasons.push("what the command did stays: it alone knows how to take it back".to_owned());
     }
@@ -508,6 +510,10 @@ fn secret_title(object: &Object) -> Option<String> {
 
 fn one(name: String, before: Shown, after: Shown) -> Attribute {
     Attribute { name: name.into(), before, after, applied: None }
+}
+
+fn is_of_firewall(knob: &Knob) -> bool {
+    knob.sort().word == FIREWALL.word
 }
 
 fn changed(name: String, before: Shown, after: Shown) -> Back {

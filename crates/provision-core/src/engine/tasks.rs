@@ -12,6 +12,7 @@ use super::prepare::{Debt, Member, Work, debts, settled};
 use super::rehearsal::{self, Before};
 use crate::blob::Blob;
 use crate::change::{Moved, Signal};
+use crate::knob::{NEW, PENDING};
 use crate::ledger::{Head, Ledger};
 use crate::object::Object;
 use crate::resource::{Relation, Watch};
@@ -59,7 +60,7 @@ impl Run<'_> {
                 let mut pays = settled(steps);
                 pays.extend(debts.iter().filter(|debt| debt.debtor == at).flat_map(|debt| debt.names.clone()));
                 let Before { command, linger } = rehearsal::before(self.changes, work, at);
-                let late = command || linger;
+                let late = command || linger || steps.iter().any(comes_with);
                 // What has been tried before the apply began.
                 let done = |step: &&Step| !command && matches!(step, Step::Rehearse(_));
                 let steps: Vec<Step> = steps.iter().filter(|step| !done(step)).cloned().collect();
@@ -146,4 +147,9 @@ impl Run<'_> {
 
 pub(super) fn blob(ledger: &Ledger) -> Blob {
     Blob::from_bytes(ledger.text().into_bytes())
+}
+
+/// Whether a step sets something that comes with the same apply.
+fn comes_with(step: &Step) -> bool {
+    matches!(step, Step::Turn { state, .. } if state.strip_prefix(NEW).unwrap_or(state).starts_with(PENDING))
 }

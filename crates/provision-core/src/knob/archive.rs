@@ -2,6 +2,9 @@
 
 use super::{ABSENT, KnobSort};
 
+#[cfg(test)]
+mod tests;
+
 /// A directory, named by its path, with all that was unpacked into it. Its text is one line: the SHA-256 of the archive, its
 /// format, how many directories were left out, the owner and the group; `foreign` for one that no archive was unpacked into.
 /// When it is set, a second line may name the archive's place on the host; without that it comes along with the step.
@@ -35,7 +38,8 @@ get_archive() { # path
   if [ -L "$1" ] || { [ -e "$1" ] && [ ! -d "$1" ]; }; then got="$1 is not a directory"; return 1; fi
   if [ ! -d "$1" ]; then return 0; fi
   got=foreign
-  if [ -r "$1/.provision-archive" ]; then IFS= read -r got <"$1/.provision-archive" || got=foreign; fi
+  # The directory may be somebody else's, and lead anywhere.
+  if [ -f "$1/.provision-archive" ] && [ ! -L "$1/.provision-archive" ] && [ -r "$1/.provision-archive" ]; then IFS= read -r got <"$1/.provision-archive" || got=foreign; fi
 }
 set_archive() { # path state limit policy length
   t=${1%/*}/.${1##*/}.provision-new; k=${1%/*}/.${1##*/}.provision-was; archive_new=$2
@@ -74,9 +78,23 @@ archive_fill() { # directory length limit
   esac || return
   rm -f -- "$a"
   while [ "$n" -gt 0 ]; do archive_strip "$1" || return; n=$((n - 1)); done
+  archive_apart "$1/in" || return
   chmod 0755 -- "$1/in" && archive_own "$1/in" || return
+  # The archive may have one of that name, that leads elsewhere.
+  rm -rf -- "$1/in/.provision-archive" && fresh "$1/in/.provision-archive" || return
   printf '%s\n' "$archive_line" >"$1/in/.provision-archive" && chmod 0644 -- "$1/in/.provision-archive" || return
   sync -f -- "$1" 2>/dev/null </dev/null || sync
+}
+archive_apart() { # directory: whether no file in it is one from outside as well, which would get its owner with it
+  o=$( { find "$1" ! -type d -links +1 -exec stat -c '%d:%i %h' -- {} + && echo all; } 2>&1 | awk '
+    NF == 2 { seen[$1]++; links[$1] = $2; next }
+    { last = $0 }
+    END { for (i in seen) if (seen[i] < links[i]) n++; print (last == "all" ? n + 0 : last) }')
+  case $o in
+    0) ;;
+    [1-9]*) echo 'the archive has a link to a file that is not of it'; return 1 ;;
+    *) printf 'whether the archive has links to files that are not of it cannot be told: %s\n' "$o"; return 1 ;;
+  esac
 }
 archive_own() { # directory
   case $u:$g in
@@ -124,112 +142,3 @@ archive_back() { # path kept staging: what was there before
   rm -rf -- "$3" && mv -- "$j" "$3" && mv -- "$2" "$j" && archive_gone "$3"
 }
 "#;
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use crate::blob::{Blob, sha256_hex};
-    use crate::knob::{ABSENT, Knob};
-    use crate::ledger::Scope;
-    use crate::object::Object;
-    use crate::probe::Ask;
-    use crate::probe::runtime_tests::{ask, home};
-    use crate::shell::trial::{run, shells};
-    use crate::step::trial::{apply, done, revert, task};
-    use crate::step::{Data, Outcome, Step};
-
-    fn knob(path: &Path) -> Knob {
-        Knob::new(&super::ARCHIVE, path.to_str().unwrap())
-    }
-
-    /// A tree with names that are hard to bear, as an archive in one of the formats.
-    fn archive(home: &Path, format: &str) -> Vec<u8> {
-        let text = "cd \"$0\" && rm -rf made && mkdir -p 'made/top/a b' && printf one >'made/top/a b/$(x)' && printf two >made/top/.dot \
-            && ln -s 'a b' made/top/link && cd made && case $1 in
-              zip) zip -q -r -y ../out top ;;
-              tar) tar -cf ../out top ;;
-              *) tar -cf - top | $1 -c >../out ;;
-            esac; cd .. && mv out.zip out 2>/dev/null; cat out; rm -f out";
-        run(&["sh"], &["-c", text, home.to_str().unwrap(), format], b"")
-    }
-
-    fn turn(path: &Path, line: &str, input: Option<&[u8]>) -> Step {
-        let input = input.map(|bytes| Blob::from_bytes(bytes.to_vec()));
-        Step::Turn { knob: knob(path), state: line.to_owned(), input }
-    }
-
-    fn got(shell: &[&str], home: &Path, path: &Path) -> String {
-        let knob = knob(path);
-        ask(shell, home, &[Ask::Knob(knob.clone())]).knob(&knob).unwrap().clone()
-    }
-
-    #[test]
-    fn every_format_is_unpacked_as_a_whole() {
-        for shell in shells() {
-            for format in ["tar", "gzip", "xz"] {
-                let home = home();
-                let path = home.path().join("d e");
-                let bytes = archive(home.path(), format);
-                let line = format!("{} {format} 1 - -", sha256_hex(&bytes));
-                let reply = apply(shell, home.path(), vec![task("a", vec![turn(&path, &line, Some(&bytes))])]);
-                assert_eq!(reply.outcomes, [done("")], "{format} {shell:?}");
-                assert_eq!(fs::read(path.join("a b/$(x)")).unwrap(), b"one");
-                assert_eq!(fs::read(path.join(".dot")).unwrap(), b"two");
-                assert_eq!(fs::read_link(path.join("link")).unwrap(), Path::new("a b"));
-                assert_eq!(got(shell, home.path(), &path), line);
-                assert!(!home.path().join(".d e.provision-new").exists());
-            }
-        }
-    }
-
-    #[test]
-    fn what_was_there_comes_back_whether_an_archive_brought_it_or_not() {
-        for shell in shells() {
-            let home = home();
-            let path = home.path().join("d");
-            fs::create_dir(&path).unwrap();
-            fs::write(path.join("before"), "1").unwrap();
-            let bytes = archive(home.path(), "tar");
-            let place = home.path().join("t.tar");
-            fs::write(&place, &bytes).unwrap();
-            let [flat, stripped] = [0, 1].map(|strip| format!("{} tar {strip} - -", sha256_hex(&bytes)));
-            for line in [&flat, &stripped] {
-                let step = turn(&path, &format!("{line}\n{}", place.display()), None);
-                assert_eq!(apply(shell, home.path(), vec![task("a", vec![step])]).outcomes, [done("")], "{shell:?}");
-                assert_eq!(&got(shell, home.path(), &path), line);
-            }
-            let object = Object::Knob(knob(&path));
-            // The apply before is taken back to the other archive, and the origin to what no archive brought.
-            let back = revert(&object, Scope::Apply(2), Data::Keep);
-            assert_eq!(apply(shell, home.path(), vec![task("a", vec![back])]).outcomes, [done("")], "{shell:?}");
-            assert!(path.join("top/.dot").exists(), "{shell:?}");
-            let back = revert(&object, Scope::Origin, Data::Keep);
-            assert_eq!(apply(shell, home.path(), vec![task("a", vec![back])]).outcomes, [done("")], "{shell:?}");
-            assert_eq!(fs::read(path.join("before")).unwrap(), b"1", "{shell:?}");
-            assert_eq!(got(shell, home.path(), &path), "foreign");
-        }
-    }
-
-    #[test]
-    fn what_does_not_fit_leaves_what_is_there() {
-        for shell in shells() {
-            let home = home();
-            let path = home.path().join("d");
-            let bytes = archive(home.path(), "tar");
-            let cases = [
-                (format!("{} tar 0 - -", "0".repeat(64)), bytes.clone(), "and the plan wants"),
-                (format!("{} tar 2 - -", sha256_hex(&bytes)), bytes, "strip is too much"),
-                (format!("{} tar 0 - -", sha256_hex(b"no tar")), b"no tar".to_vec(), ""),
-            ];
-            for (line, bytes, expected) in cases {
-                let reply = apply(shell, home.path(), vec![task("a", vec![turn(&path, &line, Some(&bytes))])]);
-                let [Outcome::Failed { output, .. }] = reply.outcomes.as_slice() else { panic!("{reply:?}") };
-                assert!(output.contains(expected), "{output} {shell:?}");
-                assert_eq!(got(shell, home.path(), &path), ABSENT);
-                assert!(!home.path().join(".d.provision-new").exists(), "{shell:?}");
-            }
-        }
-    }
-}

@@ -40,7 +40,8 @@ note_http() { # name title 'statuses' options: from now on it can be taken back
     mv -f -- "$http_file.new" "$http_file" && settle
 }
 set_http() { # name state limit policy
-  if [ "$2" != absent ]; then kept='what a request took away, only an apply makes again'; return 0; fi
+  # What a request took away, only an apply makes again.
+  if [ "$2" != absent ]; then return 0; fi
   http_place "$1"
   if [ ! -e "$http_file" ]; then return 0; fi
   { IFS= read -r http_title && IFS= read -r http_wanted && http_options=$(cat; echo .); } <"$http_file" || return
@@ -52,7 +53,7 @@ set_http() { # name state limit policy
   fi
   case $4:$http_code in
     delete:*) echo "nobody answers $http_title ($http_why): taken for gone"; rm -f -- "$http_file" ;;
-    keep:6|keep:7) kept="nobody answers $http_title ($http_why)" ;;
+    keep:6|keep:7) echo "nobody answers $http_title ($http_why): start what does, or let data be deleted, which takes it for gone"; return 1 ;;
     *) echo "$http_title: $http_why"; return 1 ;;
   esac
 }

@@ -6,7 +6,7 @@ use super::script::{guards, joined, layers, queries, rehearsals, units};
 use super::store::{self, StoredImage};
 use super::{
     Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, PublicKeyState, Sort, UnitState, Wanted,
-    ZonePorts, ZoneState, generator, memory, podman,
+    generator, memory, podman,
 };
 use crate::attribute::Mode;
 use crate::blob::sha256_hex;
@@ -45,7 +45,6 @@ struct Reply<'a> {
     images: BTreeMap<String, Result<Vec<ImageState>, String>>,
     /// To whose images the sections belong that come now.
     shelf: String,
-    zones: BTreeMap<Option<String>, Result<ZoneState, String>>,
     guards: BTreeMap<usize, i32>,
     queries: BTreeMap<usize, request::Reply>,
     owed: BTreeMap<&'a str, Vec<String>>,
@@ -123,12 +122,6 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
                 .cloned()
                 .unwrap_or_else(|| Err("the host did not say which images it has".to_owned()))
                 .map(Answer::Images),
-            Ask::Zone(zone) => found
-                .zones
-                .get(zone)
-                .cloned()
-                .unwrap_or_else(|| Err("the host did not answer for the firewall zone".to_owned()))
-                .map(Answer::Zone),
             Ask::Guard(guard) => guards
                 .iter()
                 .position(|known| *known == guard)
@@ -179,7 +172,6 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
 impl<'a> Reply<'a> {
     fn collect(sections: &[Section<'a>]) -> Self {
         let mut found = Self::default();
-        let mut zone: Option<Option<String>> = None;
         for section in sections {
             let (word, rest) = section.head.split_once(' ').unwrap_or((section.head, ""));
             let body = || String::from_utf8_lossy(section.body);
@@ -232,12 +224,6 @@ impl<'a> Reply<'a> {
                         said.take(word.trim_start_matches("generated-"), rest, section);
                     }
                 }
-                "zone" => {
-                    let name = rest.strip_prefix("named ").map(str::to_owned);
-                    found.zones.insert(name.clone(), Err("the host did not answer for the firewall zone".to_owned()));
-                    zone = Some(name);
-                }
-                _ if word.starts_with("zone") => found.zone_part(zone.as_ref(), word, rest, &body()),
                 "guard" => {
                     if let Some((index, status)) = rest.split_once(' ')
                         && let (Ok(index), Ok(status)) = (index.parse(), status.parse())
@@ -284,7 +270,7 @@ impl<'a> Reply<'a> {
                 }
                 "knob" => _ = found.knobs.insert(rest, Ok(body().into_owned())),
                 "knob-unknown" => _ = found.knobs.insert(rest, Err(body().trim().to_owned())),
-                "missing" | "failed" => found.failure(zone.as_ref(), word, rest),
+                "missing" | "failed" => found.failure(word, rest),
                 _ => found.memory.take(word, rest, section),
             }
         }
@@ -426,25 +412,7 @@ impl<'a> Reply<'a> {
         }
     }
 
-    fn zone_part(&mut self, zone: Option<&Option<String>>, part: &str, rest: &str, body: &str) {
-        let Some(slot) = zone.and_then(|zone| self.zones.get_mut(zone)) else { return };
-        match (part, slot) {
-            ("zone-stopped", slot) => *slot = Ok(ZoneState::Stopped),
-            ("zone-unknown", slot) => {
-                *slot = Ok(ZoneState::Unknown { running: Vec::new(), permanent: Vec::new() });
-            }
-            ("zone-name", slot) => {
-                *slot = Ok(ZoneState::Present(ZonePorts { name: rest.to_owned(), ..ZonePorts::default() }));
-            }
-            ("zones-running", Ok(ZoneState::Unknown { running, .. })) => *running = words(body),
-            ("zones-permanent", Ok(ZoneState::Unknown { permanent, .. })) => *permanent = words(body),
-            ("zone-running", Ok(ZoneState::Present(zone))) => zone.running = ports(body),
-            ("zone-permanent", Ok(ZoneState::Present(zone))) => zone.permanent = ports(body),
-            _ => {}
-        }
-    }
-
-    fn failure(&mut self, zone: Option<&Option<String>>, word: &str, rest: &str) {
+    fn failure(&mut self, word: &str, rest: &str) {
         let (tool, said) = rest.split_once(' ').unwrap_or((rest, ""));
         let reason = if word == "missing" { format!("{tool} is not installed") } else { said.to_owned() };
         match tool {
@@ -459,11 +427,6 @@ impl<'a> Reply<'a> {
                 // What it printed before it failed says more.
                 if !matches!(self.units.get(manager), Some(Units::Failed(_))) {
                     self.units.insert(manager.to_owned(), Units::Failed(reason.to_owned()));
-                }
-            }
-            "firewalld" | "busctl" => {
-                if let Some(slot) = zone.and_then(|zone| self.zones.get_mut(zone)) {
-                    *slot = Err(format!("firewalld cannot be asked: {reason}"));
                 }
             }
             _ => {}
@@ -511,25 +474,4 @@ fn entry(mode: &str, uid: &str, gid: &str, size: &str, user: &str, group: &str) 
         group: Owner { id: number(gid)?, name: named(group) },
         size: size.parse().map_err(|_| format!("stat answered {size:?} for a size"))?,
     })
-}
-
-/// The texts of a D-Bus reply as busctl prints it: `as 2 "home" "public"`.
-fn words(body: &str) -> Vec<String> {
-    let mut words: Vec<String> = body.split('"').skip(1).step_by(2).map(str::to_owned).collect();
-    words.sort();
-    words
-}
-
-/// Ports in a D-Bus reply as busctl prints it: `aas 1 2 "8443" "tcp"` (running) or `a(ss) 1 "8443" "tcp"` (permanent).
-fn ports(body: &str) -> Vec<String> {
-    let quoted: Vec<&str> = body.split('"').skip(1).step_by(2).collect();
-    let mut ports: Vec<String> = quoted
-        .chunks_exact(2)
-        .filter_map(|pair| match pair {
-            [port, protocol] => Some(format!("{port}/{protocol}")),
-            _ => None,
-        })
-        .collect();
-    ports.sort();
-    ports
 }

@@ -1,4 +1,4 @@
-//! Guards, podman's images and firewalld's zones, asked through every shell that a host may have, with the tools made up.
+//! Guards, podman's images and asked through every shell that a host may have, with the tools made up.
 
 use std::fs;
 use std::path::Path;
@@ -158,57 +158,6 @@ fn a_list_of_images_that_cannot_be_read_is_not_taken_for_an_empty_one() {
             .message
             .clone();
         assert!(reason.contains("cannot read"), "{reason}");
-    }
-}
-
-/// busctl as it was seen to speak on Debian 13, for a firewalld with the zones public and work, of which home is only
-/// permanent and dmz only running.
-const BUSCTL: &str = r#"
-case "$*" in
-  *NameHasOwner*) echo "b ${RUNS:-true}" ;;
-  *getDefaultZone) echo 's "public"' ;;
-  *'FirewallD1.zone getPorts s public'|*'FirewallD1.zone getPorts s home') echo 'aas 2 2 "8443" "tcp" 2 "5000-5010" "udp"' ;;
-  *'FirewallD1.zone getPorts s denied') echo 'Call failed: Not Authorized: org.fedoraproject.FirewallD1.config.info' >&2; exit 1 ;;
-  *'FirewallD1.zone getPorts s '*) echo 'Call failed: INVALID_ZONE: work' >&2; exit 1 ;;
-  *'FirewallD1.zone getZones') echo 'as 2 "public" "home"' ;;
-  *'config getZoneNames') echo 'as 2 "public" "work"' ;;
-  *'config getZoneByName s public') echo 'o "/org/fedoraproject/FirewallD1/config/zone/8"' ;;
-  *'config getZoneByName s '*) echo 'Call failed: INVALID_ZONE: home' >&2; exit 1 ;;
-  *'/config/zone/8 org.fedoraproject.FirewallD1.config.zone getPorts') echo 'a(ss) 1 "22" "tcp"' ;;
-  *) echo "asked for $*" >&2; exit 1 ;;
-esac
-"#;
-
-#[test]
-fn a_zone_is_told_with_both_its_configurations() {
-    let texts = |texts: &[&str]| -> Vec<String> { texts.iter().map(|text| (*text).to_owned()).collect() };
-    let ports = ZonePorts {
-        name: "public".to_owned(),
-        running: texts(&["5000-5010/udp", "8443/tcp"]),
-        permanent: texts(&["22/tcp"]),
-    };
-    let unknown = ZoneState::Unknown { running: texts(&["home", "public"]), permanent: texts(&["public", "work"]) };
-    let zone = |name: &str| Some(name.to_owned());
-    for shell in shells() {
-        let home = home();
-        tool(&home.path().join("bin"), "busctl", BUSCTL);
-        let asks = [None, zone("public"), zone("work"), zone("home"), zone("denied")].map(Ask::Zone);
-        let answers = ask(shell, home.path(), &asks);
-        assert_eq!(answers.zone(&None), Ok(&ZoneState::Present(ports.clone())), "{shell:?}");
-        assert_eq!(answers.zone(&zone("public")), Ok(&ZoneState::Present(ports.clone())), "{shell:?}");
-        assert_eq!(answers.zone(&zone("work")), Ok(&unknown), "{shell:?}");
-        assert_eq!(answers.zone(&zone("home")), Ok(&unknown), "{shell:?}");
-        let denied = "firewalld cannot be asked: Call failed: Not Authorized: org.fedoraproject.FirewallD1.config.info";
-        assert_eq!(answers.zone(&zone("denied")).unwrap_err().message, denied);
-        tool(&home.path().join("bin"), "busctl", &format!("RUNS=false\n{BUSCTL}"));
-        assert_eq!(ask(shell, home.path(), &asks[..1]).zone(&None), Ok(&ZoneState::Stopped), "{shell:?}");
-        tool(
-            &home.path().join("bin"),
-            "busctl",
-            "echo 'Failed to connect to bus: No such file or directory' >&2; exit 1",
-        );
-        let reason = ask(shell, home.path(), &asks[..1]).zone(&None).unwrap_err().message.clone();
-        assert_eq!(reason, "firewalld cannot be asked: Failed to connect to bus: No such file or directory");
     }
 }
 

@@ -80,29 +80,6 @@ listing() { # directory
     if [ -e "$f" ] || [ -L "$f" ]; then printf '%s\0' "${f##*/}"; fi
   done
 }
-firewalld() {
-  busctl --auto-start=no call org.fedoraproject.FirewallD1 "$@" </dev/null 2>&1
-}
-zone() { # label name
-  say zone "$1"
-  command -v busctl >/dev/null 2>&1 || { say missing busctl; return 0; }
-  o=/org/fedoraproject/FirewallD1; f=org.fedoraproject.FirewallD1; z=$2
-  # Asked of the bus itself, which starts nothing and says it the same way everywhere.
-  r=$(busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus NameHasOwner s $f </dev/null 2>&1) ||
-    { say failed firewalld "$r"; return 0; }
-  case $r in *false*) say zone-stopped; return 0 ;; esac
-  if [ -z "$z" ]; then
-    z=$(firewalld $o $f getDefaultZone) || { say failed firewalld "$z"; return 0; }
-    z=${z#*\"}; z=${z%\"*}
-  fi
-  r=$(firewalld $o $f.zone getPorts s "$z") || { zone_failed "$r"; return 0; }
-  c=$(firewalld $o/config $f.config getZoneByName s "$z") || { zone_failed "$c"; return 0; }
-  c=${c#*\"}; c=${c%\"*}
-  p=$(firewalld "$c" $f.config.zone getPorts) || { say failed firewalld "$p"; return 0; }
-  say zone-name "$z"
-  say zone-running; printf '%s' "$r"
-  say zone-permanent; printf '%s' "$p"
-}
 query() { # number limit options 'statuses' text
   if ! requested "$2" "$3"; then say query "$1" none; printf '%s' "$http_why"
   elif expected "$4" "$5"; then say query "$1" yes
@@ -112,15 +89,6 @@ knob() { # word name
   got=
   if "get_$1" "$2"; then say knob "$1 $2"; else say knob-unknown "$1 $2"; fi
   printf '%s' "$got"
-}
-zone_failed() { # what busctl said
-  case $1 in
-    *INVALID_ZONE*)
-      say zone-unknown
-      say zones-running; firewalld $o $f.zone getZones
-      say zones-permanent; firewalld $o/config $f.config getZoneNames ;;
-    *) say failed firewalld "$1" ;;
-  esac
 }
 "#;
 
@@ -160,7 +128,6 @@ struct Batch<'a> {
     layers: BTreeSet<(&'a Manager, &'a BTreeSet<String>)>,
     podman: bool,
     generated: BTreeSet<&'a Rehearsal>,
-    zones: BTreeSet<Option<&'a str>>,
     guards: BTreeSet<&'a Guard>,
     queries: BTreeSet<&'a Query>,
     owed: BTreeSet<&'a str>,
@@ -202,9 +169,6 @@ impl<'a> Batch<'a> {
                 Ask::Podman => batch.podman = true,
                 Ask::Generated(rehearsal) => {
                     batch.generated.insert(rehearsal);
-                }
-                Ask::Zone(zone) => {
-                    batch.zones.insert(zone.as_deref());
                 }
                 Ask::Guard(guard) => {
                     batch.guards.insert(guard);
@@ -283,11 +247,6 @@ impl<'a> Batch<'a> {
             writeln!(script, "podman_found")?;
         }
         generator::write_asks(script, self.generated.iter().copied(), nonce)?;
-        for zone in &self.zones {
-            // The first word tells a named zone from the default one.
-            let label = zone.map_or_else(|| "default".to_owned(), |name| format!("named {name}"));
-            writeln!(script, "zone {} {}", quote(&label), quote(zone.unwrap_or_default()))?;
-        }
         for (index, guard) in self.guards.iter().enumerate() {
             writeln!(script, "{}; say guard {index} $?", guard_command(guard))?;
         }

@@ -1,26 +1,70 @@
-//! `firewall`: ports that firewalld lets in, now and after a reload. What else is open stays open.
+//! `firewall`: what the host's firewall lets in and forwards, now and after a reload. What else is open stays open.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::change::{Action, Change, Shown, Signal};
+use crate::knob::firewall::{FIREWALL, FIREWALL_HOST};
+use crate::knob::sysctl::SYSCTL;
+use crate::knob::{Knob, NEW, PENDING};
 use crate::object::Object;
-use crate::plan::fields::Fields;
-use crate::probe::{Answers, Ask, Undecided, ZonePorts, ZoneState};
+use crate::plan::fields::{Fields, Item as Entry};
+use crate::plan::node::Value;
+use crate::plan::problem::nearest;
+use crate::probe::{Answers, Ask, Undecided};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want, package};
-use crate::step::{Layer, Step};
+use crate::step::Step;
 use crate::systemd::Managed;
+
+mod host;
+mod item;
+#[cfg(test)]
+mod tests;
+
+use host::Found;
+use item::{Forward, Item, PortRange, Rule, Service, Source};
 
 /// The kind.
 pub static KIND: Kind = Kind {
     name: "firewall",
-    summary: "Ports that firewalld lets in, now and after a reload; what else is open stays open.",
+    summary: "What the firewall lets in and forwards, now and after a reload: firewalld, nftables or ufw; what else is open stays open.",
     fields: &[
         Field {
             name: "ports",
             takes: "list of ports",
-            required: true,
-            doc: "Each a port or a range with its protocol (tcp, udp, sctp, dccp): \"8443/tcp\", \"5000-5010/udp\".",
+            required: false,
+            doc: "Each a port or a range with its protocol (tcp, udp, sctp, dccp): \"8443/tcp\", \"5000-5010/udp\". Over IPv4 and IPv6.",
+        },
+        Field {
+            name: "services",
+            takes: "list of text",
+            required: false,
+            doc: "Services by firewalld's names, \"https\", or profiles of applications by ufw's, \"Nginx Full\".",
+        },
+        Field {
+            name: "forward_ports",
+            takes: "list of text or tables",
+            required: false,
+            doc: "Ports that are led elsewhere: \"80/tcp -> 8080\" on the host itself, over both families; \"80/tcp -> 10.0.0.5:8080\", \"80/tcp -> [fd00::5]:8080\", \"80/tcp -> 10.0.0.5\" to another host. As a table: `port` (\"80/tcp\"), `to_port`, `to_address`. firewalld and nftables.",
+        },
+        Field {
+            name: "masquerade",
+            takes: "boolean",
+            required: false,
+            doc: "Whether what `forward_ports` lead to other hosts comes to them from this host's address, so that their answers come back this way; without it they see the client's, and must have their way back through this host.",
+        },
+        Field {
+            name: "rich_rules",
+            takes: "list of text",
+            required: false,
+            doc: "Rules as firewalld.richlanguage(5) has them: \"rule family=\\\"ipv4\\\" source address=\\\"192.0.2.0/24\\\" service name=\\\"ssh\\\" accept\". firewalld alone.",
+        },
+        Field {
+            name: "sources",
+            takes: "list of text",
+            required: false,
+            doc: "Networks and addresses whose packets the zone is for. firewalld alone.",
         },
         Field {
             name: "zone",
@@ -28,93 +72,167 @@ pub static KIND: Kind = Kind {
             required: false,
             doc: "A zone of firewalld; the default zone without it.",
         },
+        Field {
+            name: "backend",
+            takes: "\"firewalld\" | \"nftables\" | \"ufw\"",
+            required: false,
+            doc: "Who keeps the firewall. Without it firewalld where it runs or the plan starts it, ufw where it is active, nftables elsewhere.",
+        },
+        Field {
+            name: "absent",
+            takes: "\"error\" | \"ignore\"",
+            required: false,
+            doc: "What comes of a host that has none of them: \"error\", also without it, or \"ignore\", which is said at each look.",
+        },
+        Field {
+            name: "blocked",
+            takes: "\"error\" | \"ignore\"",
+            required: false,
+            doc: "What comes of it when other rules in nftables drop what is to be let in, which no rule of ours can change: \"error\", also without it, or \"ignore\", which is said at each look.",
+        },
     ],
     example: r#"
 [firewall.registry]
 ports = ["8443/tcp"]
+
+[firewall.web]
+services = ["http", "https"]
+forward_ports = ["8080/tcp -> 80"]
 "#,
     templates: &[],
     assets: &[],
     read,
 };
 
-/// The service that a firewall waits for, should the plan run it.
-const SERVICE: &str = "firewalld.service";
 /// Longest name of a zone: what fits into a name of a chain with firewalld's own prefixes (firewalld.zone(5)).
 const LONGEST_ZONE: usize = 17;
 
 #[derive(Debug)]
 struct Firewall {
+    backend: Option<Keeper>,
     zone: Option<String>,
-    ports: Vec<PortRange>,
+    items: Vec<(Item, Knob)>,
+    absent: Otherwise,
+    blocked: Otherwise,
+    host: Knob,
 }
 
-/// Ports of one protocol, from the first to the last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct PortRange {
-    first: u16,
-    last: u16,
-    protocol: String,
+/// Who keeps a host's firewall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeper {
+    Firewalld,
+    Nftables,
+    Ufw,
 }
 
-impl PortRange {
-    fn ports(&self) -> String {
-        if self.first == self.last { self.first.to_string() } else { format!("{}-{}", self.first, self.last) }
+impl Keeper {
+    const ALL: [Self; 3] = [Self::Firewalld, Self::Ufw, Self::Nftables];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Firewalld => "firewalld",
+            Self::Nftables => "nftables",
+            Self::Ufw => "ufw",
+        }
     }
 
-    /// Whether every port of it is in one of the ranges: firewalld joins neighbours, whoever opened them.
-    fn is_within(&self, open: &[Self]) -> bool {
-        let mut own: Vec<&Self> = open.iter().filter(|range| range.protocol == self.protocol).collect();
-        own.sort_by_key(|range| range.first);
-        let mut next = u32::from(self.first);
-        for range in own {
-            if u32::from(range.first) <= next {
-                next = next.max(u32::from(range.last) + 1);
+    /// The unit that brings its rules into force.
+    fn unit(self) -> Managed {
+        Managed::system(format!("{}.service", self.word()))
+    }
+
+    /// Whether a layer of an item says that it is as wanted.
+    fn has(self, layer: &str) -> bool {
+        match self {
+            Self::Firewalld | Self::Nftables => layer == "yes",
+            // Of each family; slowly is let in as well, and what ufw leaves alone is not its business.
+            Self::Ufw => {
+                let open = |word: &str| word.starts_with("allow") || word.starts_with("limit");
+                layer.split('/').all(|word| open(word) || word == "never") && layer.split('/').any(open)
             }
         }
-        next > u32::from(self.last)
     }
 }
 
-impl fmt::Display for PortRange {
+impl fmt::Display for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.ports(), self.protocol)
+        f.write_str(self.word())
     }
 }
 
-impl FromStr for PortRange {
+impl FromStr for Keeper {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "a port is \"8443/tcp\" or a range \"5000-5010/udp\"; tcp, udp, sctp or dccp".to_owned();
-        let (ports, protocol) = text.split_once('/').ok_or_else(wrong)?;
-        if !matches!(protocol, "tcp" | "udp" | "sctp" | "dccp") {
-            return Err(wrong());
-        }
-        let port = |text: &str| match text.parse::<u16>() {
-            Ok(port) if port > 0 && text.bytes().all(|b| b.is_ascii_digit()) => Ok(port),
-            _ => Err(wrong()),
-        };
-        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
-        let (first, last) = (port(first)?, port(last)?);
-        if first > last {
-            return Err(format!("{first}-{last} runs backwards: write {last}-{first}"));
-        }
-        Ok(Self { first, last, protocol: protocol.to_owned() })
+        let found = Self::ALL.into_iter().find(|keeper| keeper.word() == text);
+        found.ok_or_else(|| "it is \"firewalld\", \"nftables\" or \"ufw\"".to_owned())
     }
+}
+
+/// What comes of something that stands in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Otherwise {
+    Error,
+    Ignore,
+}
+
+impl FromStr for Otherwise {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "error" => Ok(Self::Error),
+            "ignore" => Ok(Self::Ignore),
+            _ => Err("it is \"error\" or \"ignore\"".to_owned()),
+        }
+    }
+}
+
+/// Who keeps the firewall when the turn of a resource comes.
+enum At {
+    Now(Keeper),
+    /// With this very apply; where nobody knows yet who.
+    Then(Option<Keeper>),
+    Nobody,
 }
 
 fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let zone: Option<String> = fields.optional("zone");
-    let mut ports: Vec<PortRange> = Vec::new();
-    for port in fields.list("ports") {
+    let backend: Option<Keeper> = fields.optional("backend");
+    let absent = fields.optional("absent").unwrap_or(Otherwise::Error);
+    let blocked = fields.optional("blocked").unwrap_or(Otherwise::Error);
+    let ports = fields.list::<PortRange>("ports").into_iter().map(Item::Port);
+    let services = fields.list::<Service>("services").into_iter().map(|Service(name)| Item::Service(name));
+    let rules = fields.list::<Rule>("rich_rules").into_iter().map(|Rule(text)| Item::Rule(text));
+    let sources = fields.list::<Source>("sources").into_iter().map(|Source(text)| Item::Source(text));
+    let forwards: Vec<Forward> = fields.items("forward_ports").into_iter().filter_map(forward).collect();
+    let masquerade = fields.boolean("masquerade") == Some(true);
+    let hosts: Vec<IpAddr> = forwards.iter().filter_map(|forward| forward.to_address).collect();
+    let all_read = fields.raw("forward_ports").is_none_or(|node| match &node.value {
+        Value::Array(entries) => entries.len() == forwards.len(),
+        _ => false,
+    });
+    if masquerade && hosts.is_empty() && all_read {
+        let help = "give `forward_ports` an address to lead to, or leave it out; all that leaves a zone of firewalld: a rich rule \"rule family=\\\"ipv4\\\" masquerade\"";
+        fields.problem("masquerade", "nothing is forwarded to another host", help);
+    }
+    let masqueraded = hosts.into_iter().filter(|_| masquerade).map(Item::Masquerade);
+    let all = ports.chain(services).chain(forwards.into_iter().map(Item::Forward)).chain(masqueraded);
+    let mut items: Vec<Item> = Vec::new();
+    for item in all.chain(rules).chain(sources) {
         // Nobody is kept from writing one twice.
-        if !ports.contains(&port) {
-            ports.push(port);
+        if !items.contains(&item) {
+            items.push(item);
         }
     }
-    if !fields.has("ports") {
-        fields.problem("", format!("{} lacks `ports`", fields.label()), "add `ports = [\"8443/tcp\"]`");
+    let some = ["ports", "services", "forward_ports", "rich_rules", "sources"];
+    if !some.iter().any(|name| fields.has(name)) {
+        let help = "add `ports = [\"8443/tcp\"]`, or one of the others";
+        fields.problem(
+            "",
+            format!("{} has none of `ports`, `services`, `forward_ports`, `rich_rules` and `sources`", fields.label()),
+            help,
+        );
         return None;
     }
     let named = |zone: &String| {
@@ -126,7 +244,51 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         fields.problem("zone", "this is no name of a zone", help);
         return None;
     }
-    Some(Box::new(Firewall { zone, ports }))
+    if let Some(keeper) = backend {
+        if keeper != Keeper::Firewalld && zone.is_some() {
+            fields.problem("zone", format!("{keeper} has no zones, which are firewalld's"), "leave it out");
+        }
+        if let Some((item, beyond)) = items.iter().find_map(|item| Some((item, item.beyond(keeper)?))) {
+            let help = "leave it out, or choose another `backend`";
+            fields.problem("backend", format!("{keeper} cannot have {item}: it has {beyond}"), help);
+        }
+    }
+    let head: Vec<String> = [backend.map(|by| format!("by={by}")), zone.as_ref().map(|zone| format!("zone={zone}"))]
+        .into_iter()
+        .flatten()
+        .collect();
+    let knob = |item: Item| {
+        let name = [head.as_slice(), &[item.name()]].concat().join(" ");
+        (item, Knob::new(&FIREWALL, name))
+    };
+    let mut host = head.clone();
+    if items.iter().any(|item| matches!(item, Item::Service(_))) {
+        host.push("services".to_owned());
+    }
+    let host = Knob::new(&FIREWALL_HOST, host.join(" "));
+    let items = items.into_iter().map(knob).collect();
+    Some(Box::new(Firewall { backend, zone, items, absent, blocked, host }))
+}
+
+fn forward(entry: Entry<'_, Forward>) -> Option<Forward> {
+    match entry {
+        Entry::Text(forward) => Some(forward),
+        Entry::Table(table) => {
+            let from: Option<PortRange> = table.required("port");
+            let to_port = table.integer("to_port", 1..=65535).and_then(|port| u16::try_from(port).ok());
+            let to_address: Option<IpAddr> = table.optional("to_address");
+            table.finish();
+            // A misspelt one has a finding of its own.
+            if to_port.is_none()
+                && to_address.is_none()
+                && ["to_port", "to_address"].iter().any(|name| table.is_meant(name))
+            {
+                return None;
+            }
+            let made = Forward::new(from?, to_port, to_address);
+            made.map_err(|why| table.problem("", why, "write `to_port`, `to_address` or both")).ok()
+        }
+    }
 }
 
 impl Resource for Firewall {
@@ -135,108 +297,273 @@ impl Resource for Firewall {
     }
 
     fn objects(&self) -> Vec<Object> {
-        let Self { zone, ports } = self;
-        let object =
-            |(layer, port): (Layer, &PortRange)| Object::Port { layer, zone: zone.clone(), port: port.to_string() };
-        every(ports).into_iter().map(object).collect()
+        self.items.iter().map(|(_, knob)| Object::Knob(knob.clone())).collect()
     }
 
     fn wanted(&self) -> Vec<(&'static str, Shown)> {
-        let all = listed(&self.ports);
-        LAYERS.into_iter().map(|layer| (layer.word(), all.clone())).filter(|(_, all)| *all != Shown::Absent).collect()
+        let all = listed(self.items.iter().map(|(item, _)| item));
+        LAYERS.into_iter().map(|layer| (layer, all.clone())).filter(|(_, all)| *all != Shown::Absent).collect()
     }
 
     fn wants(&self) -> Vec<Want> {
-        let running = Target::Thing(Thing::Running(Managed::system(SERVICE)));
-        vec![Want::after(running), package::want("firewalld")]
+        let mut wants = Vec::new();
+        for keeper in Keeper::ALL.into_iter().filter(|keeper| self.backend.is_none_or(|backend| backend == *keeper)) {
+            wants.push(Want::after(Target::Thing(Thing::Running(keeper.unit()))));
+            wants.push(package::want(keeper.word()));
+        }
+        wants.extend(FORWARDING.map(|(_, name)| Want::after(Target::Thing(forwarding(name)))));
+        wants
     }
 
     fn asks(&self) -> Vec<Ask> {
-        vec![Ask::Zone(self.zone.clone())]
+        let items = self.items.iter().map(|(_, knob)| Ask::Knob(knob.clone()));
+        std::iter::once(Ask::Knob(self.host.clone())).chain(items).collect()
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        let Self { zone, ports } = self;
-        let asked = answers.zone(zone).map_err(|reason| {
-            Undecided::with_help(
-                reason.message,
-                "firewalld answers root alone: connect as root, or write `become = true`",
-            )
-        })?;
-        match asked {
-            ZoneState::Present(found) => {
+        let Self { backend: _, zone: _, items, absent, blocked, host: _ } = self;
+        let found = self.found(answers)?;
+        match self.at(&found, context) {
+            At::Now(keeper) => {
+                self.fits(keeper, &found)?;
+                if keeper == Keeper::Nftables {
+                    self.forwards(&found, context)?;
+                    if *blocked == Otherwise::Error
+                        && let Some(why) = self.blocked(&found).into_iter().next()
+                    {
+                        return Err(why);
+                    }
+                }
                 let mut change = Change::new(Action::Update);
-                let closed = closed(ports, found);
-                for layer in LAYERS {
+                let states = self.states(keeper, answers)?;
+                for (at, layer) in LAYERS.into_iter().enumerate() {
                     // One attribute a layer, so that what it was when it was last applied can be told.
-                    let open = ports.iter().filter(|port| !closed.contains(&(layer, *port)));
-                    change.compare(layer.word(), listed(open), listed(ports));
+                    let has = items.iter().zip(&states).filter(|(_, has)| has.get(at) == Some(&true));
+                    let has = listed(has.map(|((item, _), _)| item));
+                    change.compare(layer, has, listed(items.iter().map(|(item, _)| item)));
                 }
                 Ok(if change.attributes.is_empty() { Change::none() } else { change.signals(Signal::None) })
             }
             // It comes with this very apply, and nobody knows yet what it has open.
-            ZoneState::Stopped if starts(context) => {
+            At::Then(keeper) => {
                 let mut change = Change::new(Action::Update);
-                for layer in LAYERS {
-                    change.differs(layer.word(), Shown::Unknown, listed(ports));
+                if let Some(keeper) = keeper {
+                    self.could(keeper)?;
                 }
-                change.reasons.push("firewalld starts before".to_owned());
+                for layer in LAYERS {
+                    change.differs(layer, Shown::Unknown, listed(items.iter().map(|(item, _)| item)));
+                }
+                change.reasons.push(match keeper {
+                    Some(keeper) => format!("{keeper} starts before"),
+                    None => "what comes before may bring a firewall".to_owned(),
+                });
                 Ok(change)
             }
-            ZoneState::Stopped => Err(Undecided::with_help(
-                "firewalld does not run on the host",
-                "start it (systemctl enable --now firewalld), or leave this resource out where another firewall is used",
-            )),
-            ZoneState::Unknown { running, permanent } => {
-                Err(no_zone(zone.as_deref().unwrap_or_default(), running, permanent))
-            }
+            At::Nobody if *absent == Otherwise::Ignore => Ok(Change::none()),
+            At::Nobody => Err(self.nobody(&found)),
         }
     }
 
-    fn steps(&self, _change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
-        let Self { zone, ports } = self;
-        let wanted = match answers.zone(zone)? {
-            ZoneState::Present(found) => closed(ports, found),
-            _ => every(ports),
+    fn steps(&self, change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
+        let turn = |(item, knob): &(Item, Knob), head: &str, by: &str, zone: &str| {
+            let new = if item.only_opens() { NEW } else { "" };
+            Step::Turn { knob: knob.clone(), state: format!("{new}{head}{by} {zone} yes yes"), input: None }
         };
-        let step = |(layer, port): (Layer, &PortRange)| Step::OpenPort {
-            zone: zone.clone(),
-            port: port.ports(),
-            protocol: port.protocol.clone(),
-            layer,
-        };
-        Ok(wanted.into_iter().map(step).collect())
+        if change.attributes.iter().any(|attribute| attribute.before == Shown::Unknown) {
+            let by = self.backend.map_or("auto", Keeper::word);
+            let zone = self.zone.as_deref().unwrap_or("-");
+            return Ok(self.items.iter().map(|item| turn(item, PENDING, by, zone)).collect());
+        }
+        let found = self.found(answers)?;
+        let Some(keeper) = found.keeper else { return Ok(Vec::new()) };
+        let states = self.states(keeper, answers)?;
+        let missing = self.items.iter().zip(states).filter(|(_, has)| has.contains(&false));
+        let zone = found.zone.as_deref().unwrap_or("-");
+        Ok(missing.map(|(item, _)| turn(item, "", keeper.word(), zone)).collect())
+    }
+
+    fn notice(&self, answers: &Answers, context: &Context<'_>) -> Option<String> {
+        let found = self.found(answers).ok()?;
+        match self.at(&found, context) {
+            At::Nobody if self.absent == Otherwise::Ignore => {
+                Some(format!("{}; nothing is done", self.nobody(&found).message))
+            }
+            At::Now(Keeper::Nftables) if self.blocked == Otherwise::Ignore => {
+                let all: Vec<String> = self.blocked(&found).into_iter().map(|why| why.message).collect();
+                (!all.is_empty()).then(|| all.join("; "))
+            }
+            _ => None,
+        }
     }
 }
 
-/// Ports as a change shows them.
-fn listed<'a>(ports: impl IntoIterator<Item = &'a PortRange>) -> Shown {
-    let ports: Vec<String> = ports.into_iter().map(ToString::to_string).collect();
-    if ports.is_empty() { Shown::Absent } else { Shown::Text(ports.join(", ")) }
+/// What the next boot has, and what is in force; in the order of the words in a knob's text.
+const LAYERS: [&str; 2] = ["permanent", "running"];
+
+/// What lets a kernel forward, of each family.
+const FORWARDING: [(&str, &str); 2] =
+    [("net.ipv4.ip_forward", "net/ipv4/ip_forward"), ("net.ipv6.conf.all.forwarding", "net/ipv6/conf/all/forwarding")];
+
+fn forwarding(name: &str) -> Thing {
+    Thing::Knob(Knob::new(&SYSCTL, name))
 }
 
-/// Whether firewalld is started by something upstream.
-fn starts(context: &Context<'_>) -> bool {
-    context.pending(&Thing::Running(Managed::system(SERVICE))).is_some() || context.command_pending()
+/// Items as a change shows them.
+fn listed<'a>(items: impl IntoIterator<Item = &'a Item>) -> Shown {
+    let items: Vec<String> = items.into_iter().map(ToString::to_string).collect();
+    if items.is_empty() { Shown::Absent } else { Shown::Text(items.join(", ")) }
 }
 
-/// The permanent configuration first: when the running one fails, a reload mends it, never the other way round.
-const LAYERS: [Layer; 2] = [Layer::Permanent, Layer::Running];
+impl Firewall {
+    fn found(&self, answers: &Answers) -> Result<Found, Undecided> {
+        let text = answers.knob(&self.host).map_err(denied)?;
+        Ok(Found::read(text))
+    }
 
-fn every(ports: &[PortRange]) -> Vec<(Layer, &PortRange)> {
-    ports.iter().flat_map(|port| LAYERS.map(|layer| (layer, port))).collect()
+    fn at(&self, found: &Found, context: &Context<'_>) -> At {
+        let starts = |keeper: Keeper| {
+            let action = context.pending(&Thing::Running(keeper.unit()));
+            self.backend.is_none_or(|backend| backend == keeper)
+                && action.is_some_and(|action| action != Action::Remove)
+        };
+        match found.keeper {
+            // Whatever starts it anew, it is there, and has what it has.
+            Some(Keeper::Firewalld) => At::Now(Keeper::Firewalld),
+            Some(keeper) if self.backend.is_some() => At::Now(keeper),
+            _ if starts(Keeper::Firewalld) => At::Then(Some(Keeper::Firewalld)),
+            Some(Keeper::Ufw) => At::Now(Keeper::Ufw),
+            // Of nft others may make use without keeping a firewall, and a package may start one.
+            _ if starts(Keeper::Ufw) || context.command_pending() => At::Then(self.backend),
+            Some(keeper) => At::Now(keeper),
+            None => At::Nobody,
+        }
+    }
+
+    /// What each item is in each layer.
+    fn states(&self, keeper: Keeper, answers: &Answers) -> Result<Vec<[bool; 2]>, Undecided> {
+        let state = |(_, knob): &(Item, Knob)| {
+            let text = answers.knob(knob).map_err(denied)?;
+            let mut layers = text.split(' ').skip(2).map(|layer| keeper.has(layer));
+            Ok([layers.next().unwrap_or_default(), layers.next().unwrap_or_default()])
+        };
+        self.items.iter().map(state).collect()
+    }
+
+    /// Whether that firewall can have all of it at all.
+    fn could(&self, keeper: Keeper) -> Result<(), Undecided> {
+        if let Some(zone) = self.zone.as_ref().filter(|_| keeper != Keeper::Firewalld) {
+            return Err(Undecided::with_help(
+                format!("{keeper} keeps the host's firewall, and it has no zones: nothing is done about {zone}"),
+                "leave `zone` out for this host, or have firewalld run on it",
+            ));
+        }
+        let beyond = self.items.iter().find_map(|(item, _)| Some((item, item.beyond(keeper)?)));
+        beyond.map_or(Ok(()), |(item, beyond)| {
+            Err(Undecided::with_help(
+                format!("{keeper} keeps the host's firewall and cannot have {item}: it has {beyond}"),
+                "leave it out for this host, or have firewalld run on it",
+            ))
+        })
+    }
+
+    /// Whether the host's firewall has what all of it stands on.
+    fn fits(&self, keeper: Keeper, found: &Found) -> Result<(), Undecided> {
+        self.could(keeper)?;
+        if keeper == Keeper::Firewalld && found.zone.is_none() {
+            return Err(no_zone(self.zone.as_deref().unwrap_or_default(), &found.running, &found.permanent));
+        }
+        for (item, _) in &self.items {
+            let Item::Service(name) = item else { continue };
+            if found.services.contains(name) {
+                continue;
+            }
+            let near = nearest(name, found.services.iter().map(String::as_str));
+            let near = near.map(|near| format!("did you mean {near}? ")).unwrap_or_default();
+            let (what, list) = match keeper {
+                Keeper::Ufw => (
+                    "no profile of an application",
+                    "ufw app list has them all; they are files in /etc/ufw/applications.d",
+                ),
+                _ => (
+                    "no service",
+                    "firewall-cmd --get-services has them all; a new one is a file in /etc/firewalld/services, and firewalld reads it at a reload",
+                ),
+            };
+            let help = format!("{near}{list}; or write its `ports`");
+            return Err(Undecided::with_help(format!("{keeper} knows {what} {name}"), help));
+        }
+        Ok(())
+    }
+
+    /// Whether the kernel forwards what is to be forwarded: firewalld sees to that itself.
+    fn forwards(&self, found: &Found, context: &Context<'_>) -> Result<(), Undecided> {
+        for (item, _) in &self.items {
+            let Item::Forward(Forward { to_address: Some(address), .. }) = item else { continue };
+            let at = usize::from(address.is_ipv6());
+            let (Some(on), Some((key, name))) = (found.forwards.get(at), FORWARDING.get(at)) else { continue };
+            if *on || context.pending(&forwarding(name)).is_some() || context.command_pending() {
+                continue;
+            }
+            return Err(Undecided::with_help(
+                format!("the host forwards nothing to other hosts, and so not {item}: {key} is 0"),
+                format!("add [sysctl.forwarding] with key = \"{key}\" and value = 1 to the plan"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn blocked(&self, found: &Found) -> Vec<Undecided> {
+        let reason = |(chain, rule): (&host::Chain, String), item: &Item| {
+            Undecided::with_help(
+                format!(
+                    "{} drops what it does not accept, whatever other tables accept, and it has nothing for {item}",
+                    chain.title()
+                ),
+                format!(
+                    "let it in there, too: nft insert rule {} {rule}, and the same in the file that makes that table (mostly \
+                     /etc/nftables.conf); or write `blocked = \"ignore\"` where a rule lets it in that is not seen from here",
+                    chain.path()
+                ),
+            )
+        };
+        let of = |item| found.blocked(item).into_iter().map(move |blocked| reason(blocked, item));
+        self.items.iter().flat_map(|(item, _)| of(item)).collect()
+    }
+
+    fn nobody(&self, found: &Found) -> Undecided {
+        match self.backend {
+            Some(Keeper::Firewalld) => Undecided::with_help(
+                "firewalld does not run on the host",
+                "start it (systemctl enable --now firewalld), or leave `backend` out where another firewall is used",
+            ),
+            Some(Keeper::Ufw) => Undecided::with_help(
+                format!("ufw is {} on the host", found.ufw),
+                "allow what you come in by, then activate it (ufw allow OpenSSH; ufw enable); or leave `backend` out where another firewall is used",
+            ),
+            Some(Keeper::Nftables) => Undecided::with_help(
+                "the host has no nft",
+                "add [package.nftables] to the plan, or leave `backend` out where another firewall is used",
+            ),
+            None => Undecided::with_help(
+                format!(
+                    "the host has no firewall that is known here: firewalld is {}, ufw is {}, nft is {}",
+                    found.firewalld, found.ufw, found.nft
+                ),
+                "start or install one of them; write `absent = \"ignore\"` where nothing filters or something else does; or leave this resource out",
+            ),
+        }
+    }
 }
 
-fn closed<'a>(ports: &'a [PortRange], found: &ZonePorts) -> Vec<(Layer, &'a PortRange)> {
-    // What is not understood is not open for anybody here.
-    let parse = |open: &[String]| -> Vec<PortRange> { open.iter().filter_map(|port| port.parse().ok()).collect() };
-    let (running, permanent) = (parse(&found.running), parse(&found.permanent));
-    let mut closed = every(ports);
-    closed.retain(|(layer, port)| match layer {
-        Layer::Permanent => !port.is_within(&permanent),
-        Layer::Running => !port.is_within(&running),
-    });
-    closed
+/// Whoever is not root is told nothing.
+fn denied(reason: Undecided) -> Undecided {
+    if reason.message.contains("INVALID_") || reason.message.contains("bound to") {
+        return Undecided::with_help(
+            reason.message,
+            "firewall-cmd --help and firewalld.richlanguage(5) have what it takes",
+        );
+    }
+    Undecided::with_help(reason.message, "firewalls answer root alone: connect as root, or write `become = true`")
 }
 
 fn no_zone(zone: &str, running: &[String], permanent: &[String]) -> Undecided {
@@ -252,95 +579,10 @@ fn no_zone(zone: &str, running: &[String], permanent: &[String]) -> Undecided {
         ),
         _ => Undecided::with_help(
             format!("firewalld has no zone {zone}"),
-            format!("it has {}; without `zone` the default one is used", running.join(", ")),
+            format!(
+                "it has {}; without `zone` the default one is used; a new one: firewall-cmd --permanent --new-zone={zone}, then firewall-cmd --reload",
+                running.join(", ")
+            ),
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::case;
-
-    const PORT: &str = "ports = ['8443/tcp']";
-
-    fn zone(name: &str, running: &[&str], permanent: &[&str]) -> (String, ZonePorts) {
-        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        let ports = ZonePorts { name: name.to_owned(), running: texts(running), permanent: texts(permanent) };
-        (name.to_owned(), ports)
-    }
-
-    #[test]
-    fn a_closed_port_is_opened_now_and_for_good() {
-        case("firewall", PORT)
-            .updates("permanent: (absent) -> 8443/tcp, running: (absent) -> 8443/tcp")
-            .steps("open 8443/tcp in the permanent firewall; open 8443/tcp in the running firewall")
-            .mended();
-    }
-
-    #[test]
-    fn a_port_that_is_open_in_one_of_the_two_is_opened_in_the_other() {
-        case("firewall", PORT)
-            .given(|host| host.zones = Some([zone("public", &["8443/tcp", "22/tcp"], &["22/tcp"])].into()))
-            .updates("permanent: (absent) -> 8443/tcp")
-            .mended();
-    }
-
-    #[test]
-    fn what_is_open_of_several_is_shown_beside_what_is_to_be() {
-        case("firewall", "ports = ['8443/tcp', '22/tcp']")
-            .given(|host| host.zones = Some([zone("public", &["22/tcp", "9/udp"], &["22/tcp", "8443/tcp"])].into()))
-            .updates("running: 22/tcp -> 8443/tcp, 22/tcp")
-            .steps("open 8443/tcp in the running firewall")
-            .mended();
-    }
-
-    #[test]
-    fn a_port_within_an_open_range_is_open() {
-        let ports = ["5000-5004/tcp", "5005/tcp", "5006-5010/udp"];
-        let open = |fields: &str| {
-            case("firewall", fields).given(|host| host.zones = Some([zone("public", &ports, &ports)].into()))
-        };
-        open("ports = ['5001/tcp', '5000-5005/tcp', '5006/udp']").in_sync();
-        open("ports = ['5004-5006/tcp', '5000/udp']").steps(
-            "open 5004-5006/tcp in the permanent firewall; open 5004-5006/tcp in the running firewall; \
-             open 5000/udp in the permanent firewall; open 5000/udp in the running firewall",
-        );
-    }
-
-    #[test]
-    fn a_zone_that_is_not_there_is_named_with_those_that_are() {
-        let zones = [zone("public", &[], &[]), zone("work", &["8443/tcp"], &["8443/tcp"])];
-        let given = |fields: &str| case("firewall", fields).given(|host| host.zones = Some(zones.clone().into()));
-        given("ports = ['8443/tcp']\nzone = 'work'").in_sync();
-        let changes = given("ports = ['8443/tcp']\nzone = 'home'").changes();
-        let (_, reason) = changes.undecided().next().unwrap();
-        assert_eq!(reason.message, "firewalld has no zone home");
-        assert_eq!(reason.help.as_deref(), Some("it has public, work; without `zone` the default one is used"));
-        let message = |running: &[&str], permanent: &[&str]| {
-            let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-            no_zone("home", &texts(running), &texts(permanent)).message
-        };
-        assert_eq!(message(&[], &["home"]), "the zone home is in firewalld's permanent configuration only");
-        assert_eq!(
-            message(&["home"], &[]),
-            "the zone home is in firewalld's running configuration only and will be gone after a reload"
-        );
-    }
-
-    #[test]
-    fn a_firewall_that_does_not_run_is_an_error() {
-        case("firewall", PORT).given(|host| host.zones = None).undecided("firewalld does not run on the host");
-    }
-
-    #[test]
-    fn what_is_no_port_is_refused() {
-        for wrong in ["8443", "8443/icmp", "0/tcp", "65536/tcp", "2-1/tcp", "+1/tcp", "1-/tcp", "a/tcp", "1-2-3/tcp"] {
-            assert!(wrong.parse::<PortRange>().is_err(), "{wrong}");
-        }
-        case("firewall", "zone = 'my zone'").refused("2:11: firewall.x lacks `ports` (add `ports = [\"8443/tcp\"]`)");
-        case("firewall", "ports = []\nzone = 'my zone'").refused(
-            "4:8: this is no name of a zone (letters, digits, `_`, `-` and `/`, at most 17; without it the default zone)",
-        );
     }
 }

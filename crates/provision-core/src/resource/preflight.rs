@@ -28,10 +28,10 @@ pub static KIND: Kind = Kind {
         Field { name: "cpus", takes: "integer", required: false, doc: "Processors that it must have." },
         Field {
             name: "disk",
-            takes: "table",
+            takes: "list of SIZE at PATH",
             required: false,
-            doc: "Space for what is stored, by path: `\"/var/lib/registry\" = \"100G\"`. What is there already counts as \
-                  had, and paths on one file system are added up.",
+            doc: "Space for what is stored: \"100G at /var/lib/registry\". What is there already counts as had, and paths \
+                  on one file system are added up.",
         },
         Field {
             name: "ports",
@@ -93,7 +93,7 @@ const NEEDS: [&str; 8] = ["memory", "cpus", "disk", "ports", "names", "podman", 
 struct Preflight {
     memory: Option<Size>,
     cpus: Option<u64>,
-    disk: Vec<(AbsPath, Size)>,
+    disk: Vec<Space>,
     ports: Vec<Port>,
     served_by: Vec<Runnable>,
     names: Vec<DnsName>,
@@ -101,6 +101,19 @@ struct Preflight {
     cgroup: Option<u64>,
     clock: Option<Span>,
     warn: Vec<String>,
+}
+
+/// Space for what is stored at a path, as `100G at /srv`.
+#[derive(Debug)]
+struct Space(AbsPath, Size);
+
+impl std::str::FromStr for Space {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (size, path) = text.split_once(" at ").ok_or("it is a size and a path: \"100G at /var/lib/registry\"")?;
+        Ok(Self(path.trim().parse().map_err(|reason| format!("{reason}"))?, size.trim().parse()?))
+    }
 }
 
 /// One port of one protocol, as `8443/tcp`.
@@ -122,14 +135,7 @@ impl std::str::FromStr for Port {
 fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let memory = fields.optional("memory");
     let cpus = fields.integer("cpus", 1..=100_000).and_then(|cpus| u64::try_from(cpus).ok());
-    let mut disk: Vec<(AbsPath, Size)> = Vec::new();
-    for (path, size) in fields.texts("disk") {
-        match (path.parse(), size.expose().parse()) {
-            (Ok(path), Ok(size)) => disk.push((path, size)),
-            (Err(reason), _) => fields.problem("disk", format!("`{path}` is no path"), format!("{reason}")),
-            (_, Err(reason)) => fields.problem("disk", format!("the size for {path} cannot be read"), reason),
-        }
-    }
+    let disk: Vec<Space> = fields.list("disk");
     let ports: Vec<Port> = fields.list("ports");
     let served_by: Vec<Runnable> = fields.list("served_by");
     let names: Vec<DnsName> = fields.list("names");
@@ -171,7 +177,7 @@ struct Lack {
 
 impl Preflight {
     fn disk_knob(&self, path: &AbsPath) -> Knob {
-        let all: u64 = self.disk.iter().map(|(_, size)| kibibytes(*size)).sum();
+        let all: u64 = self.disk.iter().map(|Space(_, size)| kibibytes(*size)).sum();
         measure(format!("disk {all} {path}"))
     }
 
@@ -202,7 +208,7 @@ impl Preflight {
             }
         }
         let mut systems: BTreeMap<String, Disk> = BTreeMap::new();
-        for (path, size) in &self.disk {
+        for Space(path, size) in &self.disk {
             let found = Disk::read(answers.knob(&self.disk_knob(path))?)?;
             let system = systems.entry(found.mount.clone()).or_insert(Disk { used: 0, wanted: 0, ..found.clone() });
             system.used += found.used;
@@ -278,7 +284,7 @@ impl Resource for Preflight {
             ("clock", self.clock.is_some()),
         ];
         let plain = plain.into_iter().filter(|(_, wanted)| *wanted).map(|(what, _)| measure(what));
-        let disk = self.disk.iter().map(|(path, _)| self.disk_knob(path));
+        let disk = self.disk.iter().map(|Space(path, _)| self.disk_knob(path));
         let ports = self.ports.iter().map(|Port(port)| measure(format!("port {port}")));
         let names = self.names.iter().map(|name| measure(format!("name {name}")));
         plain.chain(disk).chain(ports).chain(names).map(Ask::Knob).collect()
@@ -326,7 +332,7 @@ mod tests {
     fn a_host_that_has_it_all_is_left_alone() {
         let disk = "disk 104857600 /srv/a";
         on(
-            "memory = '8G'\ncpus = 4\ncgroup = 2\npodman = '5.0'\ndisk = { '/srv/a' = '100G' }\n\
+            "memory = '8G'\ncpus = 4\ncgroup = 2\npodman = '5.0'\ndisk = ['100G at /srv/a']\n\
              names = ['r.example']\nports = ['8443/tcp']",
             &[
                 ("memory", "8130000"),
@@ -370,7 +376,7 @@ mod tests {
 
     #[test]
     fn paths_on_one_file_system_are_added_up_and_what_is_stored_counts() {
-        let fields = "disk = { '/srv/a' = '1G', '/srv/b' = '2G', '/var/c' = '1G' }";
+        let fields = "disk = ['1G at /srv/a', '2G at /srv/b', '1G at /var/c']";
         let disks = |a: &str, c: &str| {
             let name = |path: &str| format!("disk 4194304 {path}");
             let (a_name, b_name, c_name) = (name("/srv/a"), name("/srv/b"), name("/var/c"));

@@ -33,6 +33,9 @@ pub static KIND: Kind = Kind {
         },
     ],
     example: r#"
+[directory.registry]
+path = "/etc/registry"
+
 [random.database]
 path = "/etc/registry/database.secret"
 

@@ -14,8 +14,8 @@ use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
 use crate::probe::{
     Answers, Ask, Entry, FileState, ImageState, PathState, PublicKeyState, Sort, Undecided, UnitState, Wanted,
-    ZoneState,
 };
+use crate::request::Reply;
 use crate::resource::Resource;
 use crate::systemd::{Managed, Manager};
 
@@ -80,9 +80,13 @@ impl<'a> State<'a> {
                 answers.knob(knob).map(|state| format!("knob {}", SecretState::open(state)))
             }
             Ask::Images(manager) => answers.images(manager).map(|images| self.images(manager, images)),
-            Ask::Zone(zone) => answers.zone(zone).map(|zone| self.zone(zone)),
             Ask::Guard(guard) => answers.guard(guard).map(|status| format!("guard {status}")),
-            Ask::Query(query) => answers.query(query).map(|reply| format!("query {reply:?}")),
+            // Why there is no answer is said in other words each time.
+            Ask::Query(query) => answers.query(query).map(|reply| match reply {
+                Reply::NoAnswer(_) => "query unanswered".to_owned(),
+                Reply::Expected => "query yes".to_owned(),
+                Reply::Other(status) => format!("query {status}"),
+            }),
             Ask::Listing(path) => answers.listing(path).map(|names| format!("names {names:?}")),
             Ask::Stored { sort, name } => answers.stored(*sort, name).map(|there| format!("stored {there}")),
             Ask::Knob(knob) => answers.knob(knob).map(|state| format!("knob {state}")),
@@ -141,24 +145,6 @@ impl<'a> State<'a> {
             .collect();
         ours.sort();
         format!("images {ours:?}")
-    }
-
-    fn zone(&self, zone: &ZoneState) -> String {
-        match zone {
-            ZoneState::Stopped => "no firewalld".to_owned(),
-            ZoneState::Unknown { .. } => "no zone".to_owned(),
-            ZoneState::Present(ports) => {
-                let is_ours = |port: &&String| {
-                    self.objects.iter().any(|object| matches!(object, Object::Port { port: own, .. } if own == *port))
-                };
-                let sorted = |ports: &[String]| {
-                    let mut ours: Vec<String> = ports.iter().filter(is_ours).cloned().collect();
-                    ours.sort();
-                    ours
-                };
-                format!("zone {} {:?} {:?}", ports.name, sorted(&ports.running), sorted(&ports.permanent))
-            }
-        }
     }
 }
 

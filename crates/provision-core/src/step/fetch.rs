@@ -12,7 +12,12 @@ fetched() { # file url digest limit
   if command -v curl >/dev/null 2>&1; then
     limited "$4" curl -q --silent --show-error --fail --globoff --location --max-redirs 10 --proto =http,https --proto-redir =http,https \
       --output "$1" -- "$2" </dev/null
-  elif command -v wget >/dev/null 2>&1; then limited "$4" wget -q -O "$1" -- "$2" </dev/null
+  elif command -v wget >/dev/null 2>&1; then
+    # GNU's says nothing of a failure with -q; BusyBox's knows -nv too, and talks all the same. The file is empty yet, and
+    # stands for what somebody may have set; in a home it would note whom it may only ask by TLS.
+    w=$(limited "$4" env HOME=/nonexistent "WGETRC=$1" wget -nv -O "$1" -- "$2" </dev/null 2>&1) || {
+      c=$?; printf '%s\n' "$w" | sed -e '/^Connecting to /d' -e '/^saving to /d' -e '/^$/d'; [ $c != 124 ] || echo "$2 did not arrive within $4 s"; return $c
+    }
   else echo 'neither curl nor wget is installed on the host; with via = "here" it needs neither'; return 127; fi || {
     c=$?; if [ $c = 124 ]; then echo "$2 did not arrive within $4 s"; fi; return $c
   }
@@ -33,8 +38,8 @@ mod tests {
     use crate::blob::sha256_hex;
     use crate::fetch::Download;
     use crate::shell::trial::{shells, tool};
-    use crate::step::trial::{abs, apply, done, task};
-    use crate::step::{Outcome, Ownership, Step};
+    use crate::step::trial::{NONCE, abs, apply, batch, begin, done, exchange, input, program, stamp, task};
+    use crate::step::{Outcome, Ownership, Step, reply};
 
     const URL: &str = "https://example.com/a?b=$(id)&c='";
 
@@ -72,6 +77,98 @@ mod tests {
             assert!(told.ends_with(&format!("--\n{URL}\n")), "{told}");
             let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
             assert_eq!(mode & 0o7777, 0o640);
+        }
+    }
+
+    /// A web that answers so many requests by what their path says, and tells what it was asked.
+    fn web(requests: usize) -> (String, std::thread::JoinHandle<Vec<String>>) {
+        use std::io::{BufRead as _, BufReader, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let served = std::thread::spawn(move || {
+            let answer = |stream: std::net::TcpStream| {
+                let mut lines = BufReader::new(&stream).lines().map(Result::unwrap);
+                let asked = lines.next().unwrap_or_default();
+                lines.find(String::is_empty);
+                let close = "Connection: close\r\n";
+                let text = match asked.split(' ').nth(1).unwrap_or_default() {
+                    "/none" => format!("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n{close}\r\n"),
+                    "/moved" => {
+                        format!("HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 0\r\n{close}\r\n")
+                    }
+                    "/slow" => {
+                        std::thread::sleep(Duration::from_secs(3));
+                        String::new()
+                    }
+                    _ => format!("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n{close}\r\nx\0y"),
+                };
+                // Whoever has given up does not hear it.
+                let _ = (&stream).write_all(text.as_bytes());
+                asked
+            };
+            (0..requests).map(|_| answer(listener.accept().unwrap().0)).collect()
+        });
+        (url, served)
+    }
+
+    /// GNU's wget, and BusyBox's where its shell runs it: on a host without curl.
+    #[test]
+    fn wget_does_it_where_there_is_no_curl() {
+        const RIGHT: &[u8] = b"x\0y";
+        for shell in shells() {
+            let home = home("exit 9");
+            // Nobody's own settings count.
+            fs::write(home.path().join(".wgetrc"), "http_proxy = http://127.0.0.1:1/\nuse_proxy = on\n").unwrap();
+            let (url, served) = web(6);
+            let path = home.path().join("a b");
+            let attempt = |rest: &str, content: &[u8]| {
+                let Step::Fetch { path, mode, ownership, limit, .. } = fetch(&path, content) else { panic!() };
+                let download = Download { url: format!("{url}{rest}"), sha256: sha256_hex(content) };
+                let step = Step::Fetch { path, download, mode, ownership, limit };
+                let batch = batch(begin(&stamp(home.path())), vec![task("d", vec![step])]);
+                // The machine of the tests has a curl.
+                let text = program(home.path(), &batch).replace("command -v curl ", "command -v no-curl ");
+                let reply = reply::read(&batch, &exchange(shell, &text, &input(&batch)), NONCE).unwrap();
+                reply.outcomes.into_iter().next().unwrap()
+            };
+            let failed = |outcome: Outcome| match outcome {
+                Outcome::Failed { output, .. } => output,
+                other => panic!("{other:?} {shell:?}"),
+            };
+            assert_eq!(attempt("/a?b=$(id)&c=d", RIGHT), done(""), "{shell:?}");
+            assert_eq!(fs::read(&path).unwrap(), RIGHT, "{shell:?}");
+            fs::write(&path, "old").unwrap();
+            assert_eq!(attempt("/moved", RIGHT), done(""), "{shell:?}");
+            assert_eq!(fs::read(&path).unwrap(), RIGHT, "{shell:?}");
+            fs::write(&path, "old").unwrap();
+            let none = failed(attempt("/none", RIGHT));
+            assert!(none.contains("404") && !none.contains("Connecting"), "{none} {shell:?}");
+            let other = failed(attempt("/b", b"other"));
+            assert!(other.contains("and the plan wants"), "{other} {shell:?}");
+            let slow = failed(attempt("/slow", RIGHT));
+            assert!(slow.contains("did not arrive within 2 s"), "{slow} {shell:?}");
+            assert_eq!(fs::read(&path).unwrap(), b"old", "{shell:?}");
+            assert!(!home.path().join(".a b.provision-new").exists(), "{shell:?}");
+            assert!(!home.path().join("told").exists(), "curl was called: {shell:?}");
+            let asked = served.join().unwrap();
+            let paths: Vec<&str> = asked.iter().map(|line| line.split(' ').nth(1).unwrap_or_default()).collect();
+            assert_eq!(paths, ["/a?b=$(id)&c=d", "/moved", "/there", "/none", "/b", "/slow"], "{shell:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_with_neither_is_told_of_both() {
+        for shell in shells() {
+            let home = home("exit 9");
+            let path = home.path().join("f");
+            let batch = batch(begin("0"), vec![task("d", vec![fetch(&path, b"x")])]);
+            let text = program(home.path(), &batch)
+                .replace("command -v curl ", "command -v no-curl ")
+                .replace("command -v wget ", "command -v no-wget ");
+            let reply = reply::read(&batch, &exchange(shell, &text, &input(&batch)), NONCE).unwrap();
+            let [Outcome::Failed { output, status: 127, .. }] = reply.outcomes.as_slice() else { panic!("{reply:?}") };
+            let both = "neither curl nor wget is installed on the host; with via = \"here\" it needs neither";
+            assert_eq!(output.trim_end(), both, "{shell:?}");
         }
     }
 

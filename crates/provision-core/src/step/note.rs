@@ -135,7 +135,7 @@ units_noted() {
     shift 5
   done
 }
-other() { # 'tasks' key address depth object: what podman and firewalld have; two lines of which the second is for the record alone
+other() { # 'tasks' key address depth object: what podman has
   if [ -s "$into/$2" ]; then return 0; fi
   set -- "$@" ${5#* }
   e=$(case $5 in
@@ -143,7 +143,6 @@ other() { # 'tasks' key address depth object: what podman and firewalld have; tw
     image\ *) image_was - "$6" ;;
     volume\ *) managed "$7"; podman_has "$m" volume "$6" ;;
     network\ *) managed "$7"; podman_has "$m" network "$6" ;;
-    port\ *) port_was "$6" "$7" "${8%/*}" "${8#*/}" ;;
   esac 2>&1) || { unnoted "$1" "how the $5 is" "$e"; return; }
   was=${e%%
 *}
@@ -183,13 +182,6 @@ image_was() { # manager name
   if o=$(as - podman image inspect --format '{{.Id}}' -- "$2" </dev/null 2>&1); then echo "image:${o#sha256:}"; return; fi
   as - podman image exists -- "$2" </dev/null; c=$?
   case $c in 1) echo absent ;; 0) printf '%s\n' "$o"; return 1 ;; *) return $c ;; esac
-}
-port_was() { # layer zone port protocol
-  r=; zoned "${2#-}" || return
-  if [ "$1" = running ]; then r=$(firewalld $o $f.zone getPorts s "$z")
-  else c=$(configured) && r=$(firewalld "$c" $f.config.zone getPorts); fi || { printf '%s\n' "${r:-$c}"; return 1; }
-  case $r in *"\"$3\" \"$4\""*) echo present ;; *) echo absent ;; esac
-  printf 'zone %s\n' "$z"
 }
 rooted() { # what the plan had not touched before is noted in its origin, too; what was noted is put in order
   [ -z "$noted" ] || printf '%s\n' $noted >>"$into/order" || return

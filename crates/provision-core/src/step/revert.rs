@@ -27,7 +27,6 @@ revert() { # directory key keep|delete limit [path and what `rewrite` is told]
     unit\ *) revert_unit "${object#unit }" "$4" ;;
     image\ *\ *) revert_image "$3" ${object#image } ;;
     image\ *) revert_image "$3" - "${object#image }" ;;
-    port\ *) revert_port "$record" ${object#port } ;;
     volume\ *) revert_stored volume "$3" "$4" ${object#volume } ;;
     network\ *) revert_stored network delete "$4" ${object#network } ;;
     knob\ *) o=${object#knob }; revert_knob "$record" "$3" "$4" "${o%% *}" "${o#* }" ;;
@@ -171,30 +170,6 @@ revert_image() { # keep|delete manager name
       if [ "$1" = keep ]; then kept='an image is data, which is kept'; return 0; fi
       acting "$2" && as - podman rmi -- "$3" </dev/null ;;
   esac
-}
-revert_port() { # record layer zone port/protocol
-  { IFS= read -r l; IFS= read -r l; } <"$1"
-  case $l in 'zone '*) l=${l#zone } ;; *) l=${3#-} ;; esac
-  if [ "$was" = present ]; then port "$2" "$l" "${4%/*}" "${4#*/}"; else unport "$2" "$l" "${4%/*}" "${4#*/}"; fi
-}
-unport() { # layer zone port protocol
-  # What is in force goes with the firewall that is.
-  if [ "$1" = running ] && stopped; then return 0; fi
-  zoned "$2" || return
-  if [ "$1" = running ]; then
-    e=$(firewalld $o $f.zone removePort sss "$z" "$3" "$4") && return
-  else
-    c=$(configured) || { printf '%s\n' "$c"; return 1; }
-    e=$(firewalld "$c" $f.config.zone removePort ss "$3" "$4") && return
-  fi
-  # Somebody else closed it, or the zone is gone: that is what was wanted.
-  case $e in *NOT_ENABLED*) return 0 ;; esac
-  printf '%s\n' "$e"; return 1
-}
-stopped() { # whether nobody is there to say what is in force
-  e=$(busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus NameHasOwner s org.fedoraproject.FirewallD1 </dev/null 2>&1)
-  case $e in *false*) return 0 ;; esac
-  return 1
 }
 revert_knob() { # record keep|delete limit word name
   want=absent

@@ -225,61 +225,6 @@ fn a_load_that_fails_leaves_nothing_of_the_archive_on_standard_input() {
     }
 }
 
-#[test]
-fn ports_are_opened_in_both_configurations() {
-    let busctl = r#"
-echo "$*" >>"$HOME/calls"
-case "$*" in
-  *getPorts*work) echo 'aas 1 2 "8443" "tcp"' ;;
-  *getPorts*) echo 'aas 0' ;;
-  *getDefaultZone) echo 's "public"' ;;
-  *'getZoneByName s public') echo 'o "/org/fedoraproject/FirewallD1/config/zone/8"' ;;
-  *'addPort sssi public '*) echo 's "public"' ;;
-  *'addPort ss 8443 tcp') ;;
-  *'addPort sssi work '*) echo 'Call failed: ALREADY_ENABLED: 8443:tcp' >&2; exit 1 ;;
-  *) echo 'Call failed: INVALID_ZONE: home' >&2; exit 1 ;;
-esac"#;
-    let open = |zone: Option<&str>, layer: Layer| Step::OpenPort {
-        zone: zone.map(str::to_owned),
-        port: "8443".to_owned(),
-        protocol: "tcp".to_owned(),
-        layer,
-    };
-    for shell in shells() {
-        let home = home();
-        tool(&home.path().join("bin"), "busctl", busctl);
-        let reply = attempt(
-            shell,
-            home.path(),
-            vec![
-                task("both", vec![open(None, Layer::Permanent), open(None, Layer::Running)]),
-                task("by_others", vec![open(Some("work"), Layer::Running)]),
-                task("nowhere", vec![open(Some("home"), Layer::Permanent)]),
-            ],
-        );
-        assert_eq!(reply.outcomes[0], done(""), "{shell:?}");
-        assert_eq!(reply.outcomes[1], done(""), "{shell:?}");
-        let unknown = "cannot note down how the port permanent home 8443/tcp is before it is changed: Call failed: INVALID_ZONE: home";
-        assert_eq!(reply.outcomes[2], failed(1, unknown), "{shell:?}");
-        let told: Vec<String> = calls(home.path())
-            .iter()
-            .map(|call| call.replace("--auto-start=no call org.fedoraproject.FirewallD1 /org/fedoraproject/", ""))
-            .collect();
-        let expected = [
-            "FirewallD1 org.fedoraproject.FirewallD1 getDefaultZone",
-            "FirewallD1/config org.fedoraproject.FirewallD1.config getZoneByName s public",
-            "FirewallD1/config/zone/8 org.fedoraproject.FirewallD1.config.zone addPort ss 8443 tcp",
-            "FirewallD1 org.fedoraproject.FirewallD1 getDefaultZone",
-            "FirewallD1 org.fedoraproject.FirewallD1.zone addPort sssi public 8443 tcp 0",
-            "FirewallD1 org.fedoraproject.FirewallD1.zone addPort sssi work 8443 tcp 0",
-        ];
-        let at = told.iter().rposition(|call| call.contains("getPorts")).unwrap();
-        let told: Vec<&str> =
-            told.iter().skip(at + 1).filter(|call| !call.ends_with("s home")).map(String::as_str).collect();
-        assert_eq!(told, expected, "{shell:?}");
-    }
-}
-
 fn wait(curl: &[&str], contains: Option<&str>) -> Await {
     Await {
         curl: words(curl),

@@ -231,31 +231,6 @@ tag() { # manager id name
 pull() { # limit manager reference [platform]
   acting "$2" && as "$1" podman pull --quiet ${4:+"--platform=$4"} -- "$3" </dev/null
 }
-firewalld() {
-  busctl --auto-start=no call org.fedoraproject.FirewallD1 "$@" </dev/null 2>&1
-}
-zoned() { # zone: sets z to it, or to the default one
-  o=/org/fedoraproject/FirewallD1; f=org.fedoraproject.FirewallD1; z=$1
-  if [ -n "$z" ]; then return 0; fi
-  z=$(firewalld $o $f getDefaultZone) || { printf '%s\n' "$z"; return 1; }
-  z=${z#*\"}; z=${z%\"*}
-}
-configured() { # what a zone is after a reload
-  c=$(firewalld $o/config $f.config getZoneByName s "$z") || { printf '%s\n' "$c"; return 1; }
-  c=${c#*\"}; printf '%s\n' "${c%\"*}"
-}
-port() { # layer zone port protocol
-  zoned "$2" || return
-  if [ "$1" = running ]; then
-    e=$(firewalld $o $f.zone addPort sssi "$z" "$3" "$4" 0) && return
-  else
-    c=$(configured) || { printf '%s\n' "$c"; return 1; }
-    e=$(firewalld "$c" $f.config.zone addPort ss "$3" "$4") && return
-  fi
-  # Somebody else opened it since it was looked at: that is what was wanted.
-  case $e in *ALREADY_ENABLED*) return 0 ;; esac
-  printf '%s\n' "$e"; return 1
-}
 needed() { # the status that means so, 0 or 1; limit directory guard: 1 when it is not needed, more when nobody can tell
   w=$1; shift; asked "$@"; c=$?
   # As timeout and shells have it: the time was up, not tried, not to be run, not there.
@@ -548,9 +523,6 @@ fn command(step: &Step, batch: &Batch) -> String {
         Step::PullImage { reference, platform } => {
             let fixed = ["pull", &limit, reference.manager.word(), &reference.name];
             words(fixed.into_iter().chain(platform.as_deref()))
-        }
-        Step::OpenPort { zone, port, protocol, layer } => {
-            words(["port", layer.word(), zone.as_deref().unwrap_or_default(), port, protocol])
         }
         Step::Revert(step) => revert::command(step, &limit),
         // Made with functions of its own, by `write_batch`.

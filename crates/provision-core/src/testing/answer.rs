@@ -4,7 +4,7 @@ use super::state::State;
 use crate::blob::sha256_hex;
 use crate::path::AbsPath;
 use crate::probe::{
-    Answer, Ask, CONTENT_LIMIT, Entry, FileState, PathState, PublicKeyState, Sort, Store, UnitState, Wanted, ZoneState,
+    Answer, Ask, CONTENT_LIMIT, Entry, FileState, PathState, PublicKeyState, Sort, Store, UnitState, Wanted,
 };
 use crate::request::{Query, Reply};
 use crate::x509::public_key_sha256;
@@ -35,7 +35,6 @@ impl State {
             Ask::Layers { .. } => Answer::Layers(self.layers.clone()),
             Ask::Podman => Answer::Podman(self.podman),
             Ask::Generated(rehearsal) => Answer::Generated(self.generated(rehearsal)),
-            Ask::Zone(name) => Answer::Zone(self.zone(name.as_deref())),
             Ask::Guard(guard) => Answer::Guard(self.status(&guard.argv)),
             Ask::Query(query) => Answer::Query(self.reply(query)),
             Ask::Owed(_) => Answer::Owed(self.owed.iter().cloned().collect()),
@@ -80,17 +79,6 @@ impl State {
         let contents = paths.iter().map(|path| self.at(path).filter(|(entry, _)| entry.sort == Sort::File));
         let whole: Option<Vec<&[u8]>> = contents.map(|found| found.map(|(_, content)| content.as_slice())).collect();
         whole.map(|parts| sha256_hex(&parts.concat()))
-    }
-
-    fn zone(&self, name: Option<&str>) -> ZoneState {
-        let Some(zones) = &self.zones else { return ZoneState::Stopped };
-        match zones.get(name.unwrap_or("public")) {
-            Some(zone) => ZoneState::Present(zone.clone()),
-            None => {
-                let names: Vec<String> = zones.keys().cloned().collect();
-                ZoneState::Unknown { running: names.clone(), permanent: names }
-            }
-        }
     }
 
     /// The names of what stands directly in a directory, sorted.

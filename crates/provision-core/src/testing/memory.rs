@@ -11,7 +11,7 @@ use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
 use crate::probe::{Entry, Sort, UnitState};
 use crate::step::reply::Heard;
-use crate::step::{Batch, Journal, Keep, Layer, Outcome, Purpose, Refusal, Task};
+use crate::step::{Batch, Journal, Keep, Outcome, Purpose, Refusal, Task};
 
 /// Below it there is a directory for each plan.
 const HOME: &str = "/var/lib/provision";
@@ -287,13 +287,6 @@ impl State {
                 let mut images = self.images_seen(&name.manager).iter();
                 let image = images.find(|image| image.names.contains(&name.name));
                 image.map_or(Was::Absent, |image| Was::Image(image.id.clone()))
-            }
-            Object::Port { layer, zone, port } => {
-                let zone = self.zones.as_ref().and_then(|zones| zones.get(zone.as_deref().unwrap_or("public")));
-                there(zone.is_some_and(|zone| match layer {
-                    Layer::Running => zone.running.contains(port),
-                    Layer::Permanent => zone.permanent.contains(port),
-                }))
             }
             // What it is says the step that touches it.
             Object::Edit(_) => Was::Edit,

@@ -9,7 +9,7 @@ use crate::ledger::Scope;
 use crate::object::{Object, Was};
 use crate::path::AbsPath;
 use crate::probe::{Entry, Owner, Sort, UnitState};
-use crate::step::{Data, Layer, Ownership, Revert, UnitAction};
+use crate::step::{Data, Ownership, Revert, UnitAction};
 use crate::systemd::Managed;
 
 /// What became of an object.
@@ -45,7 +45,6 @@ impl State {
             Object::Path(path) => return self.put_back_path(path, noted, data),
             Object::Unit(unit) => self.put_down(&unit.to_string(), was)?,
             Object::Image(name) => return self.put_back_image(name, was, data),
-            Object::Port { layer, zone, port } => self.put_back_port(*layer, zone.as_deref(), port, was)?,
             Object::Volume { name, unit } => {
                 if *was != Was::Absent {
                     return Ok(Taken::Back);
@@ -184,25 +183,6 @@ impl State {
             image.names.len() == names || !image.names.is_empty()
         });
         Ok(Taken::Back)
-    }
-
-    fn put_back_port(&mut self, layer: Layer, zone: Option<&str>, port: &str, was: &Was) -> Result<(), String> {
-        // What is in force goes with the firewall that is.
-        if self.zones.is_none() && layer == Layer::Running && *was == Was::Absent {
-            return Ok(());
-        }
-        let zones = self.zones.as_mut().ok_or("firewalld does not run")?;
-        let zone = zones.get_mut(zone.unwrap_or("public")).ok_or("no such zone")?;
-        let list = match layer {
-            Layer::Running => &mut zone.running,
-            Layer::Permanent => &mut zone.permanent,
-        };
-        list.retain(|known| known != port);
-        if *was == Was::Present {
-            list.push(port.to_owned());
-            list.sort();
-        }
-        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::image_archive::Layers;
 use crate::knob::Knob;
 use crate::knob::linger::{LINGER, LINGERS};
 use crate::path::AbsPath;
-use crate::probe::{Entry, ImageState, Owner, PodmanState, Sort, UnitState, ZonePorts};
+use crate::probe::{Entry, ImageState, Owner, PodmanState, Sort, UnitState};
 use crate::request::Reply;
 use crate::resource::quadlet::podman::NEWEST;
 use crate::step::{Ownership, Step};
@@ -49,8 +49,6 @@ pub struct State {
     pub networks: BTreeSet<String>,
     /// Knobs by their text, with their states; others are as their sort has it.
     pub knobs: BTreeMap<String, String>,
-    /// Firewall zones by name; the one named `public` is the default. None: firewalld does not run.
-    pub zones: Option<BTreeMap<String, ZonePorts>>,
     /// Exit status of commands by argument list; others succeed.
     pub statuses: BTreeMap<Vec<String>, i32>,
     /// Files that a command makes, by argument list.
@@ -115,8 +113,6 @@ impl State {
         }
         state.put_file("/etc/hosts", b"127.0.0.1 localhost\n", "0644");
         state.podman = PodmanState::Present(NEWEST);
-        let public = ZonePorts { name: "public".to_owned(), ..ZonePorts::default() };
-        state.zones = Some(BTreeMap::from([("public".to_owned(), public)]));
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"ok\"}";
         state.web.insert("https://example.com/tool".to_owned(), b"#!/bin/sh\n".to_vec());
         state.listening.insert(8080, answer.to_vec());

@@ -7,7 +7,7 @@ use crate::knob::random::RANDOM;
 use crate::path::AbsPath;
 use crate::probe::{Guard, ImageState, Sort};
 use crate::request::{Delete, Reply};
-use crate::step::{After, Layer, Need, Ownership, Rewrite, Run, Step};
+use crate::step::{After, Need, Ownership, Rewrite, Run, Step};
 use crate::systemd::{Managed, Manager};
 
 /// What came of a step that did not fail.
@@ -117,9 +117,6 @@ impl State {
                 self.add_image(&reference.manager, &id);
                 self.name_image(&id, reference)?;
             }
-            Step::OpenPort { zone, port, protocol, layer } => {
-                self.open_port(zone.as_deref(), format!("{port}/{protocol}"), *layer)?;
-            }
             Step::Revert(revert) => return self.revert(plan, apply, revert).map(Done::Said),
             Step::Run(run) => return self.run(run),
             Step::Turn { knob, state, input } => {
@@ -167,18 +164,6 @@ impl State {
                 }
             }
         }
-        Ok(())
-    }
-
-    fn open_port(&mut self, zone: Option<&str>, port: String, layer: Layer) -> Result<(), String> {
-        let zones = self.zones.as_mut().ok_or("firewalld does not run")?;
-        let zone = zones.get_mut(zone.unwrap_or("public")).ok_or("no such zone")?;
-        let list = match layer {
-            Layer::Running => &mut zone.running,
-            Layer::Permanent => &mut zone.permanent,
-        };
-        list.push(port);
-        list.sort();
         Ok(())
     }
 

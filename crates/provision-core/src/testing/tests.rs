@@ -6,13 +6,14 @@ use super::*;
 use crate::attribute::{Account, Mode};
 use crate::blob::Blob;
 use crate::connection::Connection;
+use crate::knob::Knob;
+use crate::knob::firewall::FIREWALL;
 use crate::ledger::{Ended, Head, Ledger, LedgerFound, LockFound, Memory, Scope};
 use crate::object::{Object, Record};
 use crate::path::AbsPath;
 use crate::probe::{Answers, Ask, ImageState, Store, UnitState};
 use crate::step::{
-    Batch, BatchReply, Data, Heard, Journal, Keep, Layer, Outcome, Ownership, Purpose, Refusal, Revert, Step, Task,
-    UnitAction,
+    Batch, BatchReply, Data, Heard, Journal, Keep, Outcome, Ownership, Purpose, Refusal, Revert, Step, Task, UnitAction,
 };
 use crate::systemd::{Managed, Manager};
 
@@ -92,11 +93,12 @@ fn reverts(host: &FakeHost, scope: Scope, data: Data) -> Vec<Task> {
 /// What there is on a host besides what is remembered, one thing a line.
 fn seen(host: &FakeHost) -> String {
     host.with(|state| {
-        let State { entries, units, images, volumes, networks, zones, owed, .. } = state;
+        let State { entries, units, images, volumes, networks, knobs, owed, .. } = state;
         let mut lines: Vec<String> = entries.iter().map(|entry| format!("{entry:?}")).collect();
         lines.extend(units.iter().map(|unit| format!("{unit:?}")));
         lines.extend(images.iter().map(|image| format!("{image:?}")));
-        lines.push(format!("{volumes:?} {networks:?} {zones:?} {owed:?}"));
+        let open: Vec<_> = knobs.iter().filter(|(_, state)| !state.ends_with(" no no")).collect();
+        lines.push(format!("{volumes:?} {networks:?} {open:?} {owed:?}"));
         lines.join("\n")
     })
 }
@@ -140,14 +142,12 @@ fn everything() -> (FakeHost, Vec<Step>) {
             let names = vec![name.to_owned()];
             state.images.push(ImageState { id: id.to_owned(), names, ..ImageState::default() });
         }
-        if let Some(zone) = state.zones.as_mut().and_then(|zones| zones.get_mut("public")) {
-            zone.running.push("22/tcp".to_owned());
-        }
+        state.turn(&Knob::new(&FIREWALL, "port 22/tcp"), "firewalld public no yes");
         state.networks.insert("systemd-there".to_owned());
     });
-    let port = |port: &str, layer| {
-        let (port, protocol) = (port.to_owned(), "tcp".to_owned());
-        Step::OpenPort { zone: None, port, protocol, layer }
+    let port = |port: &str| {
+        let knob = Knob::new(&FIREWALL, format!("port {port}/tcp"));
+        Step::Turn { knob, state: "new yes\nfirewalld public yes yes".to_owned(), input: None }
     };
     let claim = |text: &str| Step::Claim(text.parse().unwrap());
     let steps = vec![
@@ -177,8 +177,8 @@ fn everything() -> (FakeHost, Vec<Step>) {
         unit("app.service", UnitAction::Start),
         Step::TagImage { id: "2".to_owned(), name: Managed::system("localhost/b:1") },
         Step::PullImage { reference: Managed::system("localhost/a:1"), platform: None },
-        port("8443", Layer::Permanent),
-        port("8443", Layer::Running),
+        port("8443"),
+        port("22"),
     ];
     (host, steps)
 }

@@ -112,7 +112,7 @@ fn the_newest_apply_the_ledger_and_what_others_hold_come_back() {
 #[test]
 fn records_come_in_their_order() {
     let lines =
-        ["2 file.b absent path /etc/b ", "2 file.a link path /etc/a'b", "2 firewall.f present port running - 80/tcp"];
+        ["2 file.b absent path /etc/b ", "2 file.a link path /etc/a'b", "2 firewall.f knob knob firewall port 80/tcp"];
     for shell in shells() {
         let home = home();
         for (key, line) in ["cc", "aa", "bb"].into_iter().zip(lines) {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use super::super::trial::*;
-use super::super::{Layer, Outcome, UnitAction};
+use super::super::{Outcome, UnitAction};
 use crate::ledger::Scope;
 use crate::object::{Object, Was};
 use crate::shell::trial::{shells, tool};
@@ -219,14 +219,6 @@ case "$*" in
   'volume exists -- there'|'network exists -- there') ;;
   *' exists '*) exit 1 ;;
 esac"#;
-    let busctl = r#"
-case "$*" in
-  *getDefaultZone) echo 's "work"' ;;
-  *'getZoneByName s public') echo 'o "/org/fedoraproject/FirewallD1/config/zone/8"' ;;
-  *'getPorts s work') echo 'aas 2 2 "8443" "tcp" 2 "5000-5010" "udp"' ;;
-  *zone/8*getPorts) echo 'a(ss) 1 "8443" "udp"' ;;
-  *) echo "Call failed: what?" >&2; exit 1 ;;
-esac"#;
     let expected = [
         ("unit gone.service", "unit:unknown:unknown"),
         ("unit made.service", "unit:active:generated"),
@@ -237,15 +229,10 @@ esac"#;
         ("volume gone gone-volume.service", "absent"),
         ("network there there-network.service", "present"),
         ("network gone gone-network.service", "absent"),
-        ("port running - 8443/tcp", "present"),
-        ("port running - 5000-5010/udp", "present"),
-        ("port running - 443/tcp", "absent"),
-        ("port permanent public 8443/udp", "present"),
-        ("port permanent public 8443/tcp", "absent"),
     ];
     for shell in shells() {
         let home = home();
-        for (name, text) in [("systemctl", systemctl), ("podman", podman), ("busctl", busctl)] {
+        for (name, text) in [("systemctl", systemctl), ("podman", podman)] {
             tool(&home.path().join("bin"), name, text);
         }
         let objects: Vec<Object> = expected.iter().map(|(object, _)| object.parse().unwrap()).collect();
@@ -258,12 +245,9 @@ esac"#;
         }
         let calls = fs::read_to_string(home.path().join("calls")).unwrap();
         assert_eq!(calls.lines().count(), 1, "units are asked about in one run: {calls}");
-        let port = fs::read_to_string(state(home.path()).join("origin").join(objects[9].key())).unwrap();
-        assert!(port.ends_with("\nzone work\n"), "the default zone may be another one when the port is closed: {port}");
 
-        let bad: Vec<Object> = ["unit bad.service", "image localhost/broken:1", "port running home 1/tcp"]
-            .map(|object| object.parse().unwrap())
-            .to_vec();
+        let bad: Vec<Object> =
+            ["unit bad.service", "image localhost/broken:1"].map(|object| object.parse().unwrap()).to_vec();
         let mut tasks: Vec<Task> =
             bad.iter().enumerate().map(|(i, object)| task(&format!("t{i}"), vec![claim(object)])).collect();
         tasks.push(task("good", vec![claim(&objects[0])]));
@@ -279,7 +263,6 @@ esac"#;
         let expected = [
             "cannot note down how the unit bad.service is before it is changed: Failed to get properties: Unit name bad.service is not valid.",
             "cannot note down how the image localhost/broken:1 is before it is changed: Error: database is locked",
-            "cannot note down how the port running home 1/tcp is before it is changed: Call failed: what?",
             "",
         ];
         assert_eq!(said, expected, "{shell:?}");
@@ -372,9 +355,7 @@ fn absent_paths_are_noted_without_any_tool() {
 }
 
 #[test]
-fn layers_are_told_apart() {
-    let port = |layer: Layer| Object::Port { layer, zone: None, port: "1/tcp".to_owned() };
-    assert_ne!(port(Layer::Running).key(), port(Layer::Permanent).key());
+fn what_two_tasks_touch_is_noted_once() {
     let unit = Step::Unit { unit: Managed::system("a.service"), action: UnitAction::Start };
     let found = notes([task("a", vec![unit.clone()]), task("b", vec![unit])].iter().enumerate());
     assert_eq!(found.iter().map(|note| note.tasks.clone()).collect::<Vec<_>>(), [[0, 1]]);

@@ -154,7 +154,9 @@ fn what_takes_it_back_is_kept_in_private_and_used_once() {
             (
                 "! 7 refused",
                 Data::Keep,
-                Ok("kept knob http test/http=x: nobody answers DELETE https://a.example/$(id) ((7) refused)"),
+                Err(
+                    "nobody answers DELETE https://a.example/$(id) ((7) refused): start what does, or let data be deleted, which takes it for gone",
+                ),
                 true,
             ),
             (

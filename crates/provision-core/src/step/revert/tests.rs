@@ -390,54 +390,6 @@ fn what_podman_holds_goes_only_where_it_was_not_and_data_only_when_it_may() {
 }
 
 #[test]
-fn ports_are_closed_in_the_zone_that_they_were_opened_in_and_those_of_others_stay() {
-    let busctl = r#"
-case "$*" in *Port*) echo "$*" | sed 's/.*FirewallD1\.//' >>"$HOME/calls" ;; esac
-case "$*" in
-  *NameHasOwner*) [ -e "$HOME/stopped" ] && echo 'b false' || echo 'b true' ;;
-  *getDefaultZone) cat "$HOME/default" ;;
-  *'getZoneByName s public') echo 'o "/org/fedoraproject/FirewallD1/config/zone/8"' ;;
-  *getPorts*) echo 'aas 1 2 "22" "tcp"' ;;
-  *'removePort sss'*'81 tcp') echo 'Call failed: NOT_ENABLED: 81:tcp' >&2; exit 1 ;;
-  *'removePort'*) ;;
-  *'addPort'*'22 tcp 0') echo 'Call failed: ALREADY_ENABLED: 22:tcp' >&2; exit 1 ;;
-  *) echo "Call failed: $*" >&2; exit 1 ;;
-esac"#;
-    for shell in shells() {
-        let home = home();
-        tool(&home.path().join("bin"), "busctl", busctl);
-        fs::write(home.path().join("default"), "s \"public\"\n").unwrap();
-        let objects: Vec<Object> = ["running - 80/tcp", "running - 81/tcp", "permanent - 80/tcp", "running - 22/tcp"]
-            .iter()
-            .map(|port| format!("port {port}").parse().unwrap())
-            .collect();
-        apply(shell, home.path(), vec![task("p", objects.iter().cloned().map(Step::Claim).collect())]);
-        fs::write(home.path().join("default"), "s \"another\"\n").unwrap();
-        calls(home.path());
-        // Taken back to the time before the apply: the records stay, and it can be done again.
-        let tasks = |scope: Scope| -> Vec<Task> {
-            let steps = objects.iter().map(|object| revert(object, scope, Data::Keep)).collect();
-            vec![task("p", steps)]
-        };
-        let reply = attempt(shell, home.path(), &batch(rollback(home.path(), 1), tasks(Scope::Apply(1))));
-        assert_eq!(reply.outcomes, [done("")], "{shell:?}");
-        let told = [
-            "zone removePort sss public 80 tcp",
-            "zone removePort sss public 81 tcp",
-            "zone removePort ss 80 tcp",
-            "zone addPort sssi public 22 tcp 0",
-        ];
-        let found: Vec<String> = calls(home.path()).iter().map(|call| call.replace("config.", "")).collect();
-        assert_eq!(found, told, "{shell:?}");
-        // A firewall that does not run has nothing open.
-        fs::write(home.path().join("stopped"), "").unwrap();
-        let steps = vec![revert(&objects[0], Scope::Apply(1), Data::Keep)];
-        let reply = attempt(shell, home.path(), &batch(rollback(home.path(), 1), vec![task("p", steps)]));
-        assert_eq!((reply.outcomes, calls(home.path()).len()), (vec![done("")], 0), "{shell:?}");
-    }
-}
-
-#[test]
 fn systemd_reads_its_units_after_their_files_were_taken_back() {
     for shell in shells() {
         let home = home();
