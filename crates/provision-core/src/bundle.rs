@@ -25,6 +25,7 @@ mod opened;
 mod place;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use error::{BundleError, PackError};
 pub use gathering::{Gathering, Packed};
@@ -36,6 +37,13 @@ pub const MANIFEST: &str = "provision-bundle.json";
 
 /// The member that is the command.
 pub const COMMAND: &str = "provision";
+
+/// Reads a bundle in memory, for the fuzzer: the names of its members.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn members(bytes: &[u8]) -> Result<Vec<String>, BundleError> {
+    let (_, members) = whole::read(std::io::Cursor::new(bytes), camino::Utf8Path::new("x"))?;
+    Ok(members.into_keys().collect())
+}
 
 /// Whether a file is meant to be a bundle, by its first bytes.
 #[must_use]

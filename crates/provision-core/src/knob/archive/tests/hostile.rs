@@ -129,29 +129,29 @@ fn no_member_gets_out() {
             ("an absolute path", vec![Member::file("a", "1"), Member::file(&at("evil"), "evil")]),
             ("a path upwards", vec![Member::file("a", "1"), Member::file("../../evil", "evil")]),
             ("a path up from below", vec![Member::file("a/../../../evil", "evil")]),
-            ("a link that is written through", vec![
-                Member::link("out", &at("outside")),
-                Member::file("out/evil", "evil"),
-                Member::file("out/below/evil", "evil"),
-            ]),
-            ("a relative link that is written through", vec![
-                Member::link("out", "../../outside"),
-                Member::file("out/evil", "evil"),
-            ]),
-            ("a link that is replaced by a file", vec![
-                Member::link("a", &at("secret")),
-                Member::file("a", "evil"),
-            ]),
-            ("the mark of what is unpacked", vec![
-                Member::file("a", "1"),
-                Member::link(".provision-archive", &at("secret")),
-            ]),
+            (
+                "a link that is written through",
+                vec![
+                    Member::link("out", &at("outside")),
+                    Member::file("out/evil", "evil"),
+                    Member::file("out/below/evil", "evil"),
+                ],
+            ),
+            (
+                "a relative link that is written through",
+                vec![Member::link("out", "../../outside"), Member::file("out/evil", "evil")],
+            ),
+            ("a link that is replaced by a file", vec![Member::link("a", &at("secret")), Member::file("a", "evil")]),
+            (
+                "the mark of what is unpacked",
+                vec![Member::file("a", "1"), Member::link(".provision-archive", &at("secret"))],
+            ),
             ("a hard link", vec![Member::file("a", "1"), Member::hard_link("hard", &at("secret"))]),
             ("a hard link upwards", vec![Member::file("a", "1"), Member::hard_link("hard", "../../secret")]),
-            ("a hard link through a link", vec![
-                Member::link("out", home.path().to_str().unwrap()),
-                Member::hard_link("hard", "out/secret"),
-            ]),
+            (
+                "a hard link through a link",
+                vec![Member::link("out", home.path().to_str().unwrap()), Member::hard_link("hard", "out/secret")],
+            ),
         ];
         for (what, members) in cases {
             for (format, bytes) in [("tar", tar(&members)), ("zip", zip(&members))] {
@@ -226,8 +226,10 @@ fn a_tool_that_the_host_lacks_is_named() {
             let step = turn(&path, &format!("{} {format} 0 - -", sha256_hex(b"x")), Some(b"x"));
             let batch = crate::step::trial::batch(crate::step::trial::begin("0"), vec![task("a", vec![step])]);
             // Every host of the tests has it; here it has another name.
-            let lacking = program(home.path(), &batch)
-                .replace("archive_tool() {", &format!("archive_tool() {{ if [ \"$1\" = {program_of} ]; then set -- no-{program_of}; fi;"));
+            let lacking = program(home.path(), &batch).replace(
+                "archive_tool() {",
+                &format!("archive_tool() {{ if [ \"$1\" = {program_of} ]; then set -- no-{program_of}; fi;"),
+            );
             let reply = crate::step::trial::exchange(shell, &lacking, &crate::step::trial::input(&batch));
             let reply = crate::step::reply::read(&batch, &reply, crate::step::trial::NONCE).unwrap();
             let [Outcome::Failed { output, status: 127, .. }] = reply.outcomes.as_slice() else { panic!("{reply:?}") };
@@ -252,7 +254,9 @@ fn what_is_cut_off_is_refused() {
             let bytes = &whole[..whole.len() - 20];
             let line = format!("{} {format} 0 - -", sha256_hex(bytes));
             let reply = apply(shell, home.path(), vec![task("a", vec![turn(&path, &line, Some(bytes))])]);
-            let [Outcome::Failed { output, .. }] = reply.outcomes.as_slice() else { panic!("{format} {shell:?} {reply:?}") };
+            let [Outcome::Failed { output, .. }] = reply.outcomes.as_slice() else {
+                panic!("{format} {shell:?} {reply:?}")
+            };
             assert!(!output.trim().is_empty(), "{format} {shell:?}");
             assert_eq!(got(shell, home.path(), &path), ABSENT, "{format} {shell:?}");
             assert!(!home.path().join(".d.provision-new").exists(), "{shell:?}");
