@@ -21,3 +21,4 @@ mod sealed;
 mod secrets;
 mod shells;
 mod support;
+mod transfer;
