@@ -12,7 +12,10 @@ fn plan(bed: &Testbed, host: &Host, name: &str, text: &str) -> Result<Plan, Erro
     let folder = bed.directory().join("firewall");
     fs::create_dir_all(&folder).map_err(Error::Run)?;
     let file = folder.join(format!("{name}.toml"));
-    let head = format!("name = \"firewall\"\n[host.h]\naddress = \"{}\"\nuser = \"root\"\n", host.ipv4);
+    let head = format!(
+        "name = \"firewall\"\n[host.h]\naddress = \"{}\"\nuser = \"root\"\nconnect_timeout = \"3s\"\nconfirm_timeout = \"8s\"\n",
+        host.ipv4
+    );
     fs::write(&file, format!("{head}{text}")).map_err(Error::Run)?;
     Ok(Plan { file, variables: Vec::new(), secrets: Vec::new() })
 }
@@ -180,5 +183,18 @@ fn a_host_without_any_firewall_is_told() -> Result<(), Error> {
     failed(&plan(bed, &host, "none", ports)?.run(bed, "apply", &["--yes"])?, why);
     let ran = plan(bed, &host, "anyway", &format!("{ports}absent = \"ignore\"\n"))?.run(bed, "apply", &["--yes"])?.ok();
     assert!(format!("{}{}", ran.stdout, ran.stderr).contains(why), "{ran:#?}");
+    Ok(())
+}
+
+#[test]
+fn a_rule_that_would_lock_us_out_is_taken_back_by_the_host() -> Result<(), Error> {
+    let bed = Testbed::shared()?;
+    let host = bed.fresh_host("fwlocked")?;
+    let zone = "firewall-cmd --list-all; firewall-cmd --permanent --list-all";
+    let before = host.sh(zone)?.ok()?;
+    let rule = "[firewall.f]\nports = [\"8443/tcp\"]\nrich_rules = [\"rule priority=-100 service name=ssh drop\"]\n";
+    let ran = plan(bed, &host, "locked", rule)?.run(bed, "apply", &["--yes"])?;
+    assert_eq!(ran.code, Some(5), "{ran:#?}");
+    assert_eq!(host.sh(zone)?.ok()?, before);
     Ok(())
 }

@@ -43,7 +43,7 @@ impl Run {
     }
 }
 
-fn bed(run: &str) -> Command {
+pub(crate) fn bed(run: &str) -> Command {
     let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/testbed/bed"));
     command.env("PROVISION_TESTBED_RUN", run).stdin(Stdio::null());
     command
@@ -51,9 +51,14 @@ fn bed(run: &str) -> Command {
 
 /// Runs a command of the bed to its end.
 pub(crate) fn done(command: &mut Command) -> Result<(), Error> {
+    said(command).map(drop)
+}
+
+/// Like [`done`]: what it says on standard output.
+pub(crate) fn said(command: &mut Command) -> Result<String, Error> {
     let output = command.output().map_err(Error::Run)?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(Error::Bed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }

@@ -74,6 +74,9 @@ Examples:
   provision graph plan.toml
   provision graph plan.toml --format dot | dot -Tsvg > plan.svg")]
     Graph(Graph),
+    /// Packs a plan with everything that it needs on this side into one file, to apply where there is no network
+    #[command(after_help = BUNDLE_EXAMPLES)]
+    Bundle(Bundle),
     /// Lists the kinds of resource, or shows all about one
     #[command(after_help = "\
 Examples:
@@ -121,10 +124,19 @@ Examples:
 Done again, it takes back the apply before that one, as far as the host remembers.
 Without a terminal to ask on, --yes is needed.";
 
+const BUNDLE_EXAMPLES: &str = "\
+Examples:
+  provision bundle plan.toml -o site.bundle
+  provision bundle plan.toml -o site.bundle --var archive=registry.tar
+  tar -xf site.bundle provision && ./provision apply site.bundle
+                                          on the other side
+
+The values of inputs go with it, and can be given anew on the other side. Those of secret inputs stay here.";
+
 /// A plan and what it leaves open.
 #[derive(Debug, Args)]
 pub struct Plan {
-    /// The plan's file, or a directory with a plan.toml in it
+    /// The plan's file, a directory with a plan.toml in it, or what `provision bundle` has packed
     #[arg(value_name = "PLAN")]
     pub path: Utf8PathBuf,
     /// Gives an input its value; wins over files and PROVISION_VAR_NAME
@@ -301,6 +313,26 @@ pub enum Format {
     Dot,
     /// The same as --json
     Json,
+}
+
+/// `provision bundle`.
+#[derive(Debug, Args)]
+pub struct Bundle {
+    /// The plan.
+    #[command(flatten)]
+    pub plan: Plan,
+    /// The file to write
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Utf8PathBuf,
+    /// Packs this file as well: one that the plan names where a fact is another; may be given several times
+    #[arg(long = "add", value_name = "FILE")]
+    pub added: Vec<Utf8PathBuf>,
+    /// Packs this provision instead of the one that runs: for another system, or linked statically
+    #[arg(long, value_name = "FILE")]
+    pub command: Option<Utf8PathBuf>,
+    /// Replaces a file that is no bundle of this plan
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `provision kinds`.

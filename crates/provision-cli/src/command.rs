@@ -10,6 +10,7 @@ use crate::surroundings::Surroundings;
 use crate::view::View;
 
 pub mod apply;
+pub mod bundle;
 pub mod destroy;
 pub mod diff;
 pub mod graph;
@@ -62,6 +63,7 @@ impl Verb {
             Self::Rollback(_) => "rollback",
             Self::Status(_) => "status",
             Self::Graph(_) => "graph",
+            Self::Bundle(_) => "bundle",
             Self::Kinds(_) => "kinds",
         }
     }
@@ -86,6 +88,7 @@ pub async fn run(verb: Verb, view: &View) -> Outcome {
         Verb::Rollback(arguments) => rollback::run(&arguments, &surroundings, view).await,
         Verb::Status(arguments) => status::run(&arguments, &surroundings, view).await,
         Verb::Graph(arguments) => graph::run(&arguments, &surroundings, view),
+        Verb::Bundle(arguments) => bundle::run(&arguments, &surroundings, view).await,
         Verb::Kinds(arguments) => kinds::run(&arguments, view),
     };
     done.unwrap_or_else(Outcome::from)

@@ -4,6 +4,7 @@ use std::io;
 
 use camino::Utf8PathBuf;
 use provision_core::address::Address;
+use provision_core::bundle::{BundleError, PackError};
 use provision_core::connection::ConnectionError;
 use provision_core::engine::EngineError;
 use provision_core::plan::problem::PlanError;
@@ -83,6 +84,22 @@ pub enum Error {
         path: Utf8PathBuf,
         /// Why.
         reason: SealError,
+    },
+    /// A file begins like a bundle and is none that could be used.
+    #[error("{path}: {reason}")]
+    Bundle {
+        /// Its path.
+        path: Utf8PathBuf,
+        /// Why.
+        #[source]
+        reason: BundleError,
+    },
+    /// A bundle cannot be made.
+    #[error("{reason}")]
+    Pack {
+        /// Why.
+        #[source]
+        reason: PackError,
     },
     /// A resource failed during an apply.
     #[error("{address} on host {host}: {message}")]
@@ -164,7 +181,9 @@ impl Error {
     /// How the command ends because of it.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } | Self::Read { .. } | Self::Plan(_) | Self::Seal { .. } => Exit::Invalid,
+            Self::Usage { .. } | Self::Read { .. } | Self::Plan(_) | Self::Seal { .. } | Self::Bundle { .. } => {
+                Exit::Invalid
+            }
             Self::Host { error, .. } => match error.as_ref() {
                 // A file on this side: the host has nothing to do with it.
                 EngineError::Connection(ConnectionError::Transport(TransportError::Input { .. })) => Exit::Failed,
@@ -179,6 +198,7 @@ impl Error {
             | Self::Cut { .. }
             | Self::Incomplete { .. }
             | Self::Declined
+            | Self::Pack { .. }
             | Self::Here { .. } => Exit::Failed,
             Self::Reverted { .. } => Exit::Reverted,
             Self::Interrupted { .. } => Exit::Interrupted,
@@ -212,6 +232,14 @@ impl Error {
             },
             Self::Undecided { reason, .. } | Self::Foreign { reason, .. } => reason.help.clone(),
             Self::Moved { host: None, .. } => Some(SEAL_ANEW.to_owned()),
+            Self::Bundle { reason: BundleError::Later(_), .. } => Some(LATER.to_owned()),
+            Self::Bundle { .. } => Some(CARRY_ANEW.to_owned()),
+            Self::Pack { reason: PackError::Changed(_) } => Some("pack it again once nobody changes it".to_owned()),
+            Self::Pack { reason: PackError::Ambiguous { .. } } => {
+                Some("name the two by paths without `..` behind a link".to_owned())
+            }
+            Self::Pack { reason: PackError::Name(_) } => Some("give it another name".to_owned()),
+            Self::Pack { .. } => None,
             Self::Seal { .. } => Some("write it anew with `provision diff --out`".to_owned()),
             Self::Reverted { .. } => Some(
                 "`provision diff` shows where the host stands; look for what locks it out before you apply again"
@@ -234,6 +262,8 @@ impl Error {
     pub fn causes(&self) -> Vec<String> {
         let first: Option<&dyn std::error::Error> = match self {
             // Its display is already in ours.
+            Self::Bundle { reason, .. } => std::error::Error::source(reason),
+            Self::Pack { reason } => std::error::Error::source(reason),
             Self::Host { error, .. } => std::error::Error::source(error),
             other => std::error::Error::source(other),
         };
@@ -243,6 +273,9 @@ impl Error {
 
 /// What to do about a sealed plan that does not fit any more.
 pub const SEAL_ANEW: &str = "look at the changes again with `provision diff --out`, and apply what it writes";
+const LATER: &str = "use the provision that is in it: `tar -xf FILE provision`";
+const CARRY_ANEW: &str = "carry it over anew, or pack it anew with `provision bundle`; `sha256sum` tells whether it is the file \
+                          that was packed";
 const LOCKED: &str = "wait until they are done, or let the command wait longer with --lock-timeout; a lock whose owner is \
                       gone is taken over by itself";
 const AGAIN: &str = "look at what is there now, and do it again if it still is what you want";

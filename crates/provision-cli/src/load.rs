@@ -1,10 +1,13 @@
 //! From the command line to a plan: the file, the values of its inputs, the hosts that are meant.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use provision_core::address::check_name;
+use provision_core::bundle::{self, Bundle};
+use provision_core::fetch::Fetch;
 use provision_core::plan::Plan;
 use provision_core::plan::asset::{Folder, PLAN_FILE};
 use provision_core::plan::host::Host;
@@ -14,6 +17,7 @@ use provision_core::seal::Seal;
 
 use crate::args;
 use crate::error::Error;
+use crate::fetch::Fetcher;
 use crate::surroundings::Surroundings;
 
 /// A plan and where it came from.
@@ -21,8 +25,20 @@ use crate::surroundings::Surroundings;
 pub struct Loaded {
     /// The plan.
     pub plan: Plan,
-    /// Its file, as it was named.
+    /// Its file, or the bundle that it is in, as it was named.
     pub path: Utf8PathBuf,
+    /// The bundle that it is in.
+    bundle: Option<Bundle>,
+}
+
+impl Loaded {
+    /// Who downloads for it: nobody where it came in a bundle, which has everything.
+    pub fn fetch(&self, surroundings: &Surroundings) -> Arc<dyn Fetch> {
+        match &self.bundle {
+            Some(bundle) => bundle.fetch(),
+            None => Arc::new(Fetcher::new(surroundings.cache.as_deref())),
+        }
+    }
 }
 
 /// Reads the plan that the command line names.
@@ -30,8 +46,9 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong with the values given, or everything that is wrong with the plan.
 pub fn load(arguments: &args::Plan, surroundings: &Surroundings) -> Result<Loaded, Vec<Error>> {
-    let path = if arguments.path.is_dir() { tidy(&arguments.path).join(PLAN_FILE) } else { arguments.path.clone() };
-    parse(path, "PLAN is a file, or a directory with a plan.toml in it", inputs(arguments, surroundings))
+    let path = file(&arguments.path);
+    let help = "PLAN is a file, or a directory with a plan.toml in it";
+    parse(path, help, inputs(arguments, surroundings), surroundings)
 }
 
 /// Reads the plan that was sealed, with the inputs of that time. Secrets are not among them, so they are given again.
@@ -42,10 +59,10 @@ pub fn load_sealed(seal: &Seal, arguments: &args::Plan, surroundings: &Surroundi
     let mut inputs = inputs(arguments, surroundings);
     if let Ok(inputs) = &mut inputs {
         for (name, value) in seal.inputs() {
-            inputs.keep(name, value);
+            inputs.keep(name, value, "the sealed plan");
         }
     }
-    let loaded = parse(seal.plan().into(), "the sealed plan was made from this file", inputs)?;
+    let loaded = parse(seal.plan().into(), "the sealed plan was made from this file", inputs, surroundings)?;
     let other = |name: String| {
         let message = format!("the plan was sealed with another value for input.{name}");
         Error::usage(message, "leave the value out, or seal the plan anew with `provision diff --out`")
@@ -58,20 +75,58 @@ pub fn load_sealed(seal: &Seal, arguments: &args::Plan, surroundings: &Surroundi
     Ok(loaded)
 }
 
-fn parse(path: Utf8PathBuf, help: &'static str, inputs: Result<Inputs, Vec<Error>>) -> Result<Loaded, Vec<Error>> {
-    let text = read(&path, Some(help)).map_err(|error| vec![error]);
+fn parse(
+    path: Utf8PathBuf,
+    help: &'static str,
+    inputs: Result<Inputs, Vec<Error>>,
+    surroundings: &Surroundings,
+) -> Result<Loaded, Vec<Error>> {
+    if is_bundle(&path) {
+        return parse_bundle(path, inputs?, surroundings);
+    }
+    let text = read_plan(&path, help).map_err(|error| vec![error]);
     let (text, inputs) = match (text, inputs) {
         (Ok(text), Ok(inputs)) => (text, inputs),
         (text, inputs) => return Err(text.err().into_iter().chain(inputs.err()).flatten().collect()),
     };
-    if Seal::is_meant(text.as_bytes()) {
-        let help = "give the plan that it was made from";
-        return Err(vec![Error::usage(format!("{path} is a sealed plan, which only `provision apply` takes"), help)]);
-    }
     let folder = path.parent().map(Utf8Path::to_owned).unwrap_or_default();
     let source = Source { name: path.to_string(), text };
     let plan = Plan::parse(source, Arc::new(Folder(folder)), &inputs).map_err(|error| vec![Error::Plan(error)])?;
-    Ok(Loaded { plan, path })
+    Ok(Loaded { plan, path, bundle: None })
+}
+
+fn parse_bundle(path: Utf8PathBuf, mut inputs: Inputs, surroundings: &Surroundings) -> Result<Loaded, Vec<Error>> {
+    let opened = Bundle::open(&path, &surroundings.working_directory);
+    let bundle = opened.map_err(|reason| vec![Error::Bundle { path: path.clone(), reason }])?;
+    for (name, value) in bundle.values() {
+        inputs.keep(name, value, "the bundle");
+    }
+    let unread = |reason: String| vec![Error::usage(reason, "copy the bundle anew")];
+    let source = bundle.plan().map_err(unread)?;
+    let plan = Plan::parse(source, bundle.assets(), &inputs).map_err(|error| vec![Error::Plan(error)])?;
+    Ok(Loaded { plan, path, bundle: Some(bundle) })
+}
+
+/// Whether a file begins like a bundle. What cannot be read is none; whoever reads it as a plan says why.
+pub fn is_bundle(path: &Utf8Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(512).read_to_end(&mut start));
+    read.is_ok() && bundle::is_meant(&start)
+}
+
+/// The plan's file that is meant by what the command line names.
+pub fn file(path: &Utf8Path) -> Utf8PathBuf {
+    if path.is_dir() { tidy(path).join(PLAN_FILE) } else { path.to_owned() }
+}
+
+/// A plan's text; what something else was meant by is refused.
+pub fn read_plan(path: &Utf8Path, help: &'static str) -> Result<String, Error> {
+    let text = read(path, Some(help))?;
+    if Seal::is_meant(text.as_bytes()) {
+        let help = "give the plan that it was made from";
+        return Err(Error::usage(format!("{path} is a sealed plan, which only `provision apply` takes"), help));
+    }
+    Ok(text)
 }
 
 /// The hosts of a plan that are meant: all, or those named, in the plan's order.
@@ -106,7 +161,11 @@ fn read(path: &Utf8Path, help: Option<&'static str>) -> Result<String, Error> {
     })
 }
 
-fn inputs(arguments: &args::Plan, surroundings: &Surroundings) -> Result<Inputs, Vec<Error>> {
+/// The values that are given.
+///
+/// # Errors
+/// When some cannot be read.
+pub fn inputs(arguments: &args::Plan, surroundings: &Surroundings) -> Result<Inputs, Vec<Error>> {
     let mut inputs = Inputs::new(surroundings.working_directory.clone());
     let mut errors = Vec::new();
     // Weakest first: what comes later replaces what was there.

@@ -8,6 +8,9 @@ use provision_core::seal::Seal;
 
 use crate::error::Error;
 
+/// How much of a file is looked at to tell what it is.
+const BEGINNING: u64 = 4096;
+
 /// The sealed plan at a path; none where something else is, which is then for others to read.
 ///
 /// # Errors
@@ -15,8 +18,10 @@ use crate::error::Error;
 pub fn read(path: &Utf8Path) -> Result<Option<Seal>, Error> {
     // What cannot be read is no sealed plan; whoever reads it as a plan says why.
     let mut text = Vec::new();
-    let opened = File::open(path).and_then(|mut file| file.read_to_end(&mut text));
-    if opened.is_err() || !Seal::is_meant(&text) {
+    let Ok(mut file) = File::open(path) else { return Ok(None) };
+    // A bundle is too long to be looked at whole.
+    let begun = Read::by_ref(&mut file).take(BEGINNING).read_to_end(&mut text);
+    if begun.is_err() || !Seal::is_meant(&text) || file.read_to_end(&mut text).is_err() {
         return Ok(None);
     }
     let seal = Seal::read(&text).map_err(|reason| Error::Seal { path: path.to_owned(), reason })?;

@@ -1,4 +1,4 @@
-//! The working directory, the home directory, the machine's name and the environment. They are read here and nowhere else.
+//! The working directory, the home directory, the command's own file, the machine's name and the environment. They are read here and nowhere else.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -65,6 +65,17 @@ impl Surroundings {
             program_data: variable("ProgramData").map(Utf8PathBuf::from),
             variables,
         })
+    }
+
+    /// The file of the command that runs.
+    ///
+    /// # Errors
+    /// When the system does not tell, or its path is not UTF-8.
+    pub fn command() -> Result<Utf8PathBuf, Error> {
+        let failed = |source| Error::Here { what: "tell which file this command is".to_owned(), source };
+        let path = std::env::current_exe().map_err(failed)?;
+        Utf8PathBuf::from_path_buf(path)
+            .map_err(|path| failed(io::Error::other(format!("{} is not UTF-8", path.display()))))
     }
 
     /// Who is at work, for a host's history and for whoever finds it locked: `user@machine`.

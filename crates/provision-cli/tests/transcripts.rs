@@ -24,12 +24,13 @@ const COMMAND: &str = env!("CARGO_BIN_EXE_provision");
 const UNENDED: &str = "[no newline]\n";
 
 /// What is another each time: clocks, this machine's name, digests with a path of the sandbox in them, who owns files.
-const VARYING: [(&str, &str); 6] = [
+const VARYING: [(&str, &str); 7] = [
     ("[TIME]", r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9](\.[0-9]+)?Z"),
     ("[MACHINE]", r#"tester@(?<redacted>[^ \n",]+)"#),
     ("[PLAN]", r"plan (?<redacted>[0-9a-f]{12})"),
     ("[DIGEST]", r#""(plan|digest)": "(?<redacted>[0-9a-f]{64})""#),
     ("[STATE]", r#""observed": "(?<redacted>[0-9a-f]{64})""#),
+    ("[SUM]", r#"(SHA-256 |"sha256": ")(?<redacted>[0-9a-f]{64})"#),
     ("[OWNER]", r"(file|directory)[: ][0-7]{4}[: ](?<redacted>[0-9]+:[0-9]+)"),
 ];
 

@@ -3,6 +3,7 @@
 //! Nothing here prints, reads a clock, an environment or a home directory, and every `await` may be the last.
 
 mod apply;
+mod arrival;
 mod changes;
 mod drift;
 mod exchange;

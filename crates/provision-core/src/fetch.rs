@@ -15,6 +15,15 @@ pub struct Download {
     pub sha256: String,
 }
 
+/// Something that a resource needs and neither the plan nor the files beside it bring.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outside {
+    /// Downloaded on this side.
+    Here(Download),
+    /// What the host gets itself, in words that follow the resource's address, such as `pulls quay.io/a/b:1`.
+    Host(String),
+}
+
 /// Who downloads on this side. The library has no client of its own, no cache and no proxy: whoever embeds it does.
 #[async_trait]
 pub trait Fetch: Send + Sync {

@@ -6,19 +6,20 @@
 
 #![expect(clippy::panic, clippy::expect_used, reason = "a panic is how a target tells what it has found")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::blob::sha256_hex;
+use crate::blob::{Blob, sha256_hex};
+use crate::bundle;
 use crate::change::Change;
 use crate::connection::ShellConnection;
 use crate::engine::{Changes, observe, observe_destroy, observe_rollback};
 use crate::facts;
-use crate::image_archive::{ArchivedImage, ImageArchive};
+use crate::image_archive::{ArchivedImage, ImageArchive, Layers};
 use crate::ledger::{Head, Ledger, Scope};
 use crate::object::{Object, Record};
 use crate::plan::Plan;
@@ -44,6 +45,7 @@ pub type Property = fn(&[u8]);
 
 /// Every target with its name: that of its file in `tests/fuzz/targets`, of its seeds and of what it has found.
 pub const TARGETS: &[(&str, Property)] = &[
+    ("bundle", bundle),
     ("certificate", certificate),
     ("facts", facts),
     ("image_archive", image_archive),
@@ -128,8 +130,39 @@ fn example(text: &str) -> Plan {
     Plan::parse(source, Arc::new(NoAssets), &Inputs::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Podman's own list of its images, as a host sends it.
+/// A bundle. What is taken is recognised, and no member would be unpacked elsewhere.
+pub fn bundle(bytes: &[u8]) {
+    // No fuzzer finds a digest: a bundle is made around a manifest, with members that are what it says. `LENGTH` and `DIGEST`
+    // are those of the member.
+    let made = bytes.starts_with(b"{").then(|| {
+        let (length, digest) = (MEMBER.len().to_string(), sha256_hex(MEMBER));
+        let text = String::from_utf8_lossy(bytes).replace("LENGTH", &length).replace("DIGEST", &digest);
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, content) in [(bundle::MANIFEST, text.as_bytes()), ("plan/plan.toml", MEMBER)] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            tar.append_data(&mut header, name, content).expect("it is in memory");
+        }
+        tar.into_inner().expect("it is in memory")
+    });
+    let bytes = made.as_deref().unwrap_or(bytes);
+    if let Ok(members) = bundle::members(bytes) {
+        assert!(bundle::is_meant(bytes) && !members.is_empty());
+        assert!(members.iter().all(|name| !name.starts_with('/') && !name.split('/').any(|part| part == "..")));
+    }
+}
+
+const MEMBER: &[u8] = b"name = \"site\"\n";
+
+/// Podman's own lists of its images and layers, as a host sends them.
 pub fn images(bytes: &[u8]) {
+    let digests = BTreeSet::from([format!("sha256:{}", "5".repeat(64))]);
+    let ask = Ask::Layers { manager: Manager::System, digests: digests.clone() };
+    let reply = [b"\n@n begin\n\n@n layers 0\n", bytes, b"\n@n end\n"].concat();
+    let answers = probe::reply::read(&[&ask], &reply, NONCE).expect("it begins and ends");
+    if let Ok(layers) = answers.layers(&Manager::System, &digests) {
+        assert!(layers.unpacked.keys().chain(&layers.packed).all(|digest| digests.contains(digest)));
+    }
     let reply = [b"\n@n begin\n\n@n images -\n\n@n image-store /s/images.json\n", bytes, b"\n@n end\n"].concat();
     let answers = probe::reply::read(&[&Ask::Images(Manager::System)], &reply, NONCE).expect("it begins and ends");
     if let Ok(images) = answers.images(&Manager::System) {
@@ -227,6 +260,14 @@ pub fn image_archive(bytes: &[u8]) {
     if let Ok(whole) = whole {
         let _named = (whole.images.iter().map(ArchivedImage::loaded_names).count(), whole.select(None, None).is_ok());
         let index = index.unwrap_or_else(|error| panic!("read whole, and yet {error}"));
+        for image in &index.images {
+            let Some(layered) = index.layered(image) else { continue };
+            let there = Layers {
+                unpacked: layered.digests().into_iter().map(|digest| (digest, 1)).collect(),
+                ..Layers::default()
+            };
+            let _rest = layered.without(&there, &Blob::unhashed("x".into(), bytes.len() as u64));
+        }
         assert_eq!(index, ImageArchive { sha256: None, ..whole });
     }
 }

@@ -22,13 +22,16 @@
 
 mod docker;
 mod error;
+mod layered;
 mod oci;
 mod platform;
 mod stream;
 
 use std::io::{Read, Seek};
+use std::sync::Arc;
 
 pub use error::{ImageArchiveError, SelectError};
+pub use layered::{Layered, Layers};
 pub use platform::{Platform, PlatformError};
 
 use crate::image_reference::ImageReference;
@@ -45,7 +48,21 @@ pub struct ImageArchive {
     pub length: u64,
     /// SHA-256 of the whole file in lower-case hex; absent when its layers were passed over.
     pub sha256: Option<String>,
+    /// What was read, to find layers by.
+    pub(crate) found: Found,
 }
+
+/// What was read of an archive. It follows from the rest, and two archives do not differ by it.
+#[derive(Debug, Clone)]
+pub(crate) struct Found(Arc<Contents>);
+
+impl PartialEq for Found {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Found {}
 
 /// How an archive is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +122,7 @@ impl ImageArchive {
     /// When it cannot be read, is cut off, contradicts itself, or is no image archive.
     pub fn read(source: impl Read) -> Result<Self, ImageArchiveError> {
         let (contents, length, sha256) = stream::read(source)?;
-        Self::new(&contents, length, Some(sha256))
+        Self::new(contents, length, Some(sha256))
     }
 
     /// Reads what an archive says of its images and passes over the rest, so that one of many gigabytes takes no longer
@@ -115,11 +132,21 @@ impl ImageArchive {
     /// As for [`ImageArchive::read`], but for damage within a layer.
     pub fn index(source: impl Read + Seek) -> Result<Self, ImageArchiveError> {
         let (contents, length) = stream::index(source)?;
-        Self::new(&contents, length, None)
+        Self::new(contents, length, None)
     }
 
-    fn new(contents: &Contents, length: u64, sha256: Option<String>) -> Result<Self, ImageArchiveError> {
-        let (format, images) = Self::images_of(contents).map_err(|error| match error {
+    /// An image of it layer by layer, as it may be sent in part; none where the archive is compressed as a whole or its layers
+    /// are not files in it, and for an archive that was read with [`ImageArchive::read`].
+    #[must_use]
+    pub fn layered(&self, image: &ArchivedImage) -> Option<Layered> {
+        match self.format {
+            ArchiveFormat::Oci { .. } => oci::layered(&self.found.0, image),
+            ArchiveFormat::Docker => docker::layered(&self.found.0, image),
+        }
+    }
+
+    fn new(contents: Contents, length: u64, sha256: Option<String>) -> Result<Self, ImageArchiveError> {
+        let (format, images) = Self::images_of(&contents).map_err(|error| match error {
             // A file that breaks off between two entries of the tar is only recognised by what is not there.
             ImageArchiveError::NotAnImage | ImageArchiveError::MissingBlob { .. } if !contents.ended => {
                 ImageArchiveError::Truncated
@@ -129,7 +156,7 @@ impl ImageArchive {
         if images.is_empty() {
             return Err(ImageArchiveError::NoImages);
         }
-        Ok(Self { format, images, length, sha256 })
+        Ok(Self { format, images, length, sha256, found: Found(Arc::new(contents)) })
     }
 
     fn images_of(contents: &Contents) -> Result<(ArchiveFormat, Vec<ArchivedImage>), ImageArchiveError> {

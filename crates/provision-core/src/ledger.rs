@@ -169,6 +169,8 @@ pub struct Memory {
     pub others: BTreeMap<String, BTreeSet<Object>>,
     /// Whether there are records of what was there before: something to take back.
     pub touched: bool,
+    /// What an apply that was cut has begun to send: how many bytes of it are there, by its digest.
+    pub arriving: BTreeMap<String, u64>,
 }
 
 impl Memory {

@@ -13,6 +13,7 @@
 pub mod address;
 pub mod attribute;
 pub mod blob;
+pub mod bundle;
 pub mod change;
 pub mod check;
 pub mod connection;

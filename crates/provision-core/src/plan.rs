@@ -33,8 +33,10 @@ mod world;
 use crate::address::{Address, NAME, Segment, check_name};
 use crate::attribute::UserName;
 use crate::facts::Facts;
+use crate::fetch::Outside;
 use crate::graph::Graph;
 use crate::path::AbsPath;
+use crate::resource::{Resource, Target, Thing, Want};
 use crate::secret::Secrets;
 use crate::systemd::Manager;
 use asset::Assets;
@@ -77,6 +79,8 @@ pub struct Plan {
     homes: BTreeSet<UserName>,
     /// Whether paths depend on that of the user as whom the steps run.
     own_home: bool,
+    /// What its resources get from outside of it, on any of its hosts.
+    outside: BTreeSet<(Address, Outside)>,
     /// Whether resources hand secrets on that are kept on the host.
     keeps_secrets: bool,
 }
@@ -149,6 +153,7 @@ impl Plan {
             addresses: BTreeSet::new(),
             homes: BTreeSet::new(),
             own_home: false,
+            outside: BTreeSet::new(),
             keeps_secrets: false,
             digest: String::new(),
         };
@@ -186,6 +191,7 @@ impl Plan {
             sound &= found.is_whole();
             problems.borrow_mut().extend(found);
             files.extend(resolved.assets);
+            self.outside.extend(resolved.graph.iter().flat_map(from_outside));
             self.keeps_secrets |= !resolved.kept.is_empty();
             for manager in resolved.homes {
                 match manager {
@@ -281,6 +287,12 @@ impl Plan {
         &self.homes
     }
 
+    /// What its resources get from outside of the plan and the files beside it, on any of its hosts.
+    #[must_use]
+    pub fn outside(&self) -> &BTreeSet<(Address, Outside)> {
+        &self.outside
+    }
+
     /// Files on a host whose content its resources hand on: secrets that were made up once. [`Facts::keep`] takes what is in
     /// them; [`Plan::resolve`] makes up those that it is told nothing of.
     #[must_use]
@@ -298,6 +310,26 @@ impl Plan {
             (_, problems) => Err(problems.into_error(&self.sources)),
         }
     }
+}
+
+/// What the resources on a host get from outside, and the images that they use and none of them brings.
+fn from_outside(graph: &Graph) -> Vec<(Address, Outside)> {
+    let provided: BTreeSet<Thing> = graph.resources().flat_map(|(_, resource)| resource.provides()).collect();
+    let pulled = |want: Want| match want.target {
+        // What has no registry was made on the host.
+        Target::Thing(thing @ Thing::Image(_)) if !provided.contains(&thing) => match thing {
+            Thing::Image(name) if !name.name.starts_with("localhost/") => {
+                Some(Outside::Host(format!("lets podman pull {}", name.name)))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    let of = |(address, resource): (&Address, &dyn Resource)| {
+        let own = resource.outside().into_iter().chain(resource.wants().into_iter().filter_map(pulled));
+        own.map(|outside| (address.clone(), outside)).collect::<Vec<_>>()
+    };
+    graph.resources().flat_map(of).collect()
 }
 
 fn read_description(root: &Table, problems: &RefCell<Problems>) -> Option<String> {

@@ -2,10 +2,11 @@
 //!
 //! Asking changes nothing. Every question of a batch goes out in one program; questions of one sort share one tool run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::attribute::{Account, Mode};
+use crate::image_archive::Layers;
 use crate::knob::Knob;
 use crate::ledger::{Applied, Memory, Records, Scope};
 use crate::object::Object;
@@ -46,6 +47,13 @@ pub enum Ask {
     Unit(Managed),
     /// The images in somebody's store of podman's.
     Images(Manager),
+    /// Which of some layers, by their digests `sha256:...`, are in somebody's store of podman's.
+    Layers {
+        /// Whose.
+        manager: Manager,
+        /// Of what is unpacked, or of what that comes from.
+        digests: BTreeSet<String>,
+    },
     /// Which podman there is.
     Podman,
     /// What podman's own generator makes of Quadlet files as they are and as they are to be.
@@ -150,6 +158,8 @@ pub enum Answer {
     Unit(UnitState),
     /// To [`Ask::Images`].
     Images(Vec<ImageState>),
+    /// To [`Ask::Layers`].
+    Layers(Layers),
     /// To [`Ask::Podman`].
     Podman(PodmanState),
     /// To [`Ask::Generated`].
@@ -448,6 +458,9 @@ impl Answers {
         unit(name: &Managed) Ask::Unit(name.clone()) => Unit(UnitState);
         /// The images.
         images(manager: &Manager) Ask::Images(manager.clone()) => Images(Vec<ImageState>);
+        /// Which layers are there.
+        layers(manager: &Manager, digests: &BTreeSet<String>)
+            Ask::Layers { manager: manager.clone(), digests: digests.clone() } => Layers(Layers);
         /// podman.
         podman() Ask::Podman => Podman(PodmanState);
         /// What podman's generator makes.

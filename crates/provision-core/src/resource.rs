@@ -17,7 +17,7 @@ use crate::check::Check;
 use crate::edit::Edit;
 use crate::edit::draft::{Draft, Drafts};
 use crate::facts::{Homes, KeptSecrets};
-use crate::fetch::Download;
+use crate::fetch::{Download, Outside};
 use crate::knob::Knob;
 use crate::object::Object;
 use crate::path::AbsPath;
@@ -215,6 +215,12 @@ pub trait Resource: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// What of an attribute, as it was last applied, the plan still wants; all of it without this. Where a change shows only what
+    /// is wanted now of what the host has, what was wanted before is not missing there.
+    fn still_wanted(&self, _attribute: &str, applied: &str) -> Option<String> {
+        Some(applied.to_owned())
+    }
+
     /// What must be there before.
     fn wants(&self) -> Vec<Want> {
         Vec::new()
@@ -262,6 +268,11 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// What [`Resource::steps`] needs for a change that this side has to download first.
     fn downloads(&self, _change: &Change) -> Option<Download> {
         None
+    }
+
+    /// What it gets from outside of the plan and the files beside it, whether or not anything changes now.
+    fn outside(&self) -> Vec<Outside> {
+        Vec::new()
     }
 
     /// Resources whose change makes the steps of this one necessary. From the moment one of them changes the steps are owed

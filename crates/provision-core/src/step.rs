@@ -15,6 +15,8 @@ use crate::probe::Guard;
 use crate::request::Effect;
 use crate::systemd::{Managed, Manager};
 
+#[cfg(test)]
+mod arrival_tests;
 mod fetch;
 mod journal;
 pub(crate) mod lock;
@@ -363,6 +365,22 @@ impl Step {
         }
     }
 
+    /// What is sent and kept on the host while it arrives. A command's input is not: its guard may say that it is not needed.
+    pub(crate) fn kept(&self) -> Option<&Blob> {
+        self.blob().filter(|blob| blob.is_kept() && !matches!(self, Self::Run(_)))
+    }
+
+    /// What may be large enough to be kept, to be told how much of it the host has. Files of which only a piece is the plan's
+    /// never are.
+    pub(crate) fn blob_mut(&mut self) -> Option<&mut Blob> {
+        match self {
+            Self::PutFile { content, .. } | Self::PutUserFile { content, .. } => Some(content),
+            Self::LoadImage { archive, .. } => Some(archive),
+            Self::Turn { input, .. } => input.as_mut(),
+            _ => None,
+        }
+    }
+
     /// What it makes of a file of which only a piece is the plan's.
     #[must_use]
     pub fn rewrite(&self) -> Option<&Rewrite> {
@@ -573,6 +591,8 @@ pub enum Purpose {
         ledger: Blob,
         /// How much of the history is kept.
         keep: Keep,
+        /// Digests of what this apply sends and is kept while it arrives; what else is kept of earlier ones goes.
+        awaited: Vec<String>,
         /// What podman's generators are asked before anything at all is written down: when one of them makes less than it
         /// should, that is the end of it.
         rehearsals: Vec<Rehearsal>,

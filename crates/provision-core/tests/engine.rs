@@ -15,6 +15,7 @@ use provision_core::engine::{Changes, apply, observe};
 use provision_core::event::{Event, ignore};
 use provision_core::path::AbsPath;
 use provision_core::plan::Plan;
+use provision_core::plan::asset::Folder;
 use provision_core::plan::build::PlanBuilder;
 use provision_core::report::{Outcome, Report};
 use provision_core::shell::Become;
@@ -249,4 +250,28 @@ async fn an_apply_that_was_dropped_is_taken_forward_by_the_next() {
     }
     applied(&plan, &here(root.path())).await;
     assert!(changes(&plan, &here(root.path())).await.is_empty());
+}
+
+#[tokio::test]
+async fn of_what_is_large_only_the_rest_is_sent_and_only_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let large = vec![7_u8; 9 << 20];
+    fs::write(directory.path().join("large"), &large).unwrap();
+    let source = directory.path().join("large").to_str().unwrap().to_owned();
+    let file = |path: &str| toml::toml! { path = (path) source = (source.as_str()) };
+    let folder = Folder(directory.path().to_str().unwrap().into());
+    let plan = PlanBuilder::new("large").assets(std::sync::Arc::new(folder));
+    let plan =
+        plan.resource("file", "one", file("/etc/one")).resource("file", "two", file("/etc/two")).build().unwrap();
+    let host = FakeHost::new();
+    let digest = provision_core::blob::sha256_hex(&large);
+    host.with(|state| {
+        let remembered = state.plans.entry("large".to_owned()).or_default();
+        remembered.arriving.insert(digest, 5_000_000);
+        remembered.arriving.insert("0".repeat(64), 1);
+    });
+    applied(&plan, &host).await;
+    let sent: Vec<u64> =
+        host.with(|state| state.steps.iter().filter_map(|(_, step)| step.blob()).map(|b| b.sent()).collect());
+    assert_eq!(sent, [large.len() as u64 - 5_000_000, large.len() as u64]);
 }

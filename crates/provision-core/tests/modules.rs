@@ -219,7 +219,7 @@ async fn a_sealed_plan_has_the_files_of_the_plans_that_it_uses() {
     let root = Utf8PathBuf::from_path_buf(site.directory.path().to_path_buf()).unwrap();
     let again = |site: &Site| {
         let mut inputs = Inputs::new(root.clone());
-        seal.inputs().for_each(|(name, value)| inputs.keep(name, value));
+        seal.inputs().for_each(|(name, value)| inputs.keep(name, value, "the sealed plan"));
         let source = Source { name: "plan.toml".to_owned(), text: format!("name = \"own\"\n{text}") };
         let plan = Plan::parse(source, Arc::new(Folder(root.clone())), &inputs).unwrap();
         assert!(seal.other_inputs(&plan).is_empty());

@@ -231,6 +231,22 @@ async fn what_a_resource_comes_to_hold_later_has_an_origin_whatever_else_of_it_h
 }
 
 #[tokio::test]
+async fn what_the_plan_no_longer_wants_of_a_list_is_not_missing_on_the_host() {
+    let host = FakeHost::new();
+    let ports = |list: &str| format!("[firewall.f]\nports = [{list}]\n");
+    applied(&ports("'7001/tcp', '7003/tcp'"), &host).await;
+    assert_eq!(
+        said(&changes(&ports("'7002/tcp', '7003/tcp'"), &host).await),
+        ["firewall.f remove left", "firewall.f update plan"]
+    );
+    host.with(|state| state.turn(&Knob::new(&FIREWALL, "port 7003/tcp"), "firewalld public no no"));
+    assert_eq!(
+        said(&changes(&ports("'7002/tcp', '7003/tcp'"), &host).await),
+        ["firewall.f remove left", "firewall.f update both"]
+    );
+}
+
+#[tokio::test]
 async fn drift_is_told_apart_from_change() {
     let host = FakeHost::new();
     let text = format!("{}{}{}{}", file("host", "1"), file("plan", "1"), file("both", "1"), file("gone", "1"));

@@ -1,7 +1,5 @@
 //! `provision apply`: shows what differs, asks, and changes it; or does what was sealed.
 
-use std::sync::Arc;
-
 use provision_core::engine::{Adopt, Orders};
 use provision_core::plan::host::Host;
 use provision_core::seal::Seal;
@@ -13,7 +11,6 @@ use super::work::{self, Job};
 use crate::args;
 use crate::connect::Connector;
 use crate::error::Error;
-use crate::fetch::Fetcher;
 use crate::load::{Loaded, hosts, load, load_sealed};
 use crate::sealed;
 use crate::surroundings::Surroundings;
@@ -47,7 +44,7 @@ pub async fn run(arguments: args::Apply, surroundings: &Surroundings, view: &Vie
         lock_wait: consent.lock_timeout.duration(),
         adopt: if adopt { Adopt::All } else { Adopt::Named },
         on_failure: on_failure.map(Into::into),
-        fetch: Arc::new(Fetcher::new(surroundings.cache.as_deref())),
+        fetch: loaded.fetch(surroundings),
     };
     let survey =
         Survey { plan: &loaded.plan, connector: &connector, aim: Aim::Apply, data, orders, seal: seal.as_ref() };

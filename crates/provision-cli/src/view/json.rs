@@ -17,6 +17,7 @@
 //!           "undecided", message, objects: [{ object, was }] }], unapplied: [{ resource, foreign: bool }], kept:
 //!           [{ resource, object }], owed: [text], history: [APPLY] }]; `last` and `lock` may be null
 //! graph     plan, hosts: [{ name, resources: [{ address, provides: [text], uses: [address], after: [address] }] }]
+//! bundle    plan, bundle: FILE, members: number, length, sha256, notes: [text]
 //! kinds     kinds: [{ name, summary, fields: [{ name, takes, required, doc }], example }]
 //!
 //! CHANGE    { resource, action, reason: "new" | "plan" | "host" | "both" | "follows" | "foreign" | "left" | null,

@@ -1,5 +1,6 @@
 //! Apply, destroy and rollback: changes become tasks, tasks as few exchanges as they can, and the host notes how it ended.
 
+use super::arrival;
 use super::exchange::Run;
 use super::observe::{Subject, Verb, taken_back};
 use super::prepare::{Part, Work, gather, parts, prepare};
@@ -23,7 +24,8 @@ use crate::step::Step;
 pub async fn apply(changes: Changes, connection: &dyn Connection, events: Events<'_>) -> Result<Report, EngineError> {
     refuse(&changes)?;
     let mut materials = gather(&changes, connection).await?;
-    let work = prepare(&changes, &mut materials)?;
+    let mut work = prepare(&changes, &mut materials)?;
+    arrival::resume(&changes, &mut work).await?;
     let mut run = Run::new(&changes, &materials, events);
     let parts = parts(&changes, &work);
     // A rollback is the host's business to the end, even where nothing is left of what it takes back.

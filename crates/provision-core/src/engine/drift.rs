@@ -18,7 +18,8 @@ pub(super) fn tell(change: &mut Change, resource: &dyn Resource, entry: Option<&
         None => unknown(change, resource),
         Some(entry) => {
             for attribute in &mut change.attributes {
-                attribute.applied = entry.wanted.get(attribute.name.as_ref()).cloned();
+                let applied = entry.wanted.get(attribute.name.as_ref());
+                attribute.applied = applied.and_then(|applied| resource.still_wanted(&attribute.name, applied));
             }
             known(change, resource, entry, digest)
         }

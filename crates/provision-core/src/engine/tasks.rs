@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use time::format_description::well_known::Rfc3339;
 
+use super::arrival;
 use super::exchange::Run;
 use super::observe::Verb;
 use super::prepare::{Debt, Member, Work, debts, settled};
@@ -105,6 +106,7 @@ impl Run<'_> {
                     head: self.head(),
                     ledger: blob(&ledger),
                     keep: self.changes.observed.graph.keep(),
+                    awaited: arrival::awaited(work),
                     rehearsals: rehearsal::first(self.changes, work),
                 }
             }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::stream::Contents;
+use super::layered::{Layer, Layered};
+use super::stream::{Contents, Stretch};
 use super::{ArchiveFormat, ArchivedImage, ImageArchiveError, Platform};
 use crate::blob::sha256_hex;
 
@@ -13,6 +14,7 @@ use crate::blob::sha256_hex;
 const DEEPEST: usize = 4;
 const INDEX: &str = "index.json";
 const LAYOUT: &str = "oci-layout";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// Media types of a config that makes an image, and not some other artifact.
 const CONFIGS: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
@@ -57,6 +59,15 @@ pub(super) struct Config {
     os: Option<String>,
     architecture: Option<String>,
     variant: Option<String>,
+    #[serde(default)]
+    pub(super) rootfs: Option<RootFs>,
+}
+
+/// The layers of an image, unpacked, the lowest first.
+#[derive(Deserialize)]
+pub(super) struct RootFs {
+    #[serde(default)]
+    pub(super) diff_ids: Vec<String>,
 }
 
 impl Config {
@@ -199,6 +210,29 @@ fn collect_platforms(
         Some(error) if !found => Err(error),
         _ => Ok(()),
     }
+}
+
+/// An image layer by layer.
+pub(super) fn layered(contents: &Contents, image: &ArchivedImage) -> Option<Layered> {
+    let digest = image.manifest_digest.clone()?;
+    let path = format!("blobs/sha256/{}", digest.strip_prefix("sha256:")?);
+    let manifest = contents.document(&path)?.to_vec();
+    let Document { config, layers, .. } = json(&path, &manifest).ok()?;
+    let config = contents.document(&config?.path().ok()?)?.to_vec();
+    let Config { rootfs, .. } = json("", &config).ok()?;
+    let (layers, diff_ids) = (layers?, rootfs?.diff_ids);
+    if layers.len() != diff_ids.len() {
+        return None;
+    }
+    let layer = |(layer, diff_id): (&Descriptor, String)| {
+        let foreign = layer.urls.as_ref().is_some_and(|urls| !urls.is_empty());
+        let Stretch { offset, length, .. } = contents.stretch(&layer.path().ok()?)?;
+        (!foreign && length == layer.size).then(|| Layer { digest: layer.digest.clone(), diff_id, offset, length })
+    };
+    let layers = layers.iter().zip(diff_ids).map(layer).collect::<Option<Vec<_>>>()?;
+    let of = |document: &serde_json::Value| document.get("mediaType")?.as_str().map(str::to_owned);
+    let media_type = of(&serde_json::from_slice(&manifest).ok()?).unwrap_or_else(|| MANIFEST.to_owned());
+    Some(Layered { media_type, manifest, config, layers, name: image.names.first().cloned() })
 }
 
 pub(super) fn is_sha256_hex(text: &str) -> bool {

@@ -25,11 +25,26 @@ pub(super) struct Contents {
     documents: HashMap<String, Vec<u8>>,
     /// Length of every file and 0 for every link, by path.
     lengths: HashMap<String, u64>,
+    /// Where in the file those begin that are files as they are, by path; of an archive that was not compressed.
+    stretches: HashMap<String, Stretch>,
     /// The tar has its closing empty block.
     pub(super) ended: bool,
 }
 
+/// A file in an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stretch {
+    pub(super) offset: u64,
+    pub(super) length: u64,
+    /// It begins as what is compressed does.
+    pub(super) compressed: bool,
+}
+
 impl Contents {
+    pub(super) fn stretch(&self, path: &str) -> Option<Stretch> {
+        self.stretches.get(path).copied()
+    }
+
     pub(super) fn document(&self, path: &str) -> Option<&[u8]> {
         self.documents.get(path).map(Vec::as_slice)
     }
@@ -163,8 +178,16 @@ fn collect<R: Read>(entries: tar::Entries<'_, R>, length: u64) -> Result<Content
         kept += path.len();
         // A path that comes twice is, once unpacked, the later one.
         contents.documents.remove(&path);
+        contents.stretches.remove(&path);
+        let offset = entry.raw_file_position();
+        let mut head = Vec::new();
+        entry.by_ref().take(BLOCK).read_to_end(&mut head).map_err(|source| stop(source, before + 1))?;
+        if kind.is_file() && length != u64::MAX {
+            let compressed = is_gzip(&head).unwrap_or(true);
+            contents.stretches.insert(path.clone(), Stretch { offset, length: size, compressed });
+        }
         if size < LONGEST_DOCUMENT
-            && let Some(document) = document(&mut entry).map_err(|source| stop(source, before + 1))?
+            && let Some(document) = document(head, &mut entry).map_err(|source| stop(source, before + 1))?
         {
             kept += document.len();
             contents.documents.insert(path.clone(), document);
@@ -178,9 +201,7 @@ fn collect<R: Read>(entries: tar::Entries<'_, R>, length: u64) -> Result<Content
 }
 
 /// The whole of a file if it begins like a JSON object or list.
-fn document(file: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    file.by_ref().take(BLOCK).read_to_end(&mut bytes)?;
+fn document(mut bytes: Vec<u8>, file: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     if !matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[')) {
         return Ok(None);
     }

@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::blob::sha256_hex;
+use crate::blob::{Blob, sha256_hex};
 
 /// Blobs of an OCI layout, and what else is in the tar.
 #[derive(Default)]
@@ -356,4 +356,129 @@ fn error_of_the_file_is_not_taken_for_one_of_the_archive() {
         let error = ImageArchive::read(Failing(&tar[..length])).unwrap_err();
         assert!(matches!(error, ImageArchiveError::Read { .. }), "{length}: {error:?}");
     }
+}
+
+/// An image of two layers, in a file, as `podman save` writes either format; with the digests of what is in its layers.
+fn two_layers(format: &str) -> (tempfile::NamedTempFile, Blob, Vec<String>) {
+    let mut builder = Builder::default();
+    let layers = [vec![1_u8; 50_000], vec![2_u8; 700]];
+    let diff_ids: Vec<String> = layers.iter().map(|layer| format!("sha256:{}", sha256_hex(layer))).collect();
+    let config =
+        json!({ "os": "linux", "architecture": "amd64", "rootfs": { "type": "layers", "diff_ids": diff_ids } });
+    if format == "oci" {
+        let packed = |builder: &mut Builder, layer: &[u8]| {
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
+            gzip.write_all(layer).unwrap();
+            builder.blob("application/vnd.oci.image.layer.v1.tar+gzip", gzip.finish().unwrap())
+        };
+        let layers: Vec<Value> = layers.iter().map(|layer| packed(&mut builder, layer)).collect();
+        let config = builder.document(CONFIG, &config);
+        let manifest = json!({ "schemaVersion": 2, "config": config, "layers": layers, "annotations": { "a": "b" } });
+        let entry = builder.document("application/vnd.oci.image.manifest.v1+json", &manifest);
+        builder.index(&[named(entry, "org.opencontainers.image.ref.name", "localhost/two:1")]);
+    } else {
+        let file = format!("{}.json", sha256_hex(config.to_string().as_bytes()));
+        let names: Vec<String> = diff_ids.iter().map(|digest| format!("{}.tar", &digest[7..])).collect();
+        layers.iter().zip(&names).for_each(|(layer, name)| _ = builder.file(name, layer.clone()));
+        builder.file(&file, config.to_string());
+        let manifest = json!([{ "Config": file, "RepoTags": ["localhost/two:1"], "Layers": names }]);
+        builder.file("manifest.json", manifest.to_string());
+    }
+    // As in a bundle, with something before it.
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&[b"before".as_slice(), &builder.tar()].concat()).unwrap();
+    let path = camino::Utf8PathBuf::from_path_buf(file.path().to_path_buf()).unwrap();
+    let blob = Blob::from_stretch(path, 6, builder.tar().len() as u64, String::new());
+    (file, blob, diff_ids)
+}
+
+fn unpacked(digests: &[&String]) -> Layers {
+    Layers { unpacked: digests.iter().map(|digest| ((*digest).clone(), 50_000)).collect(), ..Layers::default() }
+}
+
+fn files(blob: &Blob) -> Vec<(String, Vec<u8>)> {
+    let bytes = blob.read().unwrap();
+    assert_eq!(bytes.len() as u64, blob.length());
+    let mut archive = tar::Archive::new(bytes.as_slice());
+    let file = |entry: std::io::Result<tar::Entry<'_, &[u8]>>| {
+        let mut entry = entry.unwrap();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        (entry.path().unwrap().to_str().unwrap().to_owned(), content)
+    };
+    archive.entries().unwrap().map(file).collect()
+}
+
+#[test]
+fn an_archive_without_what_is_there_has_the_rest_and_the_same_image() {
+    for format in ["oci", "docker"] {
+        let (_file, blob, diff_ids) = two_layers(format);
+        let archive = ImageArchive::index(Cursor::new(blob.read().unwrap())).unwrap();
+        let image = archive.select(None, None).unwrap();
+        let layered = archive.layered(image).unwrap();
+        assert_eq!(layered.count(), 2);
+        assert!(diff_ids.iter().all(|digest| layered.digests().contains(digest)));
+        assert_eq!(layered.without(&Layers::default(), &blob), None, "{format}");
+        let there = unpacked(&[&diff_ids[0]]);
+        assert_eq!(layered.present(&there), 1);
+        let rest = layered.without(&there, &blob).unwrap();
+        assert!(rest.length() < blob.length() - 40_000, "{format}");
+        // Every document is under its digest, and the one layer that is missing is there.
+        let files = files(&rest);
+        let blobs: Vec<&(String, Vec<u8>)> =
+            files.iter().filter(|(name, _)| name.starts_with("blobs/sha256/")).collect();
+        assert_eq!((files.len(), blobs.len()), (5, 3), "{format}");
+        assert!(blobs.iter().all(|(name, content)| name.ends_with(&sha256_hex(content))));
+        assert!(blobs.iter().any(|(name, _)| name.ends_with(&image.image_id)));
+        let content = |name: &str| -> Value {
+            serde_json::from_slice(&files.iter().find(|(own, _)| own == name).unwrap().1).unwrap()
+        };
+        let entry = &content("index.json")["manifests"][0];
+        assert_eq!(entry["annotations"]["org.opencontainers.image.ref.name"], "localhost/two:1");
+        let manifest = content(&format!("blobs/sha256/{}", &entry["digest"].as_str().unwrap()[7..]));
+        assert_eq!(manifest["config"]["digest"], format!("sha256:{}", image.image_id));
+        assert_eq!(
+            (&manifest["layers"][0]["digest"], &manifest["layers"][0]["size"]),
+            (&json!(diff_ids[0]), &json!(50_000))
+        );
+        let last = manifest["layers"][1]["digest"].as_str().unwrap();
+        assert!(blobs.iter().any(|(name, _)| name.ends_with(&last[7..])), "{format}");
+        // The same bytes again, so that sending them can go on.
+        assert_eq!(rest.clone().hashed().unwrap(), layered.without(&there, &blob).unwrap().hashed().unwrap());
+        // With all of its layers there only what describes it is sent.
+        let all = layered.without(&unpacked(&[&diff_ids[0], &diff_ids[1]]), &blob).unwrap();
+        assert!(all.length() < rest.length(), "{format}: {}", all.length());
+    }
+}
+
+#[test]
+fn a_layer_that_the_host_knows_packed_is_described_as_it_is() {
+    let (_file, blob, diff_ids) = two_layers("oci");
+    let archive = ImageArchive::index(Cursor::new(blob.read().unwrap())).unwrap();
+    let image = archive.select(None, None).unwrap();
+    let layered = archive.layered(image).unwrap();
+    let there = Layers { packed: layered.digests(), ..unpacked(&[&diff_ids[0]]) };
+    let names: Vec<String> =
+        files(&layered.without(&there, &blob).unwrap()).into_iter().map(|(name, _)| name).collect();
+    let manifest = format!("blobs/sha256/{}", &image.manifest_digest.as_ref().unwrap()[7..]);
+    assert!(names.contains(&manifest), "the manifest is another");
+}
+
+#[test]
+fn what_is_not_layer_by_layer_in_the_file_is_sent_whole() {
+    // Compressed as a whole.
+    let (_file, blob, _) = two_layers("docker");
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&blob.read().unwrap()).unwrap();
+    let archive = ImageArchive::index(Cursor::new(gzip.finish().unwrap())).unwrap();
+    assert_eq!(archive.layered(archive.select(None, None).unwrap()), None);
+    // As many layers as the configuration has, and none of them a link or compressed.
+    let archive = ImageArchive::index(Cursor::new(docker(&json!(["a:1"])).tar())).unwrap();
+    assert_eq!(archive.layered(archive.select(None, None).unwrap()), None);
+    let bytes = blob.read().unwrap();
+    let at = bytes.windows(16).position(|window| window == [1; 16]).unwrap();
+    let mut compressed = bytes.clone();
+    compressed[at..at + 2].copy_from_slice(&[0x1f, 0x8b]);
+    let archive = ImageArchive::index(Cursor::new(compressed)).unwrap();
+    assert_eq!(archive.layered(archive.select(None, None).unwrap()), None);
 }

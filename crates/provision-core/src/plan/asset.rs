@@ -104,7 +104,7 @@ pub struct PlanFile {
 pub const PLAN_FILE: &str = "plan.toml";
 
 /// Above this a file is streamed from disk when it is sent, not kept in memory.
-const IN_MEMORY: u64 = 4 << 20;
+pub(crate) const IN_MEMORY: u64 = 4 << 20;
 
 fn digest(file: &mut File) -> io::Result<(u64, String)> {
     let mut hasher = Sha256::new();

@@ -113,11 +113,19 @@ impl Inputs {
         self.given.insert(name.to_owned(), Given { node, origin: origin_name, deliberate });
     }
 
-    /// Gives a value that [`super::Plan::values`] has told, as the weakest of all. It is to be what it was, so a name that
+    /// Only the values of a plan's secret inputs, and another directory to start at.
+    pub(crate) fn secrets(&self, plan: &super::Plan, working_directory: Utf8PathBuf) -> Self {
+        let secret = |name: &String| plan.inputs().get(name).is_some_and(|input| input.secret);
+        let given = self.given.iter().filter(|(name, _)| secret(name));
+        Self { given: given.map(|(name, given)| (name.clone(), given.clone())).collect(), working_directory }
+    }
+
+    /// Gives a value that [`super::Plan::values`] has told, as the weakest of all; `origin` is what findings call where it
+    /// was kept. It is to be what it was, so a name that
     /// the plan does not have any more is a mistake.
-    pub fn keep(&mut self, name: &str, value: &serde_json::Value) {
+    pub fn keep(&mut self, name: &str, value: &serde_json::Value, origin: &str) {
         let Ok(node) = from_json(value) else { return };
-        let given = || Given { node, origin: "the sealed plan".to_owned(), deliberate: true };
+        let given = || Given { node, origin: origin.to_owned(), deliberate: true };
         self.given.entry(name.to_owned()).or_insert_with(given);
     }
 

@@ -31,6 +31,9 @@ memory() { # digest-of-the-ledger plan
   for f in "$state"/origin/*; do
     case $f in *.was) ;; *) if [ -s "$f" ]; then say memory-touched; break; fi ;; esac
   done
+  for f in "$state"/arriving/*; do
+    if [ -f "$f" ] && [ ! -L "$f" ] && h=$(stat -c %s -- "$f" 2>/dev/null); then say memory-arriving "$h ${f##*/}"; fi
+  done
   for f in "${state%/*}"/*/ledger; do
     if [ "$f" = "$state/ledger" ] || [ ! -e "$f" ]; then continue; fi
     h=${f%/ledger}; say memory-other "${h##*/}"
@@ -168,12 +171,20 @@ fn part(memory: &mut Memory, word: &str, rest: &str, body: &[u8]) {
             let (state, holder) = rest.split_once(' ').unwrap_or((rest, ""));
             memory.lock = Some(LockFound { holder: holder.to_owned(), alive: state == "alive" });
         }
+        "memory-arriving" => memory.arriving.extend(arriving(rest)),
         "memory-touched" => memory.touched = true,
         "memory-other" => {
             memory.others.insert(rest.to_owned(), objects(body));
         }
         _ => {}
     }
+}
+
+/// `1048576`, and a digest.
+fn arriving(text: &str) -> Option<(String, u64)> {
+    let (length, digest) = text.split_once(' ')?;
+    let is_digest = digest.len() == 64 && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    is_digest.then_some((digest.to_owned(), length.parse().ok()?))
 }
 
 /// `7 done`, and the file `head`.

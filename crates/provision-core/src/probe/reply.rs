@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::script::{guards, joined, queries, rehearsals, units};
-use super::store::StoredImage;
+use super::script::{guards, joined, layers, queries, rehearsals, units};
+use super::store::{self, StoredImage};
 use super::{
     Answer, Answers, Ask, Entry, FileState, ImageState, Owner, PathState, PublicKeyState, Sort, UnitState, Wanted,
     generator, memory, podman,
@@ -37,6 +37,7 @@ struct Reply<'a> {
     contents: BTreeMap<&'a str, &'a [u8]>,
     keys: BTreeMap<&'a str, &'a str>,
     joined: BTreeMap<usize, Option<String>>,
+    layers: BTreeMap<usize, &'a [u8]>,
     podman: Option<String>,
     generated: Vec<generator::Said>,
     /// Of each manager, in the order asked.
@@ -77,6 +78,7 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
     }
     let found = Reply::collect(&sections);
     let guards = guards(asks.iter().copied());
+    let layers = layers(asks.iter().copied());
     let queries = queries(asks.iter().copied());
     let joined = joined(asks.iter().copied());
     let rehearsals = rehearsals(asks.iter().copied());
@@ -108,6 +110,12 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
                 let asked = units.get(&unit.manager).map(Vec::as_slice).unwrap_or_default();
                 found.unit(unit, asked).map(Answer::Unit)
             }
+            Ask::Layers { manager, digests } => layers
+                .iter()
+                .position(|known| *known == (manager, digests))
+                .and_then(|index| found.layers.get(&index))
+                .map(|body| Answer::Layers(store::layers(body, digests)))
+                .ok_or_else(|| "the host did not say which layers it has".to_owned()),
             Ask::Images(manager) => found
                 .images
                 .get(manager.word())
@@ -202,6 +210,11 @@ impl<'a> Reply<'a> {
                 "images" => {
                     rest.clone_into(&mut found.shelf);
                     found.images.insert(rest.to_owned(), Ok(Vec::new()));
+                }
+                "layers" => {
+                    if let Ok(index) = rest.parse() {
+                        found.layers.insert(index, section.body);
+                    }
                 }
                 "image-store" => found.image_store(rest, section.body),
                 "podman" => found.podman = Some(body().into_owned()),

@@ -125,6 +125,7 @@ struct Batch<'a> {
     joined: BTreeSet<&'a [AbsPath]>,
     units: BTreeMap<&'a Manager, BTreeSet<&'a str>>,
     images: BTreeSet<&'a Manager>,
+    layers: BTreeSet<(&'a Manager, &'a BTreeSet<String>)>,
     podman: bool,
     generated: BTreeSet<&'a Rehearsal>,
     guards: BTreeSet<&'a Guard>,
@@ -161,6 +162,9 @@ impl<'a> Batch<'a> {
                 }
                 Ask::Images(manager) => {
                     batch.images.insert(manager);
+                }
+                Ask::Layers { manager, digests } => {
+                    batch.layers.insert((manager, digests));
                 }
                 Ask::Podman => batch.podman = true,
                 Ask::Generated(rehearsal) => {
@@ -235,6 +239,10 @@ impl<'a> Batch<'a> {
         for manager in &self.images {
             writeln!(script, "images {}", quote(manager.word()))?;
         }
+        for (index, (manager, digests)) in self.layers.iter().enumerate() {
+            let fixed = ["layers".to_owned(), index.to_string(), manager.word().to_owned()];
+            writeln!(script, "{}", words(fixed.iter().chain(*digests)))?;
+        }
         if self.podman {
             writeln!(script, "podman_found")?;
         }
@@ -298,6 +306,11 @@ pub(crate) fn units<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> BTreeMap<&'a
 /// The guards of some questions in the order in which the program numbers them.
 pub(crate) fn guards<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<&'a Guard> {
     Batch::sort(asks).guards.into_iter().collect()
+}
+
+/// Whose layers some questions are about, in the order in which the program numbers them, each with their digests.
+pub(crate) fn layers<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> Vec<(&'a Manager, &'a BTreeSet<String>)> {
+    Batch::sort(asks).layers.into_iter().collect()
 }
 
 /// The requests of some questions in the order in which the program numbers them.

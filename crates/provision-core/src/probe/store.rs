@@ -1,8 +1,9 @@
 //! podman's images, volumes and networks, read from the files in which it keeps them: asking podman itself writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ImageState, Store};
+use crate::image_archive::Layers;
 
 /// Where somebody keeps what podman stores.
 pub(crate) const STORAGE: &str = r#"
@@ -63,6 +64,21 @@ images() { # manager
     sed -n "s/.*[\"']\\(\\/[^\"']*\\)[\"'].*/\\1/p" | while IFS= read -r f; do shelf "$f" "$d"; done
   return 0
 }
+layers() { # number manager digest*: which of these layers a store has, as podman itself keeps the list of them
+  say layers "$1"
+  command -v podman >/dev/null 2>&1 && storage "$2" || return 0
+  shift 2
+  for k do
+    shift; set -- "$@" -e "\"diff-digest\":\"$k\"" -e "\"compressed-diff-digest\":\"$k\""
+  done
+  [ $# != 0 ] || return 0
+  if [ -z "$d" ] || [ ! -e "$g/$d-layers/layers.json" ]; then d='*'; fi
+  for k in "$g"/$d-layers/layers.json; do
+    # Its length follows what a layer is unpacked.
+    if [ -r "$k" ]; then tr ',{}' '\n\n\n' <"$k" | grep -F -A1 "$@"; fi
+  done
+  return 0
+}
 stored() { # volume|network manager name: by the files that podman keeps of them
   storage "$2" || {
     if [ $? = 2 ]; then say stored no "$*"; else say stored-failed "$* $why"; fi; return 0
@@ -77,6 +93,29 @@ stored() { # volume|network manager name: by the files that podman keeps of them
   if [ -e "$4" ] || [ -e "${5:-$4}" ]; then say stored yes "$1 $2 $3"; else say stored no "$1 $2 $3"; fi
 }
 "#;
+
+/// What was found of some layers: lines of one field each.
+pub(super) fn layers(body: &[u8], asked: &BTreeSet<String>) -> Layers {
+    let mut layers = Layers::default();
+    let text = String::from_utf8_lossy(body);
+    let field = |line: &str, name: &str| {
+        let value = line.strip_prefix(&format!("\"{name}\":"))?;
+        Some(value.trim_matches('"').to_owned()).filter(|value| asked.contains(value) || name.ends_with("size"))
+    };
+    let mut unpacked = None;
+    for line in text.lines() {
+        if let Some(digest) = field(line, "diff-digest") {
+            unpacked = Some(digest);
+        } else if let Some(length) = field(line, "diff-size") {
+            if let (Some(digest), Ok(length)) = (unpacked.take(), length.parse()) {
+                layers.unpacked.insert(digest, length);
+            }
+        } else if let Some(digest) = field(line, "compressed-diff-digest") {
+            layers.packed.insert(digest);
+        }
+    }
+    layers
+}
 
 impl Store {
     pub(super) const fn word(self) -> &'static str {

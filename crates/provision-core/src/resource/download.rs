@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::attribute::{Mode, Span};
 use crate::change::{Action, Change, Shown, Signal};
-use crate::fetch::{Download as Content, Sha256, WebAddress};
+use crate::fetch::{Download as Content, Outside, Sha256, WebAddress};
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, FileState, PathState, Sort, Undecided, Wanted};
@@ -157,6 +157,13 @@ impl Resource for Download {
 
     fn downloads(&self, change: &Change) -> Option<Content> {
         (self.via == Via::Here && Self::replaces(change)).then(|| self.content.clone())
+    }
+
+    fn outside(&self) -> Vec<Outside> {
+        vec![match self.via {
+            Via::Here => Outside::Here(self.content.clone()),
+            Via::Host => Outside::Host(format!("downloads {}", self.content.url)),
+        }]
     }
 
     fn steps(&self, change: &Change, answers: &Answers, materials: &Materials) -> Result<Vec<Step>, Undecided> {

@@ -1,8 +1,9 @@
 //! `image`: an image in podman's store, carried in as an archive or pulled by the host.
 
-use crate::blob::Blob;
+use crate::blob::{Blob, size};
 use crate::change::{Action, Change, Shown, Signal};
-use crate::image_archive::{ArchiveFormat, ArchivedImage, ImageArchive, Platform, SelectError};
+use crate::fetch::Outside;
+use crate::image_archive::{ArchiveFormat, ArchivedImage, ImageArchive, Layered, Platform, SelectError};
 use crate::image_reference::ImageReference;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, ImageState, Undecided};
@@ -64,7 +65,7 @@ struct Image {
 
 #[derive(Debug)]
 enum Source {
-    Archive { id: String, archive: Blob },
+    Archive { id: String, archive: Blob, layered: Option<Layered> },
     Registry { platform: Option<Platform> },
 }
 
@@ -131,7 +132,10 @@ fn archived(
         return None;
     }
     match select(&archive, name, platform) {
-        Ok(image) => Some(Source::Archive { id: image.image_id.clone(), archive: blob }),
+        Ok(image) => {
+            let layered = archive.layered(image);
+            Some(Source::Archive { id: image.image_id.clone(), archive: blob, layered })
+        }
         Err(error) => {
             let help = match error {
                 SelectError::Several { .. } => "add `platform`, or give the image the name that it has in the archive",
@@ -169,6 +173,7 @@ impl Resource for Image {
     fn asks(&self) -> Vec<Ask> {
         let mut asks = scope::asks(&self.manager);
         asks.push(Ask::Images(self.manager.clone()));
+        asks.extend(self.layered().map(|layered| self.ask_for(layered)));
         asks
     }
 
@@ -182,9 +187,16 @@ impl Resource for Image {
 
     fn wanted(&self) -> Vec<(&'static str, Shown)> {
         match &self.source {
-            Source::Archive { id, archive: _ } => vec![("id", short(id).into())],
+            Source::Archive { id, .. } => vec![("id", short(id).into())],
             // Which image that is, the registry knows.
             Source::Registry { platform: _ } => Vec::new(),
+        }
+    }
+
+    fn outside(&self) -> Vec<Outside> {
+        match &self.source {
+            Source::Archive { .. } => Vec::new(),
+            Source::Registry { .. } => vec![Outside::Host(format!("pulls {}", self.name))],
         }
     }
 
@@ -194,7 +206,10 @@ impl Resource for Image {
         let images = answers.images(manager).map_or(&[][..], Vec::as_slice);
         Ok(vec![match source {
             Source::Archive { id, .. } if present(images, id) => Step::TagImage { id: id.clone(), name },
-            Source::Archive { id, archive } => Step::LoadImage { archive: archive.clone(), id: id.clone(), name },
+            Source::Archive { id, archive, .. } => {
+                let archive = self.rest(archive, answers).unwrap_or_else(|| archive.clone());
+                Step::LoadImage { archive, id: id.clone(), name }
+            }
             Source::Registry { platform } => {
                 Step::PullImage { reference: name, platform: platform.as_ref().map(Platform::to_string) }
             }
@@ -218,7 +233,7 @@ impl Image {
         let wanted = name.to_string();
         let named = images.iter().find(|image| image.names.contains(&wanted));
         match source {
-            Source::Archive { id, archive } => {
+            Source::Archive { id, archive, .. } => {
                 if named.is_some_and(|image| image.id == *id) {
                     return Ok(Change::none());
                 }
@@ -227,7 +242,7 @@ impl Image {
                 change.reasons.push(if present(images, id) {
                     "the host has this image under another name: only the name is given".to_owned()
                 } else {
-                    format!("{} are sent", size(archive.length()))
+                    self.sent(archive, answers)
                 });
                 Ok(change.signals(Signal::Unit))
             }
@@ -241,6 +256,33 @@ impl Image {
                 Ok(change.signals(Signal::Unit))
             }
         }
+    }
+
+    fn layered(&self) -> Option<&Layered> {
+        match &self.source {
+            Source::Archive { layered, .. } => layered.as_ref(),
+            Source::Registry { .. } => None,
+        }
+    }
+
+    fn ask_for(&self, layered: &Layered) -> Ask {
+        Ask::Layers { manager: self.manager.clone(), digests: layered.digests() }
+    }
+
+    /// The archive without the layers that the host has, where that is less. Nobody knows of them where podman is yet to come.
+    fn rest(&self, archive: &Blob, answers: &Answers) -> Option<Blob> {
+        let layered = self.layered()?;
+        let there = answers.layers(&self.manager, &layered.digests()).ok()?;
+        layered.without(there, archive).filter(|rest| rest.length() < archive.length())
+    }
+
+    fn sent(&self, archive: &Blob, answers: &Answers) -> String {
+        let Some(rest) = self.rest(archive, answers) else { return format!("{} are sent", size(archive.length())) };
+        let there = self.layered().and_then(|layered| {
+            let present = layered.present(answers.layers(&self.manager, &layered.digests()).ok()?);
+            Some(format!("; the host has {present} of {} layers", layered.count()))
+        });
+        format!("{} of {} are sent{}", size(rest.length()), size(archive.length()), there.unwrap_or_default())
     }
 
     fn stored(&self) -> Managed {
@@ -266,22 +308,6 @@ fn pulled(images: &[ImageState], name: &ImageReference) -> bool {
 /// The beginning of an ID, as podman shows it.
 fn short(id: &str) -> String {
     id.get(..12).unwrap_or(id).to_owned()
-}
-
-/// A length for people: in the units of podman and of `ls -h --si`.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    let mut tenths = bytes.saturating_mul(10) / 1000;
-    let mut units = UNITS.iter();
-    let mut unit = units.next().copied().unwrap_or_default();
-    for next in units {
-        if tenths < 10_000 {
-            break;
-        }
-        tenths /= 1000;
-        unit = next;
-    }
-    format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]
@@ -376,6 +402,39 @@ mod tests {
     }
 
     #[test]
+    fn layers_that_the_host_has_are_not_sent() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(directory.path().to_path_buf()).unwrap();
+        let layers = [vec![1_u8; 40_000], vec![2_u8; 2_000]];
+        let digests: Vec<String> = layers.iter().map(|layer| format!("sha256:{}", sha256_hex(layer))).collect();
+        let config = json!({ "os": "linux", "rootfs": { "type": "layers", "diff_ids": digests } }).to_string();
+        let mut tar = tar::Builder::new(std::fs::File::create(root.join("image.tar")).unwrap());
+        let mut add = |name: &str, bytes: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            tar.append_data(&mut header, name, bytes).unwrap();
+        };
+        layers.iter().zip(&digests).for_each(|(layer, digest)| add(digest, layer));
+        add("config.json", config.as_bytes());
+        let manifest = json!([{ "Config": "config.json", "RepoTags": ["a:1"], "Layers": digests }]);
+        add("manifest.json", manifest.to_string().as_bytes());
+        tar.into_inner().unwrap();
+        let case = |digests: Vec<String>| {
+            case("image", "archive = 'image.tar'\nname = 'a:1'")
+                .assets(Arc::new(Folder(root.clone())))
+                .given(move |host| host.layers.unpacked = digests.into_iter().map(|digest| (digest, 40_000)).collect())
+        };
+        let id = format!("id: (absent) -> {}", &sha256_hex(config.as_bytes())[..12]);
+        case(Vec::new()).creates(&id).because("46.5 kB are sent").mended();
+        case(vec![digests[0].clone()])
+            .creates(&id)
+            .because("8.1 kB of 46.5 kB are sent; the host has 1 of 2 layers")
+            .steps("load the image localhost/a:1")
+            .mended();
+        case(digests.clone()).creates(&id).because("5.6 kB of 46.5 kB are sent; the host has 2 of 2 layers").mended();
+    }
+
+    #[test]
     fn another_image_under_the_name_is_replaced() {
         let bench = bench(&[("a:1", "amd64")]);
         bench
@@ -429,18 +488,5 @@ mod tests {
         bench.case(&format!("name = 'a@sha256:{OTHER}'")).refused(
             "4:8: an archive's image cannot be named by a digest (write a tag: the archive itself says which image it is)",
         );
-    }
-
-    #[test]
-    fn sizes_are_for_people() {
-        for (bytes, text) in [
-            (0, "0.0 kB"),
-            (2_560, "2.5 kB"),
-            (999_999, "999.9 kB"),
-            (55_100_000, "55.1 MB"),
-            (1_500_000_000, "1.5 GB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
     }
 }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use crate::blob::Blob;
 use crate::change::{Action, Change, Shown};
+use crate::fetch::Outside;
 use crate::knob::package::{PACKAGE, PACKAGE_PLAN};
 use crate::knob::{ABSENT, Knob};
 use crate::object::Object;
@@ -362,6 +363,15 @@ impl Resource for Package {
             return Vec::new();
         }
         outlook::sources().map(|path| Want::after(Target::Tree(path))).collect()
+    }
+
+    fn outside(&self) -> Vec<Outside> {
+        let wanted = self.packages.iter().filter(|one| self.state == State::Present && one.file.is_none());
+        let names: Vec<&str> = wanted.map(|one| one.name.as_str()).collect();
+        if names.is_empty() {
+            return Vec::new();
+        }
+        vec![Outside::Host(format!("installs {} from the host's repositories", names.join(", ")))]
     }
 
     fn asks(&self) -> Vec<Ask> {

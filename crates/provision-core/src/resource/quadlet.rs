@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::change::{Action, Change, Shown};
+use crate::fetch::Outside;
 use crate::object::Object;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::quadlet::{Need, PublishedPort, QuadletName, QuadletType};
@@ -138,6 +139,14 @@ impl Resource for Quadlet {
         }
         self.instances.compare(&mut change, answers)?;
         Ok(change)
+    }
+
+    fn outside(&self) -> Vec<Outside> {
+        let built = matches!(self.name.quadlet_type(), QuadletType::Build);
+        built
+            .then(|| Outside::Host("builds on the host, from images that podman may pull".to_owned()))
+            .into_iter()
+            .collect()
     }
 
     fn steps(&self, change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {

@@ -75,12 +75,19 @@ sweep() { # what the newest apply has left half made, where it did not come to a
     for f in "$f" "$f.old"; do if [ -f "$f" ] || [ -L "$f" ]; then rm -f -- "$f"; fi; done
   done 2>/dev/null <"$state/history/$last/order"
 }
+spare() { # digest*: of what has arrived and was not used only these stay
+  for f in "$state"/arriving/*; do
+    case " $* " in *" ${f##*/} "*) ;; *) rm -f -- "$f" ;; esac
+  done
+  rmdir -- "$state/arriving" 2>/dev/null
+  return 0
+}
 roll_back() {
   if [ -z "$bad" ] && ! e=$( {
     set --
     for f in "$into"/dropped/*; do if [ -e "$f" ] || [ -L "$f" ]; then set -- "$@" "${f##*/}"; fi; done
     { [ $# = 0 ] || plant "$into/dropped" "$@"; } && uproot && ledger_back && debts_back &&
-    echo rolled-back >"$into/result" && settle
+    echo rolled-back >"$into/result" && spare && settle
   } 2>&1 ); then refuse journal '' "$e"; fi
   release
 }
@@ -95,7 +102,9 @@ conclude() { # result stay|vanish [ledger: length digest]
   if e=$( {
     { [ $# = 2 ] || { take "$3" "$4" "$state/ledger.new" && mv -f -- "$state/ledger.new" "$state/ledger"; }; } &&
     { [ ! -e "$into/head" ] || [ -s "$into/result" ] || [ "$1" = cut ] || printf '%s\n' "$1" >"$into/result"; } && settle
-  } 2>&1 ); then prune
+  } 2>&1 ); then
+    case $1 in done) spare ;; esac
+    prune
   else refuse journal '' "$e"; release; return; fi
   if [ "$2" = vanish ] && untouched && mutex; then
     gone=${state%/*}/.${state##*/}.gone
@@ -170,7 +179,7 @@ pub(super) fn write_opening(script: &mut String, batch: &Batch) -> std::fmt::Res
     // Whoever comes anew shows that the host is not cut off.
     let disarmed = format!("disarmed {}", quote(&batch.plan));
     match &journal.purpose {
-        Purpose::Begin { stamp, head, ledger, keep, rehearsals: _ } => {
+        Purpose::Begin { stamp, head, ledger, keep, awaited, rehearsals: _ } => {
             let Keep { applies, bytes } = keep;
             let call = words([
                 "begin",
@@ -181,7 +190,8 @@ pub(super) fn write_opening(script: &mut String, batch: &Batch) -> std::fmt::Res
                 &format!("{applies} {bytes}"),
             ]);
             writeln!(script, "enter {} next || return\ndrops=1\n{disarmed}", quote(stamp))?;
-            writeln!(script, "sweep\n{call} || return\nnotes\nbegun || return")?;
+            let spare = words(std::iter::once("spare").chain(awaited.iter().map(String::as_str)));
+            writeln!(script, "sweep\n{spare}\n{call} || return\nnotes\nbegun || return")?;
             write_arming(script, batch)?;
         }
         Purpose::Watch => {}

@@ -376,3 +376,70 @@ fn podman_itself_loads_what_the_archive_says_and_is_seen_without_being_run() {
         }
     }
 }
+
+/// podman itself takes an archive without the layers that its store has, and refuses one without others.
+#[test]
+#[ignore = "needs podman and root; tests/run runs it"]
+fn podman_itself_loads_an_archive_without_the_layers_that_it_has() {
+    use crate::image_archive::{ImageArchive, Layers};
+    use crate::probe::{self, Answers, Ask};
+
+    let home = home();
+    let root = home.path();
+    let place = root.display();
+    let conf = format!("[storage]\ndriver = \"vfs\"\nrunroot = \"{place}/run\"\ngraphroot = \"{place}/root\"\n");
+    fs::write(root.join("storage.conf"), conf).unwrap();
+    let prefix = format!("export HOME={place} CONTAINERS_STORAGE_CONF={place}/storage.conf\n");
+    let sh =
+        |text: &str| String::from_utf8(run(&["sh"], &["-ec", &format!("{prefix}cd {place}\n{text}")], b"")).unwrap();
+    sh("mkdir in; head -c 2000000 /dev/urandom >in/f; tar -C in -cf in.tar .; podman import -q in.tar localhost/base:1
+        head -c 300000 /dev/urandom >g; c=$(podman create localhost/base:1 x); podman cp g $c:/g
+        podman commit -q $c localhost/two:1; podman rm $c; podman save -q --format oci-archive -o base.tar localhost/base:1");
+    for format in ["oci", "docker"] {
+        sh(&format!("podman save -q --format {format}-archive -o {format}.tar localhost/two:1"));
+    }
+    sh("podman rmi -f -a; rm -rf root run .local");
+    for format in ["oci", "docker"] {
+        let path = camino::Utf8PathBuf::from_path_buf(root.join(format!("{format}.tar"))).unwrap();
+        let archive = ImageArchive::index(fs::File::open(&path).unwrap()).unwrap();
+        let image = archive.select(None, None).unwrap();
+        let (layered, whole) = (archive.layered(image).unwrap(), Blob::unhashed(path, archive.length));
+        let ask = Ask::Layers { manager: Manager::System, digests: layered.digests() };
+        let there = |shell: &[&str]| -> Layers {
+            let program = format!("{prefix}{}", probe::script::program(std::slice::from_ref(&ask), "n0nce"));
+            let reply = run(shell, &["-c", &program], b"");
+            let answers: Answers = probe::reply::read(&[&ask], &reply, "n0nce").unwrap();
+            answers.layers(&Manager::System, &layered.digests()).unwrap().clone()
+        };
+        for shell in shells() {
+            let load = |archive: &Blob| {
+                let archive = Blob::from_bytes(archive.read().unwrap());
+                let name = Managed::system("quay.io/other/name:2");
+                let step = Step::LoadImage { archive, id: image.image_id.clone(), name };
+                let batch = trial::batch(trial::begin(&trial::stamp(root)), vec![task("image", vec![step])]);
+                let program = format!("{prefix}id() {{ echo 1000; }}\n{}", script::program(&batch, "n0nce"));
+                let reply = run(shell, &["-c", &program], &trial::input(&batch));
+                reply::read(&batch, &reply, "n0nce").unwrap().outcomes[0].clone()
+            };
+            assert_eq!(there(shell), Layers::default(), "{format} {shell:?}");
+            sh("podman load -q -i base.tar");
+            let found = there(shell);
+            assert_eq!((layered.present(&found), layered.count()), (1, 2), "{format} {shell:?}: {found:?}");
+            let rest = layered.without(&found, &whole).unwrap();
+            assert!(rest.length() < 320_000 && whole.length() > 2_000_000, "{}", rest.length());
+            assert_eq!(load(&rest), done(""), "{format} {shell:?}");
+            let told = "podman image inspect --format '{{.Id}}' localhost/two:1 quay.io/other/name:2";
+            assert_eq!(sh(told), format!("{0}\n{0}\n", image.image_id));
+            let content = "m=$(podman image mount localhost/two:1); cat $m/f $m/g | sha256sum; cat in/f g | sha256sum; podman image unmount -a >/dev/null";
+            let sums = sh(content);
+            let mut sums = sums.lines();
+            assert_eq!(sums.next(), sums.next(), "{format} {shell:?}");
+            assert_eq!(layered.present(&there(shell)), 2);
+            // What is missing is missed, and nothing comes of it.
+            sh("podman rmi -f -a");
+            assert!(matches!(load(&rest), Outcome::Failed { status: 125, .. }), "{format} {shell:?}");
+            assert_eq!(sh("podman images -q"), "");
+            sh("podman rmi -f -a; rm -rf root run .local");
+        }
+    }
+}

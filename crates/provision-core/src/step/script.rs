@@ -38,6 +38,31 @@ receive() {
   [ $q = 0 ] || dd bs=1048576 count=$q iflag=fullblock 2>/dev/null || return
   [ $r = 0 ] || dd bs=$r count=1 iflag=fullblock 2>/dev/null
 }
+arrive() { # digest length there: the rest of what is large, kept until it is used, so that a transfer that is cut goes on
+  arrived=$state/arriving/$1
+  [ -d "$state/arriving" ] || mkdir -m 0700 -- "$state/arriving" || return
+  if [ "$3" = 0 ]; then fresh "$arrived" || return
+  else
+    if [ -L "$arrived" ] || ! s=$(stat -c %s -- "$arrived" 2>/dev/null) || [ "$s" -lt "$3" ]; then
+      echo "what had arrived of it is gone: apply again"; return 1
+    fi
+    # Who was cut may have written on after it was looked at.
+    [ "$s" = "$3" ] || dd if=/dev/null of="$arrived" bs=1 seek="$3" count=0 2>/dev/null || return
+  fi
+  left=${left#* }
+  receive $(($2 - $3)) | { cat >>"$arrived"; c=$?; [ $c = 0 ] || cat >/dev/null; exit $c; } || { c=$?; rm -f -- "$arrived"; return $c; }
+  s=$(stat -c %s -- "$arrived") || return
+  [ "$s" = "$2" ] || { echo "the connection ended after $s of $2 bytes"; return 1; }
+  d=$(sha256sum <"$arrived") || return
+  [ "${d%% *}" = "$1" ] || { rm -f -- "$arrived"; echo "what arrived is not what was sent: apply again"; return 1; }
+}
+used() { # command: it takes what has arrived from standard input, as if it were on its way
+  spared=$left; left="- $left"
+  "$@" <"$arrived"; c=$?
+  left=$spared
+  [ $c = 0 ] || { arrived=; return $c; }
+  rm -f -- "$arrived"; arrived=
+}
 discard() { for k; do receive "$k" >/dev/null; done; }
 own() { # path user group
   case $2:$3 in
@@ -191,7 +216,12 @@ load() { # limit length manager id name
   acting "$3" || return
   left=${left#* }
   # What podman leaves unread, because it failed at once or the disk is full, is taken off all the same.
-  o=$(receive "$2" | { as "$1" podman load --quiet 2>&1; c=$?; cat >/dev/null; exit $c; }) || { c=$?; printf '%s\n' "$o"; return $c; }
+  if [ -n "$arrived" ] && [ -z "$who" ]; then
+    # podman makes no copy of its own of what is a file.
+    o=$(as "$1" podman load --quiet --input "$arrived" </dev/null 2>&1) || { c=$?; printf '%s\n' "$o"; return $c; }
+  else
+    o=$(receive "$2" | { as "$1" podman load --quiet 2>&1; c=$?; cat >/dev/null; exit $c; }) || { c=$?; printf '%s\n' "$o"; return $c; }
+  fi
   as - podman image inspect --format '{{.Id}}' -- "$4" </dev/null >/dev/null 2>&1 || { printf '%s\n' "$o" "the archive did not bring the image $4"; return 1; }
   as - podman tag "$4" "$5" </dev/null
 }
@@ -339,10 +369,17 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
         writeln!(script, "task_{index}() {{\n:")?;
         write_leaving(script, task)?;
         for (at, step) in task.steps.iter().enumerate() {
-            let (limit, bytes) = (limit(step, batch).as_secs(), step.blob().map_or(0, Blob::length));
+            let (limit, bytes) = (limit(step, batch).as_secs(), step.blob().map_or(0, Blob::sent));
             let command = match step {
                 Step::Rehearse(rehearsal) => rehearsal::call(&format!("{index}_{at}"), rehearsal),
                 step => command(step, batch),
+            };
+            let command = match step.kept() {
+                Some(blob) => {
+                    let (length, there) = (blob.length().to_string(), blob.there().to_string());
+                    format!("{} && {}", words(["arrive", blob.sha256(), &length, &there]), used(&command))
+                }
+                None => command,
             };
             writeln!(script, "at={at}; renew {limit} {bytes}; {command} || return")?;
         }
@@ -351,7 +388,7 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
     let numbers = |wanted: fn(&Task) -> bool| -> String {
         join(&batch.tasks.iter().enumerate().filter(|(_, task)| wanted(task)).map(|(at, _)| at).collect::<Vec<_>>())
     };
-    writeln!(script, "work() {{\nbad= stale= reverted= removed= span=0 limit={}", batch.step_limit.as_secs())?;
+    writeln!(script, "work() {{\nbad= stale= reverted= removed= arrived= span=0 limit={}", batch.step_limit.as_secs())?;
     writeln!(script, "late='{}'", if journaled { numbers(note::later) } else { String::new() })?;
     writeln!(script, "state {}; owed=$state/owed", quote(&batch.plan))?;
     journal::write_opening(script, batch)?;
@@ -390,6 +427,12 @@ fn write_leaving(script: &mut String, task: &Task) -> std::fmt::Result {
     writeln!(script, "reverted={}; removed={}", quote(&reverted.join(" ")), quote(&removed.join(" ")))
 }
 
+/// A command that takes its input from what has arrived.
+fn used(command: &str) -> String {
+    // Guards and the like are more than one command.
+    format!("{{ used_step() {{ {command}; }}; used used_step; }}")
+}
+
 /// The longest that a step may take, apart from what it is sent.
 fn limit(step: &Step, batch: &Batch) -> Duration {
     match step {
@@ -422,7 +465,7 @@ fn notes(owed: &[String]) -> String {
 }
 
 fn lengths(task: &Task) -> Vec<u64> {
-    task.steps.iter().filter_map(Step::blob).map(Blob::length).collect()
+    task.steps.iter().filter_map(Step::blob).map(Blob::sent).collect()
 }
 
 pub(super) fn join<T: ToString>(items: &[T]) -> String {

@@ -43,6 +43,7 @@ pub(crate) fn begin(stamp: &str) -> Purpose {
         head: Blob::from_bytes(b"{\"verb\": \"apply\"}\n".to_vec()),
         ledger: Blob::from_bytes(LEDGER.to_vec()),
         keep: Keep { applies: 10, bytes: 1 << 28 },
+        awaited: Vec::new(),
         rehearsals: Vec::new(),
     }
 }
@@ -78,7 +79,8 @@ pub(crate) fn program(home: &Path, batch: &Batch) -> String {
 }
 
 pub(crate) fn input(batch: &Batch) -> Vec<u8> {
-    batch.blobs().flat_map(|blob| blob.bytes().unwrap().to_vec()).collect()
+    let sent = |blob: &Blob| blob.bytes().unwrap()[usize::try_from(blob.there()).unwrap()..].to_vec();
+    batch.blobs().flat_map(sent).collect()
 }
 
 /// The command line that starts a program, through a shell of the test's choice.

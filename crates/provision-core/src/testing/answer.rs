@@ -32,6 +32,7 @@ impl State {
             Ask::Unit(unit) if self.asleep.contains(&unit.manager) => Answer::Unit(UnitState::asleep()),
             Ask::Unit(unit) => Answer::Unit(self.unit_named(&unit.to_string()).unwrap_or_else(UnitState::unknown)),
             Ask::Images(manager) => Answer::Images(self.images_seen(manager).to_vec()),
+            Ask::Layers { .. } => Answer::Layers(self.layers.clone()),
             Ask::Podman => Answer::Podman(self.podman),
             Ask::Generated(rehearsal) => Answer::Generated(self.generated(rehearsal)),
             Ask::Guard(guard) => Answer::Guard(self.status(&guard.argv)),

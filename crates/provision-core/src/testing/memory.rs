@@ -27,6 +27,8 @@ pub struct Remembered {
     pub applies: BTreeMap<u32, Past>,
     /// Who is at it.
     pub lock: Option<LockFound>,
+    /// How many bytes of what an apply that was cut has begun to send are there, by its digest.
+    pub arriving: BTreeMap<String, u64>,
     /// The apply that this connection began.
     pub(super) current: Option<u32>,
     pub(super) keep: Option<Keep>,
@@ -116,7 +118,7 @@ impl State {
         }
         let (last, touched) = (known.last(), !known.origin.is_empty());
         let directory = format!("{HOME}/{plan}");
-        Memory { directory, ledger, last, lock: held.or(known.lock), others, touched }
+        Memory { directory, ledger, last, lock: held.or(known.lock), others, touched, arriving: known.arriving }
     }
 
     pub(super) fn records(&self, plan: &str, scope: Scope) -> Records {

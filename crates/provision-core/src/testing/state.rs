@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::memory::Remembered;
 use crate::address::Address;
 use crate::attribute::{Account, Mode};
-use crate::blob::{Blob, BlobSource};
+use crate::blob::Blob;
+use crate::image_archive::Layers;
 use crate::knob::Knob;
 use crate::knob::linger::{LINGER, LINGERS};
 use crate::path::AbsPath;
@@ -36,6 +37,8 @@ pub struct State {
     pub facts: BTreeMap<String, String>,
     /// podman's images.
     pub images: Vec<ImageState>,
+    /// The layers that it has.
+    pub layers: Layers,
     /// Managers that do not run: their users neither linger nor are logged in.
     pub asleep: BTreeSet<Manager>,
     /// The images of users.
@@ -196,8 +199,5 @@ pub(super) fn owner(account: Option<&Account>) -> Owner {
 }
 
 pub(super) fn bytes(blob: &Blob) -> Result<Vec<u8>, String> {
-    match blob.source() {
-        BlobSource::Memory(bytes) => Ok(bytes.to_vec()),
-        BlobSource::File(path) => std::fs::read(path).map_err(|error| error.to_string()),
-    }
+    blob.read().map_err(|error| error.to_string())
 }

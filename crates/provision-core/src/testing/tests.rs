@@ -53,7 +53,14 @@ const KEEP: Keep = Keep { applies: 10, bytes: 1 << 20 };
 
 fn begin(stamp: &str) -> Purpose {
     let ledger = Blob::from_bytes(Ledger::empty(PLAN).text().into_bytes());
-    Purpose::Begin { stamp: stamp.to_owned(), head: head(), ledger, keep: KEEP, rehearsals: Vec::new() }
+    Purpose::Begin {
+        stamp: stamp.to_owned(),
+        head: head(),
+        ledger,
+        keep: KEEP,
+        awaited: Vec::new(),
+        rehearsals: Vec::new(),
+    }
 }
 
 fn end(result: Ended) -> Purpose {
@@ -317,7 +324,14 @@ fn the_history_is_pruned_and_its_numbers_are_not_used_again() {
         (Keep { bytes: 0, ..KEEP }, "eeee", vec![5]),
     ] {
         let stamp = memory(&host).stamp();
-        let purpose = Purpose::Begin { stamp, head: head(), ledger: ledger.clone(), keep, rehearsals: Vec::new() };
+        let purpose = Purpose::Begin {
+            stamp,
+            head: head(),
+            ledger: ledger.clone(),
+            keep,
+            awaited: Vec::new(),
+            rehearsals: Vec::new(),
+        };
         run(&host, purpose, vec![task("a", vec![put("/srv/f", content)])]);
         run(&host, end(Ended::Done), Vec::new());
         assert_eq!(numbers(&host), left, "{content}");

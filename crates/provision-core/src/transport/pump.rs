@@ -4,7 +4,7 @@
 //! stop.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, SeekFrom};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,12 +13,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use camino::Utf8PathBuf;
 use tokio::fs::File;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::{Exit, STDERR_LIMIT, TransportError};
-use crate::blob::{Blob, BlobSource};
+use crate::blob::{Blob, Piece};
 
 /// How much goes out before the next look at the clock: one SSH packet. Larger pieces were no faster, and on a slow
 /// line one of them could outlast the silence limit.
@@ -74,8 +74,8 @@ pub(super) struct Watch<'a> {
 }
 
 async fn feed(input: Vec<Blob>, mut outlet: impl Outlet, pulse: &Pulse) -> Result<(), TransportError> {
-    for blob in input {
-        let mut chunks = Chunks::open(&blob).await?;
+    for (piece, skipped) in input.iter().flat_map(unsent) {
+        let mut chunks = Chunks::open(piece, skipped).await?;
         while let Some(mut chunk) = chunks.next().await? {
             while !chunk.is_empty() {
                 let piece = chunk.split_to(PIECE.min(chunk.len()));
@@ -90,7 +90,21 @@ async fn feed(input: Vec<Blob>, mut outlet: impl Outlet, pulse: &Pulse) -> Resul
     Ok(())
 }
 
-/// The bytes of one blob, without copying those that are in memory.
+/// The pieces of a blob that the other side does not have, and how much of each it has.
+fn unsent(blob: &Blob) -> Vec<(&Piece, u64)> {
+    let mut there = blob.there();
+    let mut unsent = Vec::new();
+    for piece in blob.pieces() {
+        let skipped = there.min(piece.length());
+        there -= skipped;
+        if skipped < piece.length() {
+            unsent.push((piece, skipped));
+        }
+    }
+    unsent
+}
+
+/// The bytes of one piece, without copying those that are in memory.
 enum Chunks {
     Memory(Option<Bytes>),
     File { file: File, path: Utf8PathBuf, left: u64 },
@@ -106,12 +120,25 @@ impl AsRef<[u8]> for Shared {
 }
 
 impl Chunks {
-    async fn open(blob: &Blob) -> Result<Self, TransportError> {
-        match blob.source() {
-            BlobSource::Memory(bytes) => Ok(Self::Memory(Some(Bytes::from_owner(Shared(Arc::clone(bytes)))))),
-            BlobSource::File(path) => {
-                let file = File::open(path).await.map_err(|source| unreadable(path, source))?;
-                Ok(Self::File { file, path: path.clone(), left: blob.length() })
+    /// Opens a piece without so many bytes at its beginning.
+    async fn open(piece: &Piece, skipped: u64) -> Result<Self, TransportError> {
+        match piece {
+            Piece::Memory(bytes) => {
+                let mut bytes = Bytes::from_owner(Shared(Arc::clone(bytes)));
+                drop(bytes.split_to(usize::try_from(skipped).unwrap_or(usize::MAX).min(bytes.len())));
+                Ok(Self::Memory(Some(bytes)))
+            }
+            Piece::File { path, offset, length } => {
+                let (offset, length) = (offset + skipped, length - skipped);
+                let opened = async {
+                    let mut file = File::open(path).await?;
+                    if offset != 0 {
+                        file.seek(SeekFrom::Start(offset)).await?;
+                    }
+                    Ok(file)
+                };
+                let file = opened.await.map_err(|source| unreadable(path, source))?;
+                Ok(Self::File { file, path: path.clone(), left: length })
             }
         }
     }

@@ -1,3 +1,4 @@
+use super::hindrance::no_zone;
 use super::*;
 use crate::probe::Answer;
 use crate::testing::{Case, case};

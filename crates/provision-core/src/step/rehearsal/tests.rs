@@ -53,8 +53,8 @@ fn file(home: &Path, name: &str, text: &str) -> Rehearsed {
 fn first(files: Vec<Rehearsed>, gone: &[&Path]) -> Purpose {
     let rehearsal = Rehearsal { manager: Manager::Own, files, gone: gone.iter().map(|path| abs(path)).collect() };
     match begin("0") {
-        Purpose::Begin { stamp, head, ledger, keep, .. } => {
-            Purpose::Begin { stamp, head, ledger, keep, rehearsals: vec![rehearsal] }
+        Purpose::Begin { stamp, head, ledger, keep, awaited, .. } => {
+            Purpose::Begin { stamp, head, ledger, keep, awaited, rehearsals: vec![rehearsal] }
         }
         other => other,
     }
