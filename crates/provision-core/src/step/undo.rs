@@ -96,13 +96,15 @@ undo "$1"
 /// The script, which stands in the directory of the apply that it takes back.
 pub(crate) fn script() -> String {
     let mut script = preamble("undo");
-    for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, STORAGE, REQUEST, UNDO] {
+    for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, STORAGE, REQUEST] {
         script.push_str(functions);
     }
     // It knows only from the records of what it takes back.
     for sort in SORTS {
         script.push_str(sort.functions);
     }
+    // What it runs comes last: what is behind would not be known yet.
+    script.push_str(UNDO);
     script
 }
 
@@ -115,9 +117,10 @@ mod tests {
     use std::thread::sleep;
     use std::time::Duration;
 
+    use crate::knob::{Knob, KnobSort};
     use crate::shell::trial::{shells, tool};
     use crate::step::trial::{attempt, batch, begin, put, state, task};
-    use crate::step::{Arm, Batch, Purpose, Refusal};
+    use crate::step::{Arm, Batch, Purpose, Refusal, Step};
 
     /// An apply of a file over an older one, on a host that takes it back after a second.
     fn armed(home: &Path) -> Batch {
@@ -125,7 +128,10 @@ mod tests {
         fs::create_dir_all(home.join("bin")).unwrap();
         tool(&home.join("bin"), "systemd-run", "exit 9");
         fs::write(home.join("f"), "old").unwrap();
-        let mut batch = batch(begin("0"), vec![task("f", vec![put(&home.join("f"), b"new")])]);
+        fs::write(home.join("k"), "old").unwrap();
+        let knob = Knob::new(KnobSort::find("trial").unwrap(), home.join("k").to_str().unwrap());
+        let turn = Step::Turn { knob, state: "new".to_owned(), input: None };
+        let mut batch = batch(begin("0"), vec![task("f", vec![put(&home.join("f"), b"new"), turn])]);
         batch.journal.arm = Some(Arm::new(Duration::from_secs(2)));
         batch
     }
@@ -157,6 +163,7 @@ mod tests {
                 sleep(Duration::from_millis(100));
             }
             assert_eq!((read(&home.path().join("f")), result(home.path())), ("old".into(), "rolled-back\n".into()));
+            assert_eq!(read(&home.path().join("k")), "old", "{shell:?}");
             assert!(!state(home.path()).join("lock").exists(), "{shell:?}");
             // Whoever comes now is told.
             let late = attempt(shell, home.path(), &batch(Purpose::Disarm, Vec::new()));
