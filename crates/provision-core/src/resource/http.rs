@@ -18,6 +18,7 @@ use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::request::{Delete, Effect, Query, Reply};
+use crate::resource::check::authority_comes;
 use crate::resource::check::url::{Endpoint, Url};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want, package};
 use crate::step::Step;
@@ -217,17 +218,7 @@ impl Resource for Http {
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        if let Some(path) = &self.authority
-            && answers.path(path)?.entry().is_none()
-            && !context.anything_pending()
-        {
-            return Err(Undecided::with_help(
-                format!(
-                    "the authority's certificate {path} is not on the host, and nothing changes that could make it"
-                ),
-                "correct `authority`, or write in `after` what makes the file",
-            ));
-        }
+        authority_comes(self.authority.as_ref(), answers, context)?;
         let Query { request, expected, limit: _ } = &self.effect.unless;
         let title = request.title();
         let why = match answers.query(&self.guard())? {
