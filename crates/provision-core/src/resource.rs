@@ -57,6 +57,7 @@ pub mod kube;
 pub mod line;
 pub mod linger;
 pub mod link;
+pub(crate) mod made_up;
 pub mod mount;
 pub mod network;
 pub mod package;
@@ -467,6 +468,21 @@ impl Context<'_> {
     #[must_use]
     pub fn anything_starts(&self) -> bool {
         self.upstream.keys().any(|thing| matches!(thing, Thing::Running(_)))
+    }
+
+    /// Makes sure that an authority's certificate is there, or that something changes which may make it: without it nobody
+    /// could be asked over TLS.
+    ///
+    /// # Errors
+    /// When there is none and none can come.
+    pub fn require_authority(&self, path: &AbsPath, answers: &Answers) -> Result<(), Undecided> {
+        if answers.path(path)?.entry().is_some() || self.anything_pending() {
+            return Ok(());
+        }
+        Err(Undecided::with_help(
+            format!("the authority's certificate {path} is not on the host, and nothing changes that could make it"),
+            "correct `authority`, or write in `after` what makes the file",
+        ))
     }
 
     /// Makes sure that the directory of a path is there or comes: without it the change would fail half-way.

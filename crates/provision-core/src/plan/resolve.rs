@@ -275,11 +275,8 @@ impl<'a> World<'a> {
         let assets = witness.seen();
         let digest = of_resource(kind, &rendered, &assets);
         let mut attributes = rendered.clone();
-        for (name, value) in resource.attributes() {
-            let node = Node { value: Value::Text(Text::plain(value)), place: None, rendered: true };
-            attributes.entries.insert(name.to_owned(), Entry { key: None, node });
-        }
-        for (name, value) in resource.secrets() {
+        let open = resource.attributes().into_iter().map(|(name, value)| (name, Text::plain(value)));
+        for (name, value) in open.chain(resource.secrets()) {
             let node = Node { value: Value::Text(value), place: None, rendered: true };
             attributes.entries.insert(name.to_owned(), Entry { key: None, node });
         }

@@ -180,25 +180,6 @@ fn span(fields: &Fields<'_>, name: &'static str, default: Span) -> Duration {
     span
 }
 
-/// Makes sure that an authority's certificate is on the host, or that something changes which may make it.
-pub(crate) fn authority_comes(
-    authority: Option<&AbsPath>,
-    answers: &Answers,
-    context: &Context<'_>,
-) -> Result<(), Undecided> {
-    match authority {
-        Some(path) if answers.path(path)?.entry().is_none() && !context.anything_pending() => {
-            Err(Undecided::with_help(
-                format!(
-                    "the authority's certificate {path} is not on the host, and nothing changes that could make it"
-                ),
-                "correct `authority`, or write in `after` what makes the file",
-            ))
-        }
-        _ => Ok(()),
-    }
-}
-
 impl Resource for CheckSpec {
     fn provides(&self) -> Vec<Thing> {
         Vec::new()
@@ -223,7 +204,9 @@ impl Resource for CheckSpec {
 
     /// Never a difference; but an authority that neither is there nor can come is found out beforehand.
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        authority_comes(self.authority.as_ref(), answers, context)?;
+        if let Some(path) = &self.authority {
+            context.require_authority(path, answers)?;
+        }
         Ok(Change::none())
     }
 

@@ -18,7 +18,6 @@ use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::request::{Delete, Effect, Query, Reply};
-use crate::resource::check::authority_comes;
 use crate::resource::check::url::{Endpoint, Url};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want, package};
 use crate::step::Step;
@@ -218,7 +217,9 @@ impl Resource for Http {
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        authority_comes(self.authority.as_ref(), answers, context)?;
+        if let Some(path) = &self.authority {
+            context.require_authority(path, answers)?;
+        }
         let Query { request, expected, limit: _ } = &self.effect.unless;
         let title = request.title();
         let why = match answers.query(&self.guard())? {

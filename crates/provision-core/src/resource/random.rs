@@ -8,7 +8,7 @@ use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, FileState, Undecided, Wanted};
-use crate::resource::secret::{DEFAULT_LENGTH, LENGTHS, alphabet, made_up};
+use crate::resource::made_up::MadeUp;
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
 use crate::secret::Text;
 use crate::step::Step;
@@ -62,8 +62,7 @@ struct Random {
 
 fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let path: Option<AbsPath> = fields.required("path");
-    let length = fields.integer("length", LENGTHS).and_then(|length| usize::try_from(length).ok());
-    let alphabet = alphabet(fields, "alphabet")?;
+    let made_up = MadeUp::read(fields)?;
     let path = path?;
     let kept = setup.kept.of(&path).and_then(Option::as_ref);
     let value = match kept {
@@ -78,7 +77,7 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
             Text::secret(value)
         }
         // Of a host that was not asked: nobody gets to see it.
-        None => match made_up(length.unwrap_or(DEFAULT_LENGTH), &alphabet) {
+        None => match made_up.value() {
             Ok(bytes) => Text::secret(String::from_utf8_lossy(&bytes)),
             Err(reason) => {
                 fields.problem("", reason.message, "run this where the operating system gives random numbers");

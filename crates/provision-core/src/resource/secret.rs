@@ -6,14 +6,13 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use zeroize::Zeroizing;
-
 use crate::blob::Blob;
 use crate::change::{Action, Change, Shown, Signal};
 use crate::knob::Knob;
 use crate::knob::secret::{DRIVER, SECRET, SecretState};
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, PodmanState, Undecided};
+use crate::resource::made_up::MadeUp;
 use crate::resource::scope::{self, SCOPE};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Thing, Want, package};
 use crate::step::Step;
@@ -81,10 +80,6 @@ options = { Secret = ["registry-password,type=env,target=PASSWORD", "{{ secret.s
 
 /// podman takes no secret as long as this (`maxSecretSize`), nor one without a value.
 const TOO_LONG: u64 = 512_000;
-pub(crate) const DEFAULT_LENGTH: usize = 32;
-/// Shorter ones can be guessed; as long as any key.
-pub(crate) const LENGTHS: std::ops::RangeInclusive<i64> = 8..=4096;
-const LETTERS_AND_DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 #[derive(Debug)]
 struct Secret {
@@ -97,7 +92,7 @@ struct Secret {
 #[derive(Debug)]
 enum Value {
     Given(Blob),
-    Generated { length: usize, alphabet: String },
+    Generated(MadeUp),
 }
 
 /// A name that every version of podman takes (`validateSecretName`).
@@ -168,26 +163,9 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
 }
 
 fn generated(fields: &Fields<'_>) -> Option<Value> {
-    let length = fields.integer("length", LENGTHS);
-    let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(DEFAULT_LENGTH);
-    let alphabet = alphabet(fields, "alphabet")?;
+    let made_up = MadeUp::read(fields)?;
     fields.finish();
-    Some(Value::Generated { length, alphabet })
-}
-
-/// The characters that a value is made up of.
-pub(crate) fn alphabet(fields: &Fields<'_>, name: &'static str) -> Option<String> {
-    let alphabet = fields.optional(name).unwrap_or_else(|| LETTERS_AND_DIGITS.to_owned());
-    let mut known: Vec<char> = alphabet.chars().collect();
-    known.sort_unstable();
-    known.dedup();
-    let printable = known.iter().all(|c| c.is_ascii_graphic() || *c == ' ');
-    if !printable || known.len() < 10 || known.len() != alphabet.chars().count() {
-        let help = "at least ten printable characters of ASCII, each once";
-        fields.problem(name, "a value cannot be made up of these characters", help);
-        return None;
-    }
-    Some(alphabet)
+    Some(Value::Generated(made_up))
 }
 
 /// Labels that podman's list shows as they are: one with a character that JSON escapes could not be compared.
@@ -240,7 +218,7 @@ impl Resource for Secret {
             None => {
                 let mut change = Change::new(Action::Create);
                 change.differs("content", Shown::Absent, Shown::Secret);
-                if let Value::Generated { length, alphabet: _ } = value {
+                if let Value::Generated(MadeUp { length, .. }) = value {
                     change.reasons.push(format!("a value of {length} characters is made up and kept"));
                 }
                 change.signals(Signal::Unit)
@@ -259,7 +237,7 @@ impl Resource for Secret {
                 let mut change = Change::new(Action::Update);
                 let same = match value {
                     Value::Given(blob) => now.sha256.as_deref() == Some(blob.sha256()),
-                    Value::Generated { .. } => !now.is_lost(),
+                    Value::Generated(_) => !now.is_lost(),
                 };
                 if !same {
                     change.differs("content", Shown::Secret, Shown::Secret);
@@ -290,9 +268,9 @@ impl Resource for Secret {
         let (sha256, input) = match (&self.value, now) {
             (Value::Given(blob), _) => (Some(blob.sha256().to_owned()), Some(blob.clone())),
             // Only its labels change: the value stays where it is.
-            (Value::Generated { .. }, Some(now)) => (now.sha256, None),
-            (Value::Generated { length, alphabet }, None) => {
-                let blob = Blob::from_bytes(made_up(*length, alphabet)?);
+            (Value::Generated(_), Some(now)) => (now.sha256, None),
+            (Value::Generated(made_up), None) => {
+                let blob = Blob::from_bytes(made_up.value()?);
                 (Some(blob.sha256().to_owned()), Some(blob))
             }
         };
@@ -317,22 +295,6 @@ impl Secret {
 
 fn shown(labels: &[String]) -> Option<String> {
     (!labels.is_empty()).then(|| labels.join(", "))
-}
-
-/// Random characters, each as likely as any other.
-pub(crate) fn made_up(length: usize, alphabet: &str) -> Result<Vec<u8>, Undecided> {
-    let letters = alphabet.as_bytes();
-    // What is left over above the last whole multiple would make the first letters likelier.
-    let fair = 256 - 256 % letters.len();
-    let mut made = Vec::with_capacity(length);
-    let mut bytes = Zeroizing::new([0_u8; 256]);
-    while made.len() < length {
-        getrandom::fill(bytes.as_mut_slice())
-            .map_err(|error| Undecided::new(format!("this machine has no source of randomness: {error}")))?;
-        let fit = bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair);
-        made.extend(fit.filter_map(|byte| letters.get(byte % letters.len())).take(length - made.len()));
-    }
-    Ok(made)
 }
 
 #[cfg(test)]

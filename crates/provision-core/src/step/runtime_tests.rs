@@ -308,6 +308,15 @@ async fn curl_trusts_the_authority_alone_wherever_it_connects() {
     }
 }
 
+/// Gives podman a store in a directory: what a program begins with.
+fn own_store(place: &Path) -> String {
+    let conf = place.join("storage.conf");
+    let place = place.display();
+    let store = format!("[storage]\ndriver = \"vfs\"\nrunroot = \"{place}/run\"\ngraphroot = \"{place}/root\"\n");
+    fs::write(&conf, store).unwrap();
+    format!("export HOME={place} CONTAINERS_STORAGE_CONF={}\n", conf.display())
+}
+
 /// podman itself, with a store of the test's own.
 #[test]
 #[ignore = "needs podman and root; tests/run runs it"]
@@ -317,12 +326,11 @@ fn podman_itself_loads_what_the_archive_says_and_is_seen_without_being_run() {
 
     let home = home();
     let root = home.path();
-    let place = root.display();
-    let conf = format!("[storage]\ndriver = \"vfs\"\nrunroot = \"{place}/run\"\ngraphroot = \"{place}/root\"\n");
-    fs::write(root.join("storage.conf"), conf).unwrap();
-    let prefix = format!("export HOME={place} CONTAINERS_STORAGE_CONF={place}/storage.conf\n");
-    let sh =
-        |text: &str| String::from_utf8(run(&["sh"], &["-ec", &format!("{prefix}cd {place}\n{text}")], b"")).unwrap();
+    let prefix = own_store(root);
+    let sh = |text: &str| {
+        let program = format!("{prefix}cd {}\n{text}", root.display());
+        String::from_utf8(run(&["sh"], &["-ec", &program], b"")).unwrap()
+    };
     let images = |shell: &[&str]| -> Vec<ImageState> {
         let program = format!("{prefix}{}", probe::script::program(&[Ask::Images(Manager::System)], "n0nce"));
         let reply = run(shell, &["-c", &program], b"");
@@ -386,12 +394,11 @@ fn podman_itself_loads_an_archive_without_the_layers_that_it_has() {
 
     let home = home();
     let root = home.path();
-    let place = root.display();
-    let conf = format!("[storage]\ndriver = \"vfs\"\nrunroot = \"{place}/run\"\ngraphroot = \"{place}/root\"\n");
-    fs::write(root.join("storage.conf"), conf).unwrap();
-    let prefix = format!("export HOME={place} CONTAINERS_STORAGE_CONF={place}/storage.conf\n");
-    let sh =
-        |text: &str| String::from_utf8(run(&["sh"], &["-ec", &format!("{prefix}cd {place}\n{text}")], b"")).unwrap();
+    let prefix = own_store(root);
+    let sh = |text: &str| {
+        let program = format!("{prefix}cd {}\n{text}", root.display());
+        String::from_utf8(run(&["sh"], &["-ec", &program], b"")).unwrap()
+    };
     sh("mkdir in; head -c 2000000 /dev/urandom >in/f; tar -C in -cf in.tar .; podman import -q in.tar localhost/base:1
         head -c 300000 /dev/urandom >g; c=$(podman create localhost/base:1 x); podman cp g $c:/g
         podman commit -q $c localhost/two:1; podman rm $c; podman save -q --format oci-archive -o base.tar localhost/base:1");

@@ -15,6 +15,21 @@ pub(super) struct Way<'a> {
     pub(super) authority: Option<&'a AbsPath>,
 }
 
+impl Way<'_> {
+    /// A request that says nothing yet but where it goes.
+    fn to(&self, url: &Url) -> Request {
+        Request {
+            method: String::new(),
+            url: url.to_string(),
+            connect: self.connect.map(ToString::to_string),
+            authority: self.authority.filter(|_| url.scheme.is_tls()).cloned(),
+            login: None,
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+}
+
 /// A request whose method is this one unless it says another.
 pub(super) fn request_of(fields: &Fields<'_>, method: &str, way: &Way<'_>) -> Option<(Request, Url)> {
     let url = url(fields);
@@ -30,15 +45,7 @@ pub(super) fn request_of(fields: &Fields<'_>, method: &str, way: &Way<'_>) -> Op
     if login.is_some() && headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
         fields.problem("user", "`headers` has an Authorization already", "write one of the two");
     }
-    let request = Request {
-        method,
-        url: url.to_string(),
-        connect: way.connect.map(ToString::to_string),
-        authority: way.authority.filter(|_| url.scheme.is_tls()).cloned(),
-        login,
-        headers,
-        body,
-    };
+    let request = Request { method, login, headers, body, ..way.to(&url) };
     Some((request, url))
 }
 
@@ -57,15 +64,7 @@ pub(super) fn guard_of(fields: &Fields<'_>, way: &Way<'_>) -> Option<(Request, U
     }
     fields.finish();
     let (url, method) = (url?, method?);
-    let request = Request {
-        method,
-        url: url.to_string(),
-        connect: way.connect.map(ToString::to_string),
-        authority: way.authority.filter(|_| url.scheme.is_tls()).cloned(),
-        login,
-        headers,
-        body: None,
-    };
+    let request = Request { method, login, headers, ..way.to(&url) };
     Some((request, url, expected))
 }
 

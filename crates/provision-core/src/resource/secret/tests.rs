@@ -59,7 +59,7 @@ fn what_is_generated_is_made_up_once_and_kept() {
     let after = labelled.host().with(|host| host.knob(&of("x")));
     assert_eq!(after, before.replace("\nsha", "\nlabel a=b\nsha"));
     // Two are never the same, and have what they may have.
-    let [one, two] = [1, 2].map(|_| made_up(64, "abcdefghij").unwrap());
+    let [one, two] = [1, 2].map(|_| MadeUp { length: 64, alphabet: "abcdefghij".to_owned() }.value().unwrap());
     assert_ne!(one, two);
     assert!(one.len() == 64 && one.iter().all(|letter| (b'a'..=b'j').contains(letter)));
 }
