@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use super::fields::Fields;
 use super::node::{Entry, Node, Table, Value, from_json, from_json_object, from_toml};
 use super::problem::{Place, Problems, suggest};
+use super::rule::Rule;
 use crate::secret::Text;
 
 /// A declared input, for people.
@@ -182,6 +183,7 @@ pub(super) fn kept(node: &Node) -> Option<serde_json::Value> {
 #[derive(Debug, Clone)]
 pub(crate) struct Declaration {
     pub(crate) input: Input,
+    rule: Rule,
     /// As it is written.
     pub(crate) default: Option<Node>,
     pub(crate) place: Option<Place>,
@@ -213,13 +215,14 @@ pub(crate) fn declare(
         let asked: Option<InputType> = fields.optional("type");
         let secret = fields.boolean("secret").unwrap_or(false);
         let default = fields.raw("default").cloned();
+        let input_type = asked.unwrap_or_else(|| default.as_ref().map_or(InputType::Text, inferred));
+        let rule = Rule::read(&fields, input_type);
         fields.finish();
         // With another spelling there is a finding about that, and none about a value that is missing.
         let meant = fields.is_meant("default").then(|| Node::new(Value::Unknown, place));
         let default = default.or(meant);
-        let input_type = asked.unwrap_or_else(|| default.as_ref().map_or(InputType::Text, inferred));
         let input = Input { description, input_type, secret, required: default.is_none() };
-        declared.insert(name.clone(), Declaration { input, default, place });
+        declared.insert(name.clone(), Declaration { input, rule, default, place });
     }
     declared
 }
@@ -231,6 +234,7 @@ impl Declaration {
     /// Why it is none; the reason never repeats the value, which may be a secret.
     pub(crate) fn value(&self, node: &Node, directory: &Utf8Path) -> Result<Node, String> {
         let value = convert(node, self.input.input_type, directory)?;
+        self.rule.check(&value)?;
         Ok(if self.input.secret { hide(value) } else { value })
     }
 
