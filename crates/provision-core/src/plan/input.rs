@@ -36,7 +36,7 @@ pub enum InputType {
     Boolean,
     /// A TCP or UDP port, 1 to 65535.
     Port,
-    /// A path; a relative one starts at the working directory of whoever gives it.
+    /// A path; a relative one starts at the working directory of whoever gives it, and an empty one stays empty.
     Path,
     /// A list of text; on a command line, separated by commas.
     List,
@@ -349,6 +349,8 @@ fn convert(node: &Node, input_type: InputType, directory: &Utf8Path) -> Result<N
             Some("false") => Value::Boolean(false),
             _ => return Err("it takes true or false".to_owned()),
         },
+        // Nowhere, rather than the working directory: so an input says that there may be none.
+        (InputType::Path, Value::Text(text)) if text.expose().is_empty() => node.value.clone(),
         (InputType::Path, Value::Text(text)) => {
             let path = normal(directory.join(text.expose()).as_str());
             Value::Text(if text.is_secret() { Text::secret(path) } else { Text::plain(path) })
