@@ -149,7 +149,8 @@ fn quay_2_is_brought_up_used_rebooted_mended_and_upgraded() -> Result<(), Error>
 
     // What was pushed, and what it needs, stays with a destroy; then it is used again.
     second.run(bed, "destroy", &["--yes", "--json"])?.ok();
-    assert_eq!(host.sh("podman ps --all --quiet; podman pod ls --quiet; podman secret ls --quiet; ls /etc/containers/systemd")?.ok()?, "");
+    let runs = "podman ps --all --quiet; podman pod ls --quiet; podman secret ls --quiet; find /etc/containers/systemd -type f";
+    assert_eq!(host.sh(runs)?.ok()?, "");
     assert_eq!(host.sh("podman volume ls --format '{{.Name}}' | sort")?.ok()?, "quay-storage\nsqlite-storage");
     second.apply(bed)?.ok();
     used_as(&client, bed, &host, &password, &host.read("/etc/mirror-registry/ca.crt")?)?;
