@@ -98,7 +98,7 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
     let own = Own::new(bed, &host)?;
     refused(&plan.apply(bed)?, &["port 8443/tcp", "is taken by systemd"]);
     host.sh("systemctl stop theirs.socket; rm /run/systemd/system/theirs*; systemctl daemon-reload")?.ok()?;
-    refused(&own.given(&plan, "expired").apply(bed)?, &["use.reach", "expired"]);
+    refused(&own.given(&plan, "expired").apply(bed)?, &["the certificate of quay expired at 2024-02-01"]);
     assert_eq!(before.left(&Trace::of(&host)?), [""; 0], "something was begun");
 
     let (files, units) = (host.snapshot()?, host.unit_states()?);
@@ -113,7 +113,7 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
     assert!(!format!("{dry:?}").contains(&password), "the password is shown");
     let authority = host.read("/etc/mirror-registry/ca.crt")?;
     let modes = "cd /etc/mirror-registry && stat -c '%a %U %n' quay-config/ssl.key quay-config/config.yaml \
-                 authority/site.key secrets/* /root/auth.json";
+                 authority/ca.key secrets/* /root/auth.json";
     let modes = host.sh(modes)?.ok()?;
     assert!(modes.lines().all(|line| line.starts_with("600 root ")), "{modes}");
     let pull_secret = host.read("/root/auth.json")?;
@@ -173,7 +173,7 @@ fn mirror_registry_runs_rootless_with_everything_of_ones_own() -> Result<(), Err
     let plan = plan(bed, &host, Payload::Three)?
         .variable("runs_as", "core")
         .variable("port", 8445)
-        .variable("root", "/srv/quay install/etc")
+        .variable("root", "/srv/quay install")
         .variable("database", "quay-data")
         .variable("storage", "/srv/images")
         .variable("user", "site.admin")
@@ -196,7 +196,7 @@ fn mirror_registry_runs_rootless_with_everything_of_ones_own() -> Result<(), Err
     assert_eq!(reaches(&client, &host, 8445)?, [true; 2]);
     assert_eq!(reaches(&client, &host, 8443)?, [false; 2], "the default port is open");
     assert_eq!(own.served(&client, &host, 8445)?, own.serial, "another certificate is served");
-    let config = String::from_utf8(host.read("/srv/quay install/etc/quay-config/config.yaml")?).unwrap_or_default();
+    let config = String::from_utf8(host.read("/srv/quay install/quay-config/config.yaml")?).unwrap_or_default();
     for line in ["SUPER_USERS: [\"site.admin\",\"second\"]", "\"FEATURE_ANONYMOUS_ACCESS\": false"] {
         assert!(config.contains(line), "{line} is not in {config}");
     }
