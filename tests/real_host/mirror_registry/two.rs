@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use provision_tests::{Build, Error, Host, Payload, Testbed};
 
-use super::plan;
-use crate::registry::{names, used_as};
+use super::{Registry, plan};
 use crate::support::{Plan, Ran};
 
 const UNITS: [&str; 3] = ["quay-pod", "quay-redis", "quay-app"];
@@ -48,11 +47,20 @@ fn kept(host: &Host) -> Result<String, Error> {
     host.sh("cd /etc/mirror-registry && cat ca.crt secrets/password secrets/secret_key secrets/database_secret_key secrets/redis_password | sha256sum")?.ok()
 }
 
-/// Pulls what was pushed before.
+/// Logs in, pushes and pulls over each family.
+fn is_used(bed: &Testbed, client: &Host, host: &Host) -> Result<(), Error> {
+    let (password, authority) = (password(host)?, host.read("/etc/mirror-registry/ca.crt")?);
+    Registry { host, port: 8443, user: "init", password: &password, authority: &authority }.is_used(bed, client)
+}
+
+/// Pulls what was pushed before, as whoever has logged in, over each family.
 fn pulls(client: &Host, registry: &Host) -> Result<(), Error> {
-    for name in names(registry) {
-        let image = format!("{name}:8443/init/tiny:1");
-        client.sh(&format!("podman rmi {image} && podman pull --quiet {image}"))?.ok()?;
+    let name = format!("{}.example.com", registry.name);
+    for (family, address) in [(4, registry.ipv4.to_string()), (6, registry.ipv6.to_string())] {
+        let (hosts, image) = (format!("/run/{}.hosts", registry.name), format!("{name}:8443/init/tiny:{family}"));
+        client.copy_in(&hosts, format!("127.0.0.1 localhost\n{address} {name}\n").as_bytes())?;
+        let script = format!("set -e; mount --bind {hosts} /etc/hosts; podman pull --quiet {image}; podman rmi {image}");
+        client.exec(&["unshare", "--mount", "sh", "-c", &script])?.ok()?;
     }
     Ok(())
 }
@@ -106,8 +114,8 @@ fn quay_2_is_brought_up_used_rebooted_mended_and_upgraded() -> Result<(), Error>
     );
     assert!(answering(&host)?.contains(r#""worker_count":"1""#));
 
-    let (made, authority) = (kept(&host)?, host.read("/etc/mirror-registry/ca.crt")?);
-    used_as(&client, bed, &host, &password, &authority)?;
+    let made = kept(&host)?;
+    is_used(bed, &client, &host)?;
     host.reboot()?;
     plan.mends(bed, &[])?;
     pulls(&client, &host)?;
@@ -153,7 +161,7 @@ fn quay_2_is_brought_up_used_rebooted_mended_and_upgraded() -> Result<(), Error>
     assert_eq!(host.sh(runs)?.ok()?, "");
     assert_eq!(host.sh("podman volume ls --format '{{.Name}}' | sort")?.ok()?, "quay-storage\nsqlite-storage");
     second.apply(bed)?.ok();
-    used_as(&client, bed, &host, &password, &host.read("/etc/mirror-registry/ca.crt")?)?;
+    is_used(bed, &client, &host)?;
 
     second.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
     let left = "podman ps --all --quiet; podman volume ls --quiet; podman images --quiet; podman secret ls --quiet; \
@@ -175,13 +183,12 @@ fn quay_2_runs_rootless() -> Result<(), Error> {
 
     // The feature is off: an error that says so, and not that there is a user.
     let off = plan.clone().variable("settings", r#"{"FEATURE_USER_INITIALIZE": false}"#).apply(bed)?;
-    assert_eq!(off.code, Some(1), "{off:#?}");
-    assert!(said(&off).contains("FEATURE_USER_INITIALIZE is False"), "{off:#?}");
+    assert_eq!(off.code, Some(1), "{}", off.stderr);
+    assert!(said(&off).contains("FEATURE_USER_INITIALIZE is False"), "{}", off.stderr);
     assert!(!said(&off).contains(&password(&host)?), "the password is shown");
 
     plan.applied_twice(bed, &host)?;
-    let authority = host.read("/etc/mirror-registry/ca.crt")?;
-    used_as(&client, bed, &host, &password(&host)?, &authority)?;
+    is_used(bed, &client, &host)?;
     assert_eq!(host.sh("podman ps --all --quiet")?.ok()?, "");
     let owners = "stat -c '%a %U:%G %n' /srv/* /etc/mirror-registry/quay-config/*";
     assert_eq!(
