@@ -22,3 +22,4 @@ mod secrets;
 mod shells;
 mod support;
 mod transfer;
+mod upgrade;

@@ -5,7 +5,7 @@ use super::exchange::Run;
 use super::observe::{Subject, Verb, taken_back};
 use super::prepare::{Part, Work, gather, parts, prepare};
 use super::removal::Removal;
-use super::{Changes, EngineError};
+use super::{Changes, EngineError, outage};
 use crate::connection::Connection;
 use crate::event::{Event, Events};
 use crate::plan::ownership::OnFailure;
@@ -56,7 +56,10 @@ pub async fn apply(changes: Changes, connection: &dyn Connection, events: Events
     if !report.succeeded() && begun && choice == OnFailure::Rollback {
         events(Event::RollingBack);
         match Box::pin(roll_back(&changes, &report, connection, events)).await {
-            Ok(back) => report.rolled_back = Some(Box::new(back)),
+            Ok(back) => {
+                report.rolled_back = Some(Box::new(back));
+                outage::join(&mut report);
+            }
             Err(error) => report.failures.push(format!("cannot take it back: {error}")),
         }
     }

@@ -240,10 +240,18 @@ impl Observed {
         Ok(())
     }
 
+    /// When the apply began that is taken back.
+    fn begun(&self) -> Option<String> {
+        let Verb::Rollback(number) = self.verb else { return None };
+        let history = self.answers.history(self.graph.plan()).ok()?;
+        Some(history.iter().find(|apply| apply.number == number)?.head.as_ref()?.when.clone())
+    }
+
     pub(super) fn takeback(&self) -> Takeback<'_> {
         Takeback {
             plan: self.graph.plan(),
             memory: &self.memory,
+            when: self.begun(),
             scope: self.verb.scope(),
             data: self.data,
             records: &self.records,

@@ -258,6 +258,7 @@ fn what_a_command_brings_is_started() {
     let unit = UnitName::from_str("x.service").unwrap();
     let (restart_on, reload_on) = (Vec::new(), Vec::new());
     let service = Service {
+        snapshot: Vec::new(),
         manager: Manager::System,
         unit,
         state: Running::Running,
