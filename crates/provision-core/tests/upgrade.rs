@@ -48,7 +48,7 @@ async fn rollback(host: &FakeHost) -> Changes {
 
 /// A host where the first version has run for a while.
 async fn installed() -> FakeHost {
-    let host = FakeHost::default();
+    let host = FakeHost::new();
     let report = tried(&text(1, "here"), &host).await;
     assert!(report.succeeded(), "{report:#?}");
     assert_eq!(report.down, [], "what was not up was not down");
@@ -168,7 +168,7 @@ async fn a_rollback_of_a_good_upgrade_says_what_is_lost_and_puts_the_data_back()
     assert_eq!(
         said,
         [
-            "/srv/x.db: as it is now -> as it was at 2026-11-23T10:00:00Z, 0 KiB",
+            "/srv/x.db: as it is now -> as it was at 2026-06-01T12:00:00Z, 0 KiB",
             "stops x.service and puts /srv/x.db back: what has been written to it since then is lost",
             "restart x.service afterwards, which was up or enabled before",
         ]
