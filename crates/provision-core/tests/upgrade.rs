@@ -181,6 +181,21 @@ async fn a_rollback_of_a_good_upgrade_says_what_is_lost_and_puts_the_data_back()
 }
 
 #[tokio::test]
+async fn one_that_goes_on_from_a_cut_and_fails_goes_back_to_before_the_cut() {
+    let host = installed().await;
+    // Before it is restarted.
+    host.with(|state| state.cut_at = Some(3));
+    drop(apply(changes(&text(2, "here"), &host).await, &host, &ignore).await);
+    host.reconnect();
+    assert_eq!(database(&host), "of 1");
+    host.with(|state| state.listening.clear());
+    let report = tried(&text(2, "here"), &host).await;
+    let back = report.rolled_back.unwrap();
+    assert!(back.succeeded() && back.rolled_back.is_some_and(|further| further.succeeded()));
+    assert!(serves(&host).contains("x 1"));
+}
+
+#[tokio::test]
 async fn an_upgrade_that_is_cut_anywhere_is_taken_forward_or_back_with_its_data() {
     let steps = {
         let host = installed().await;

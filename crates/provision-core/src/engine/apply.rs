@@ -78,8 +78,28 @@ async fn roll_back(
     let connection = anew.as_deref().unwrap_or(connection);
     let (plan, digest) = (changes.observed.graph.plan(), changes.observed.plan.as_str());
     let subject = Subject { plan, digest, secrets: &changes.observed.secrets, host: &changes.observed.host };
-    let back = taken_back(subject, connection).await?.diff(changes.time()).ordered(changes.orders.clone());
-    apply(back, connection, events).await
+    let mut backs: Vec<Report> = Vec::new();
+    loop {
+        let observed = taken_back(subject, connection).await?;
+        // What the apply went on from is no state to come back to: its own way leads further.
+        let cut = observed.follows_a_cut();
+        let back = observed.diff(changes.time()).ordered(changes.orders.clone());
+        let back = apply(back, connection, events).await?;
+        let further = cut && back.succeeded();
+        backs.push(back);
+        if !further {
+            break;
+        }
+    }
+    let one = |later: Option<Box<Report>>, mut back: Report| {
+        back.rolled_back = later;
+        Some(Box::new(back))
+    };
+    let first = backs.into_iter().rev().fold(None, one);
+    first.map(|first| *first).ok_or_else(|| EngineError::NothingToRollBack {
+        host: changes.observed.host.name.clone(),
+        plan: plan.to_owned(),
+    })
 }
 
 fn refuse(changes: &Changes) -> Result<(), EngineError> {

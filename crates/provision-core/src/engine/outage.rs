@@ -126,12 +126,15 @@ fn runs(graph: &Graph, at: usize) -> impl Iterator<Item = Managed> {
 
 /// After a rollback: what was down since the apply, and is up again with what was before it, was down all the while.
 pub(super) fn join(report: &mut Report) {
-    let Some(back) = &mut report.rolled_back else { return };
-    for later in &mut back.down {
-        let earlier = report.down.iter().find(|earlier| earlier.unit == later.unit && earlier.until == Until::Never);
-        if let (Some(earlier), Some(up)) = (earlier, later.up) {
-            later.lasted = Some(ticks(up.saturating_sub(earlier.from)));
+    let mut next = report.rolled_back.as_deref_mut();
+    while let Some(back) = next {
+        for later in &mut back.down {
+            let earlier = report.down.iter().find(|earlier| earlier.unit == later.unit && earlier.until == Until::Never);
+            if let (Some(earlier), Some(up)) = (earlier, later.up) {
+                later.lasted = Some(ticks(up.saturating_sub(earlier.from)));
+            }
         }
+        next = back.rolled_back.as_deref_mut();
     }
 }
 
