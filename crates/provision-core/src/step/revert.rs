@@ -15,9 +15,16 @@ mod tests;
 pub(super) const REVERT: &str = r#"
 revert() { # directory key keep|delete limit [path and what `rewrite` is told]
   record=$state/$1/$2
-  # Never noted: the apply did not come to it.
+  # Never noted, since the apply did not come to it; or taken back by a run that was cut, perhaps before its units were read.
   if [ ! -s "$record" ]; then
     case ${7-} in ''|same|gone) ;; *) left=${left#* }; receive "$7" >/dev/null ;; esac
+    for f in "$state"/history/*/dropped/"$2"; do
+      { IFS= read -r line <"$f"; } 2>/dev/null || continue
+      case $line in
+        *\ path\ *) reread "${line#* * * path }" ;;
+        *\ edit\ *) reread "${line#* * * edit * * }" ;;
+      esac
+    done
     return 0
   fi
   IFS= read -r line <"$record" || return
@@ -29,6 +36,7 @@ revert() { # directory key keep|delete limit [path and what `rewrite` is told]
     image\ *) revert_image "$3" - "${object#image }" ;;
     volume\ *) revert_stored volume "$3" "$4" ${object#volume } ;;
     network\ *) revert_stored network delete "$4" ${object#network } ;;
+    snapshot\ *) o=${object#snapshot }; revert_snapshot "$record" "$4" "${o%% *}" "${o#* }" ;;
     knob\ *) o=${object#knob }; revert_knob "$record" "$3" "$4" "${o%% *}" "${o#* }" ;;
     edit\ *)
       if [ $# = 4 ]; then revert_whole "${object#edit * * }" "$record.whole.was"
