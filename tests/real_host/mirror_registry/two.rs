@@ -69,6 +69,17 @@ fn password(host: &Host) -> Result<String, Error> {
     Ok(String::from_utf8(host.read("/etc/mirror-registry/secrets/password")?).unwrap_or_default())
 }
 
+/// Expects a version that does not work to give way to the second by itself.
+fn goes_back(bed: &Testbed, host: &Host, second: &Plan, build: Build) -> Result<(), Error> {
+    let made = kept(host)?;
+    let broken = version(bed, second, build)?.variable("within", "15s");
+    let ran = broken.run(bed, "apply", &["--yes", "--json", "--on-failure", "rollback"])?;
+    assert_eq!((ran.code, &ran.json()["hosts"][0]["reverted"]), (Some(1), &true.into()), "{}", ran.stderr);
+    assert!(answering(host)?.contains(r#""version":"v3.12.2""#), "{}", ran.stderr);
+    assert_eq!(kept(host)?, made, "what was made up once has changed");
+    second.mends(bed, &[])
+}
+
 /// Which Quay answers.
 fn answering(host: &Host) -> Result<String, Error> {
     host.sh(&format!(
@@ -155,6 +166,10 @@ fn quay_2_is_brought_up_used_rebooted_mended_and_upgraded() -> Result<(), Error>
     pulls(&client, &host)?;
     assert_eq!(kept(&host)?, made, "what was made up once has changed");
 
+    // One that takes the database over and is never well: the one before serves again, on its own data.
+    goes_back(bed, &host, &second, Build::Unhealthy)?;
+    pulls(&client, &host)?;
+
     // What was pushed, and what it needs, stays with a destroy; then it is used again.
     second.run(bed, "destroy", &["--yes", "--json"])?.ok();
     let runs = "podman ps --all --quiet; podman pod ls --quiet; podman secret ls --quiet; find /etc/containers/systemd -type f";
@@ -203,6 +218,7 @@ fn quay_2_runs_rootless() -> Result<(), Error> {
     plan.mends(bed, &[])?;
     let second = version(bed, &plan, Build::Second)?;
     second.apply(bed)?.ok();
+    goes_back(bed, &host, &second, Build::Exits)?;
     pulls(&client, &host)?;
     second.run(bed, "destroy", &["--yes", "--json"])?.ok();
     assert_eq!(host.sh("ls /srv")?.ok()?, "database\nimages");
