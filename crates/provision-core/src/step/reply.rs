@@ -186,8 +186,9 @@ impl<'a> Progress<'a> {
             self.tell(open, before);
         }
         // What a task printed is whole only when the next section begins; these have nothing to wait for.
-        let at_once =
-            |head: &[u8]| [&b"begun "[..], b"waiting ", b"took-over ", b"served "].iter().any(|word| head.starts_with(word));
+        let at_once = |head: &[u8]| {
+            [&b"begun "[..], b"waiting ", b"took-over ", b"served "].iter().any(|word| head.starts_with(word))
+        };
         if self.reply.get(start + self.marker.len()..end).is_some_and(at_once) {
             self.tell(before, end + 1);
         } else {
