@@ -82,6 +82,7 @@ const COMMANDS: &str = "command printf echo read cd pwd test true umask kill wai
 pub(crate) fn preamble(nonce: &str) -> String {
     format!(
         "{OPTIONS}; unset -f {COMMANDS} 2>/dev/null\n\
+         login_umask=$(umask)\n\
          LC_ALL=C; export LC_ALL; unset CDPATH; IFS=' \t\n'; umask 077\n\
          PATH=\"${{PATH:-/usr/bin:/bin}}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"; export PATH\n\
          n={nonce}\n\
