@@ -198,7 +198,7 @@ fn mirror_registry_runs_rootless_with_everything_of_ones_own() -> Result<(), Err
     assert_eq!(reaches(&client, &host, 8443)?, [false; 2], "the default port is open");
     assert_eq!(own.served(&client, &host, 8445)?, own.serial, "another certificate is served");
     let config = String::from_utf8(host.read("/srv/quay install/quay-config/config.yaml")?).unwrap_or_default();
-    for line in ["SUPER_USERS: [\"site.admin\",\"second\"]", "\"FEATURE_ANONYMOUS_ACCESS\": false"] {
+    for line in ["SUPER_USERS: [\"site.admin\", \"second\"]", "\"FEATURE_ANONYMOUS_ACCESS\": false"] {
         assert!(config.contains(line), "{line} is not in {config}");
     }
     let authority = own.authority()?;

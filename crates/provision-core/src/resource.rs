@@ -25,7 +25,7 @@ use crate::plan::asset::Assets;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::quadlet::QuadletType;
-use crate::secret::Text;
+use crate::secret::{Revealed, Text};
 use crate::step::{Await, Step};
 use crate::systemd::Managed;
 
@@ -290,6 +290,11 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// Attributes for templates of other resources that nobody may see.
     fn secrets(&self) -> Vec<(&'static str, Text)> {
         Vec::new()
+    }
+
+    /// A secret that this change makes up and that people are to see once, when it has been made.
+    fn reveals(&self, _change: &Change) -> Option<Revealed> {
+        None
     }
 
     /// Attributes for templates of other resources, besides the fields as they are written.
