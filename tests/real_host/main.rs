@@ -23,3 +23,4 @@ mod secrets;
 mod shells;
 mod support;
 mod transfer;
+mod upgrade;
