@@ -2,6 +2,7 @@
 //! both families, applied again, rebooted, upgraded, taken away. Here what is Quay 3.x's; 2.x is in `two`.
 
 mod own;
+mod two;
 
 use std::process::Stdio;
 

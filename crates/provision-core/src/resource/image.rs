@@ -474,7 +474,7 @@ mod tests {
             .creates(&format!("id: (absent) -> {}", &bench.id()[..12]))
             .because("3.0 kB are sent")
             .mended();
-        let (_, blob) = Folder(root.clone()).image_archive("all.tar", Some("image.tar")).unwrap();
+        let (_, blob) = crate::plan::asset::Assets::image_archive(&Folder(root.clone()), "all.tar", Some("image.tar")).unwrap();
         assert_eq!(blob.read().unwrap(), inner);
         // One in a bundle is a stretch of a stretch.
         let within = blob.stretch(512..1024).unwrap();
