@@ -128,6 +128,17 @@ pub fn summary(page: &mut Page, report: &Report, verb: Verb, several: bool) {
     }
 }
 
+/// How long a service did not serve.
+fn downtime(page: &mut Page, down: &Downtime, host: &str) {
+    let Downtime { address, lasted, until, .. } = down;
+    page.put(STRONG, &address.to_string()).put(PLAIN, host);
+    match lasted {
+        Some(lasted) => page.put(PLAIN, &format!(" was down for {:.1} s", lasted.as_secs_f64())),
+        None => page.put(BAD, " was stopped"),
+    };
+    page.put(FAINT, &format!(", {until}")).end();
+}
+
 /// Secrets that were made up in this apply, for the one time that they are shown.
 pub fn revealed(page: &mut Page, report: &Report, several: bool) {
     for (address, secret) in &report.revealed {
@@ -138,17 +149,6 @@ pub fn revealed(page: &mut Page, report: &Report, several: bool) {
         page.put(PLAIN, &format!(": made up, and kept on the host in {}; shown this once: ", secret.kept()));
         page.content(STRONG, secret.expose()).end();
     }
-}
-
-/// How long a service did not serve.
-fn downtime(page: &mut Page, down: &Downtime, host: &str) {
-    let Downtime { address, lasted, until, .. } = down;
-    page.put(STRONG, &address.to_string()).put(PLAIN, host);
-    match lasted {
-        Some(lasted) => page.put(PLAIN, &format!(" was down for {:.1} s", lasted.as_secs_f64())),
-        None => page.put(BAD, " was stopped"),
-    };
-    page.put(FAINT, &format!(", {until}")).end();
 }
 
 /// What the plan wants to be said at the end.
