@@ -84,7 +84,13 @@ fn reaches(client: &Host, host: &Host, port: u16) -> Result<[bool; 2], Error> {
 /// Whether a line of a comparison is about what a plan has made, not what a boot or podman makes for itself.
 fn is_left(line: &str) -> bool {
     let path = line.split_whitespace().nth(1).unwrap_or_default().trim_end_matches(':');
-    let known = ["/etc/containers/networks", "/etc/ssl/certs/", "/var/lib/containers", "/etc/firewalld/zones", "/var/lib/systemd"];
+    let known = [
+        "/etc/containers/networks",
+        "/etc/ssl/certs/",
+        "/var/lib/containers",
+        "/etc/firewalld/zones",
+        "/var/lib/systemd",
+    ];
     line.starts_with("new ")
         && ["/etc/", "/var/lib/", "/srv/", "/usr/", "/root/mirror"].iter().any(|place| path.starts_with(place))
         && !known.iter().any(|known| path.starts_with(known))
@@ -135,7 +141,8 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
     let modes = host.sh(modes)?.ok()?;
     assert!(modes.lines().all(|line| line.starts_with("600 root ")), "{modes}");
     let pull_secret = host.read("/root/auth.json")?;
-    let pull_secret: serde_json::Value = serde_json::from_slice(&pull_secret).map_err(|error| Error::Bed(error.to_string()))?;
+    let pull_secret: serde_json::Value =
+        serde_json::from_slice(&pull_secret).map_err(|error| Error::Bed(error.to_string()))?;
     let login = host.sh(&format!("printf %s 'init:{password}' | base64 -w0"))?.ok()?;
     let key = format!("{}.example.com:8443", host.name);
     assert_eq!(
@@ -143,8 +150,7 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
         serde_json::json!({ "auths": { "other.example.com": { "auth": "eDp5" }, key: { "auth": login } } })
     );
 
-    let registry =
-        Registry { host: &host, port: 8443, user: "init", password: &password, authority: &authority };
+    let registry = Registry { host: &host, port: 8443, user: "init", password: &password, authority: &authority };
     registry.is_used(bed, &client)?;
     host.reboot()?;
     registry.is_used(bed, &client)?;
@@ -185,8 +191,8 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
     assert!(left.contains("quay.db") && left.contains("password") && !left.contains(".service"), "{left}");
     plan.apply(bed)?.ok();
     assert_eq!(host.read("/etc/mirror-registry/secrets/password")?, password.as_bytes(), "the password changed");
-    let authority = host.read("/etc/mirror-registry/ca.crt")?;
-    Registry { authority: &authority, ..registry }.is_used(bed, &client)?;
+    assert_eq!(host.read("/etc/mirror-registry/ca.crt")?, authority, "the authority changed");
+    registry.is_used(bed, &client)?;
 
     plan.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
     let left = host.snapshot()?;
@@ -245,8 +251,7 @@ fn mirror_registry_runs_rootless_with_everything_of_ones_own() -> Result<(), Err
         assert!(config.contains(line), "{line} is not in {config}");
     }
     let authority = own.authority()?;
-    let registry =
-        Registry { host: &host, port: 8445, user: "site.admin", password: PASSWORD, authority: &authority };
+    let registry = Registry { host: &host, port: 8445, user: "site.admin", password: PASSWORD, authority: &authority };
     registry.is_used(bed, &client)?;
     assert_ne!(host.sh("find /srv/images -type f | head -n 1")?.ok()?, "", "images are somewhere else");
     host.reboot()?;
@@ -257,6 +262,9 @@ fn mirror_registry_runs_rootless_with_everything_of_ones_own() -> Result<(), Err
     plan.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
     assert_eq!(host.sh(theirs)?.ok()?, theirs_before, "the services of another user were touched");
     assert_eq!(host.sh("ls -A /var/lib/systemd/linger; ls -A /srv")?.ok()?, "other");
-    assert_eq!(host.login("core", "podman ps --all --quiet; podman images --quiet; podman volume ls --quiet")?.ok()?, "");
+    assert_eq!(
+        host.login("core", "podman ps --all --quiet; podman images --quiet; podman volume ls --quiet")?.ok()?,
+        ""
+    );
     Ok(())
 }
