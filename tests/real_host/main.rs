@@ -10,6 +10,7 @@ mod hostile;
 mod hosts;
 mod kinds;
 mod lockout;
+mod mirror_registry;
 mod ownership;
 mod packages;
 mod preflight;

@@ -9,11 +9,15 @@ use crate::secret::Text;
 use crate::shell::{WHOLE, preamble, quote, sections};
 use crate::systemd::Manager;
 
+mod addresses;
+
 /// The names of all facts, each with what it is.
 pub const NAMES: &[(&str, &str)] = &[
     ("arch", "machine architecture as `uname -m` has it: x86_64, aarch64"),
     ("home", "home directory of the user as whom the steps run"),
     ("hostname", "`uname -n`"),
+    ("ipv4", "its addresses of IPv4 that others reach, with a blank between them; empty where there is none"),
+    ("ipv6", "the same of IPv6, without those that are temporary"),
     ("kernel", "`uname -r`"),
     ("os_id", "`ID` of os-release(5): debian, fedora, rhel"),
     ("os_version", "`VERSION_ID` of os-release(5): 13, 42, 9.6; empty where there is none"),
@@ -38,7 +42,20 @@ impl Facts {
     /// Plausible facts of no host at all, for looking through a plan without one.
     #[must_use]
     pub fn example() -> Self {
-        let values = ["x86_64", "/root", "host", "6.12.0", "debian", "13", "5.4.2", "disabled", "257", "root"];
+        let values = [
+            "x86_64",
+            "/root",
+            "host",
+            "192.0.2.10",
+            "2001:db8::10",
+            "6.12.0",
+            "debian",
+            "13",
+            "5.4.2",
+            "disabled",
+            "257",
+            "root",
+        ];
         let values =
             NAMES.iter().zip(values).map(|((name, _), value)| ((*name).to_owned(), value.to_owned())).collect();
         Self { values, made_up: true, ..Self::default() }
@@ -167,6 +184,7 @@ if command -v systemctl >/dev/null 2>&1; then
 fi
 "#,
     );
+    script.push_str(addresses::PROGRAM);
     for user in users {
         // The name has no character that means anything to a shell.
         let text = "say home NAME; if id -u NAME >/dev/null 2>&1; then h=~NAME; printf '%s' \"$h\"; fi\n";
@@ -187,7 +205,9 @@ pub(crate) fn read(reply: &[u8], nonce: &str) -> Option<Facts> {
     let mut homes = BTreeMap::new();
     let mut facts: BTreeMap<String, String> =
         NAMES.iter().map(|(name, _)| ((*name).to_owned(), String::new())).collect();
+    let mut tables = addresses::Tables::default();
     for section in sections {
+        tables.take(&section);
         if let Some(slot) = section.head.strip_prefix("fact ").and_then(|name| facts.get_mut(name)) {
             // One line, whatever the host says: a fact goes into names and paths.
             *slot = first_line(section.body);
@@ -195,6 +215,8 @@ pub(crate) fn read(reply: &[u8], nonce: &str) -> Option<Facts> {
             homes.insert(name, first_line(section.body).parse().ok());
         }
     }
+    facts.insert("ipv4".to_owned(), tables.ipv4());
+    facts.insert("ipv6".to_owned(), tables.ipv6());
     Some(Facts { values: facts, homes, ..Facts::default() })
 }
 

@@ -104,6 +104,7 @@ fn what_a_when_says_no_to_is_not_in_the_plan() {
         ("false", "link.b"),
         ("'fact.os_id == \"debian\"'", "file.a link.b"),
         ("'not fact.podman_version'", "link.b"),
+        ("'fact.ipv6 != \"\" and (fact.ipv6 | split | first) == \"2001:db8::10\"'", "file.a link.b"),
     ] {
         assert_eq!(with(when), expected, "{when}");
     }
