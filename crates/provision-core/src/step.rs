@@ -16,6 +16,8 @@ use crate::request::Effect;
 use crate::systemd::{Managed, Manager};
 
 #[cfg(test)]
+mod aloud_tests;
+#[cfg(test)]
 mod arrival_tests;
 mod fetch;
 mod journal;
