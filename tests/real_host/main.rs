@@ -10,6 +10,7 @@ mod hostile;
 mod hosts;
 mod kinds;
 mod lockout;
+mod oc_mirror;
 mod ownership;
 mod packages;
 mod preflight;

@@ -247,7 +247,8 @@ async fn what_a_command_prints_is_told_at_once_without_secrets_and_its_silence_i
         )
         .build()
         .unwrap();
-    let connection = ShellConnection::new(Local, Become::No, Duration::from_secs(1)).with_state(Some(state(root.path())));
+    let connection =
+        ShellConnection::new(Local, Become::No, Duration::from_secs(1)).with_state(Some(state(root.path())));
     let events = Mutex::new(Vec::new());
     let changes = changes(&plan, &connection).await;
     let report = apply(changes, &connection, &|event: Event| events.lock().unwrap().push(event)).await.unwrap();
