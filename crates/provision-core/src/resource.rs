@@ -292,6 +292,12 @@ pub trait Resource: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Secrets that it puts somewhere, as they are there: nobody may see them in what the host says either. What was given
+    /// as a secret is known without it.
+    fn hidden(&self) -> Vec<Text> {
+        Vec::new()
+    }
+
     /// Attributes for templates of other resources, besides the fields as they are written.
     fn attributes(&self) -> Vec<(&'static str, String)> {
         Vec::new()

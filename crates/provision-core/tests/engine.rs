@@ -232,6 +232,41 @@ async fn a_secret_reaches_no_change_no_event_and_no_report() {
 }
 
 #[tokio::test]
+async fn what_a_command_prints_is_told_at_once_without_secrets_and_its_silence_is_no_end() {
+    const SECRET: &str = "s3cr3t-of-the-plan";
+    let root = tempfile::tempdir().unwrap();
+    // Longer silent than the host may be, and the secret in two pieces; a line that is cut has none of it at its end.
+    let text = "IFS= read -r s; printf %s \"${s%-*}\"; sleep 2; echo \"-${s##*-}\"; \
+        x=$(printf '%08180d' 0); echo \"$x$s and more\"; i=0; while [ $i -lt 200 ]; do echo $i; i=$((i + 1)); done; exit 3";
+    let plan = PlanBuilder::new("said")
+        .secret("password", SECRET)
+        .resource(
+            "command",
+            "it",
+            toml::toml! { run = (vec!["sh", "-c", text]) input = "{{ input.password }}\n" unless = ["false"] timeout = "12h" },
+        )
+        .build()
+        .unwrap();
+    let connection =
+        ShellConnection::new(Local, Become::No, Duration::from_secs(1)).with_state(Some(state(root.path())));
+    let events = Mutex::new(Vec::new());
+    let changes = changes(&plan, &connection).await;
+    let report = apply(changes, &connection, &|event: Event| events.lock().unwrap().push(event)).await.unwrap();
+    let events = events.into_inner().unwrap();
+    let lines: Vec<&str> = events
+        .iter()
+        .filter_map(|event| if let Event::Said { line, .. } = event { Some(line.as_str()) } else { None })
+        .collect();
+    assert_eq!((lines.len(), lines[0], lines[2], lines[201]), (202, "(secret)", "0", "199"));
+    assert!(lines[1].starts_with("000") && lines[1].ends_with("00..."), "{}", lines[1]);
+    let seen = format!("{report:?} {events:?}");
+    assert!(!seen.contains("s3cr"), "{seen}");
+    let [(_, Outcome::Failed { message })] = &report.resources[..] else { panic!("{report:?}") };
+    assert!(message.starts_with("cannot run sh: exit status 3\n(182 lines before)\n180\n"), "{message}");
+    assert!(message.ends_with("\n199"), "{message}");
+}
+
+#[tokio::test]
 async fn an_apply_that_was_dropped_is_taken_forward_by_the_next() {
     let root = tempfile::tempdir().unwrap();
     let plan = files(root.path(), 40);
