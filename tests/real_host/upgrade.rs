@@ -102,10 +102,17 @@ fn an_upgrade_that_fails_goes_back_by_itself_data_included() -> Result<(), Error
 
     // A good one is told with what it copies, and how long nobody was served.
     let dry = site.plan(Build::Second).run(bed, "diff", &[])?.ok();
-    assert!(dry.stdout.contains("stopped first to copy aside what a rollback puts back: /srv/quay/quay.db ("), "{}", dry.stdout);
+    assert!(
+        dry.stdout.contains("stopped first to copy aside what a rollback puts back: /srv/quay/quay.db ("),
+        "{}",
+        dry.stdout
+    );
     let ran = site.plan(Build::Second).run(bed, "apply", &["--yes"])?.ok();
     let said = format!("{}{}", ran.stdout, ran.stderr);
-    assert!(said.contains("service.quay was down for ") && said.contains(" s, until check.quay had its answer"), "{said}");
+    assert!(
+        said.contains("service.quay was down for ") && said.contains(" s, until check.quay had its answer"),
+        "{said}"
+    );
     site.serves("2")?;
     assert_eq!(site.plan(Build::Second).apply(bed)?.ok().changes().len(), 0, "changed by the second apply");
     // Its own way back, when somebody wants it: the first version would not serve on what the second has left.

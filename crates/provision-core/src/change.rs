@@ -64,7 +64,14 @@ impl Change {
     /// Nothing to do.
     #[must_use]
     pub fn none() -> Self {
-        Self { action: Action::Keep, attributes: Vec::new(), reasons: Vec::new(), signal: Signal::None, moved: None, saves: false }
+        Self {
+            action: Action::Keep,
+            attributes: Vec::new(),
+            reasons: Vec::new(),
+            signal: Signal::None,
+            moved: None,
+            saves: false,
+        }
     }
 
     /// A change of the given sort, to be filled in.

@@ -27,9 +27,9 @@ impl Saved {
     /// When it is neither.
     pub fn from_plan(text: &str) -> Result<Self, String> {
         let Some(name) = text.strip_suffix(VOLUME).filter(|_| !text.starts_with('/')) else {
-            let path: AbsPath = text.parse().map_err(|error| {
-                format!("{error}; it is an absolute path, or a volume of podman's such as \"data.volume\"")
-            })?;
+            let path: AbsPath = text
+                .parse()
+                .map_err(|error| format!("{error}; or it is a volume of podman's, such as \"data.volume\""))?;
             return Ok(Self::Path(path));
         };
         // As podman has it (define.RegexError): what else there is, a shell or a path could take for something else.
@@ -37,7 +37,9 @@ impl Saved {
         if name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(fits) {
             return Ok(Self::Volume(name.to_owned()));
         }
-        Err(format!("{name:?} is no name of a volume: it starts with a letter or a digit and has no more than those, `_`, `.` and `-`"))
+        Err(format!(
+            "{name:?} is no name of a volume: it starts with a letter or a digit and has no more than those, `_`, `.` and `-`"
+        ))
     }
 
     /// What tells how much of it there is. It is read, and never set.

@@ -63,7 +63,9 @@ async fn installed() -> FakeHost {
 
 fn database(host: &FakeHost) -> String {
     let path: AbsPath = DATABASE.parse().unwrap();
-    host.with(|state| state.entries.get(&path).map_or_else(String::new, |(_, content)| String::from_utf8_lossy(content).into_owned()))
+    host.with(|state| {
+        state.entries.get(&path).map_or_else(String::new, |(_, content)| String::from_utf8_lossy(content).into_owned())
+    })
 }
 
 fn serves(host: &FakeHost) -> String {
@@ -139,7 +141,9 @@ async fn what_never_becomes_healthy_goes_back_with_its_data_and_its_log_is_told(
         assert!(back.succeeded(), "{back:#?}");
         assert!(serves(&host).contains("x 1"), "{from}");
         // The old version started on it again.
-        let before = host.with(|state| state.plans["up"].applies[&2].noted.iter().flat_map(|noted| noted.data.clone()).collect::<Vec<_>>());
+        let before = host.with(|state| {
+            state.plans["up"].applies[&2].noted.iter().flat_map(|noted| noted.data.clone()).collect::<Vec<_>>()
+        });
         assert_eq!(before.len(), 1);
         assert_eq!(before[0].1.1, b"of 1");
         // It was down all the while.
@@ -161,7 +165,8 @@ async fn a_rollback_of_a_good_upgrade_says_what_is_lost_and_puts_the_data_back()
         .changed()
         .filter(|(address, _)| address.to_string() == "service.x")
         .flat_map(|(_, change)| {
-            let attributes = change.attributes.iter().map(|a| format!("{}: {} -> {}", a.name, a.before.line(), a.after.line()));
+            let attributes =
+                change.attributes.iter().map(|a| format!("{}: {} -> {}", a.name, a.before.line(), a.after.line()));
             attributes.chain(change.reasons.clone()).collect::<Vec<_>>()
         })
         .collect();
@@ -218,7 +223,12 @@ async fn an_upgrade_that_is_cut_anywhere_is_taken_forward_or_back_with_its_data(
             }
             settles(&host);
             // One by one, to where it began.
-            while host.with(|state| state.plans["up"].applies.iter().any(|(number, past)| *number > 1 && past.result != Some(Ended::RolledBack))) {
+            while host.with(|state| {
+                state.plans["up"]
+                    .applies
+                    .iter()
+                    .any(|(number, past)| *number > 1 && past.result != Some(Ended::RolledBack))
+            }) {
                 let report = apply(rollback(&host).await, &host, &ignore).await.unwrap();
                 assert!(report.succeeded(), "{cut}: {report:#?}");
             }

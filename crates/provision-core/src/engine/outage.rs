@@ -129,7 +129,8 @@ pub(super) fn join(report: &mut Report) {
     let mut next = report.rolled_back.as_deref_mut();
     while let Some(back) = next {
         for later in &mut back.down {
-            let earlier = report.down.iter().find(|earlier| earlier.unit == later.unit && earlier.until == Until::Never);
+            let earlier =
+                report.down.iter().find(|earlier| earlier.unit == later.unit && earlier.until == Until::Never);
             if let (Some(earlier), Some(up)) = (earlier, later.up) {
                 later.lasted = Some(ticks(up.saturating_sub(earlier.from)));
             }

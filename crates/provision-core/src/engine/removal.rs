@@ -130,9 +130,8 @@ impl Takeback<'_> {
         let empty = Vec::new();
         let owed = answers.owed(self.plan).unwrap_or(&empty);
         let finish = |(mut removal, records): (Removal, Vec<&Record>)| {
-            let restarts = |record: &Record| {
-                files || matches!(&record.object, Object::Unit(unit) if halted.contains(unit))
-            };
+            let restarts =
+                |record: &Record| files || matches!(&record.object, Object::Unit(unit) if halted.contains(unit));
             let after = records.iter().flat_map(|record| self.resumed(record, answers, restarts(record), owed));
             removal.after = after.collect();
             if let Ok(change) = &mut removal.change {
@@ -354,9 +353,11 @@ impl Takeback<'_> {
         match (was, of) {
             (Was::Absent, _) if gone => Back::Same,
             (Was::Absent, Saved::Volume(_)) => Back::Kept("it has come since, and a volume is data".to_owned()),
-            (Was::Absent, Saved::Path(_)) => {
-                Back::Changes(vec![one(of.title(), "as it is now".into(), format!("(absent), as it was {when}").into())])
-            }
+            (Was::Absent, Saved::Path(_)) => Back::Changes(vec![one(
+                of.title(),
+                "as it is now".into(),
+                format!("(absent), as it was {when}").into(),
+            )]),
             (was, _) => {
                 let size = if let Was::Copy(bytes) = was { format!(", {}", amount(*bytes)) } else { String::new() };
                 let now = if gone { Shown::Absent } else { "as it is now".into() };

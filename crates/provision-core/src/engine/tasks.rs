@@ -95,7 +95,9 @@ impl Run<'_> {
     /// Whether something that leaves is a running unit.
     fn stops(&self, at: usize) -> bool {
         let steps = self.changes.removals.get(at).map(|removal| removal.steps.as_slice()).unwrap_or_default();
-        steps.iter().any(|step| matches!(step, Step::Revert(Revert { object: Object::Unit(_) | Object::Snapshot { .. }, .. })))
+        steps
+            .iter()
+            .any(|step| matches!(step, Step::Revert(Revert { object: Object::Unit(_) | Object::Snapshot { .. }, .. })))
     }
 
     fn purpose(&self, work: &[Work]) -> Purpose {

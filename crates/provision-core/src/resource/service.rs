@@ -16,11 +16,11 @@ use std::str::FromStr;
 
 use crate::address::Address;
 use crate::change::{Action, Cause, Change, Shown, Signal};
+use crate::knob::ABSENT;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided, UnitState};
 use crate::resource::scope::{self, SCOPE};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want, package};
-use crate::knob::ABSENT;
 use crate::saved::{Saved, amount};
 use crate::step::{Step, UnitAction};
 use crate::systemd::{Managed, Manager, UnitName, UnitNameError, UnitType};

@@ -255,8 +255,7 @@ impl<'a> Progress<'a> {
             return;
         }
         // What a task printed is whole only when the next section begins; these have nothing to wait for.
-        let at_once =
-            |word: &&[u8]| head.starts_with(word);
+        let at_once = |word: &&[u8]| head.starts_with(word);
         if [&b"begun "[..], b"waiting ", b"took-over ", b"served "].iter().any(at_once) {
             self.tell(before, end + 1);
         } else {

@@ -449,7 +449,11 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
     let numbers = |wanted: fn(&Task) -> bool| -> String {
         join(&batch.tasks.iter().enumerate().filter(|(_, task)| wanted(task)).map(|(at, _)| at).collect::<Vec<_>>())
     };
-    writeln!(script, "work() {{\nbad= stale= reverted= removed= arrived= halted= lasted= span=0 limit={}", batch.step_limit.as_secs())?;
+    writeln!(
+        script,
+        "work() {{\nbad= stale= reverted= removed= arrived= halted= lasted= span=0 limit={}",
+        batch.step_limit.as_secs()
+    )?;
     writeln!(script, "late='{}'", if journaled { numbers(note::later) } else { String::new() })?;
     writeln!(script, "state {}; owed=$state/owed", quote(&batch.plan))?;
     journal::write_opening(script, batch)?;
@@ -593,9 +597,7 @@ fn command(step: &Step, batch: &Batch) -> String {
         Step::ReloadUnits(manager) => words(["unread", manager.word()]),
         Step::Unit { unit, action } => words(["unit", &limit, unit.manager.word(), action.verb(), &unit.name]),
         Step::Save { unit, data } => snapshot::save(unit, data, &limit),
-        Step::Overhear(units) => {
-            words(std::iter::once("logs".to_owned()).chain(units.iter().map(ToString::to_string)))
-        }
+        Step::Overhear(units) => words(std::iter::once("logs".to_owned()).chain(units.iter().map(ToString::to_string))),
         Step::LoadImage { archive, id, name } => {
             words(["load", &limit, &archive.length().to_string(), name.manager.word(), id, &name.name])
         }

@@ -97,7 +97,8 @@ undo "$1"
 /// The script, which stands in the directory of the apply that it takes back.
 pub(crate) fn script() -> String {
     let mut script = preamble("undo");
-    for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, SNAPSHOT, STORAGE, REQUEST] {
+    for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, SNAPSHOT, STORAGE, REQUEST]
+    {
         script.push_str(functions);
     }
     // It knows only from the records of what it takes back.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::{State, bytes, owner};
+use crate::address::Address;
 use crate::attribute::Mode;
 use crate::blob::sha256_hex;
-use crate::address::Address;
 use crate::knob::ABSENT;
 use crate::ledger::{Applied, Ended, Ledger, LedgerFound, LockFound, Memory, Records, Scope};
 use crate::object::{Object, Record, Was};

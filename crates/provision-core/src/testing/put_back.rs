@@ -106,13 +106,7 @@ impl State {
                 self.reload |= is_read_by_systemd(path);
                 self.entries.insert(path.clone(), (entry, content));
             }
-            Was::Other
-            | Was::Present
-            | Was::Unit { .. }
-            | Was::Image(_)
-            | Was::Knob
-            | Was::Edit
-            | Was::Copy(_) => {
+            Was::Other | Was::Present | Was::Unit { .. } | Was::Image(_) | Was::Knob | Was::Edit | Was::Copy(_) => {
                 return Err(format!("{path} was neither a file nor a directory nor a link: it cannot be put back"));
             }
         }

@@ -41,7 +41,11 @@ impl Host {
         tool(&path.join("bin"), "systemctl", SYSTEMCTL);
         tool(&path.join("bin"), "journalctl", "echo it said so");
         // Under whose rights it runs is seen by what it leaves.
-        tool(&path.join("bin"), "podman", "[ \"$1\" = unshare ] || exit 1; echo unshared >>\"$HOME/unshared\"; shift; exec \"$@\"");
+        tool(
+            &path.join("bin"),
+            "podman",
+            "[ \"$1\" = unshare ] || exit 1; echo unshared >>\"$HOME/unshared\"; shift; exec \"$@\"",
+        );
         fs::create_dir_all(path.join("run/systemd")).unwrap();
         drop(std::os::unix::net::UnixListener::bind(path.join("run/systemd/private")).unwrap());
         for unit in ["up-db.service", "up-front.service"] {
@@ -74,7 +78,11 @@ impl Host {
     fn task(&self) -> Task {
         let unit = self.unit();
         let restart = Step::Unit { unit: unit.clone(), action: UnitAction::Restart };
-        Task { owes: vec![unit.to_string()], pays: vec![unit.to_string()], ..task("db", vec![Step::Save { unit, data: self.data() }, restart]) }
+        Task {
+            owes: vec![unit.to_string()],
+            pays: vec![unit.to_string()],
+            ..task("db", vec![Step::Save { unit, data: self.data() }, restart])
+        }
     }
 
     fn apply(&self) -> BatchReply {
@@ -161,7 +169,8 @@ fn how_long_it_did_not_serve_is_told() {
             heard
         };
         let heard = tell(&batch(begin("0"), vec![host.task()]));
-        let outage = heard.iter().find_map(|heard| if let Heard::Served(0, outage) = heard { Some(outage) } else { None });
+        let outage =
+            heard.iter().find_map(|heard| if let Heard::Served(0, outage) = heard { Some(outage) } else { None });
         let outage = outage.unwrap_or_else(|| panic!("{heard:?} {shell:?}"));
         assert_eq!(outage.unit, host.unit());
         assert!(outage.until.unwrap() >= outage.from && outage.from > 0, "{outage:?}");
@@ -169,7 +178,8 @@ fn how_long_it_did_not_serve_is_told() {
         // One that does not come up again is not up again.
         fs::write(host.at("broken"), "").unwrap();
         let heard = tell(&batch(begin("1 done"), vec![host.task()]));
-        let until = heard.iter().find_map(|heard| if let Heard::Served(0, outage) = heard { Some(outage.until) } else { None });
+        let until =
+            heard.iter().find_map(|heard| if let Heard::Served(0, outage) = heard { Some(outage.until) } else { None });
         assert_eq!(until, Some(None), "{heard:?} {shell:?}");
     }
 }
@@ -178,10 +188,22 @@ fn how_long_it_did_not_serve_is_told() {
 fn where_there_is_no_room_nothing_is_stopped() {
     for host in everywhere() {
         let shell = host.shell;
-        tool(&host.at("bin"), "df", "echo Filesystem 1024-blocks Used Available Capacity Mounted on; echo /dev/a 100 99 1 99% /");
+        tool(
+            &host.at("bin"),
+            "df",
+            "echo Filesystem 1024-blocks Used Available Capacity Mounted on; echo /dev/a 100 99 1 99% /",
+        );
         let reply = host.apply();
-        let [Outcome::Failed { step: 0, output, .. }] = reply.outcomes.as_slice() else { panic!("{reply:?} {shell:?}") };
-        assert!(output.starts_with(&format!("there is no room to copy the data of {} aside: it takes 1 MiB in ", host.unit())), "{output}");
+        let [Outcome::Failed { step: 0, output, .. }] = reply.outcomes.as_slice() else {
+            panic!("{reply:?} {shell:?}")
+        };
+        assert!(
+            output.starts_with(&format!(
+                "there is no room to copy the data of {} aside: it takes 1 MiB in ",
+                host.unit()
+            )),
+            "{output}"
+        );
         assert!(output.ends_with("0 MiB are free there, 1 MiB too few; nothing was stopped"), "{output}");
         assert!(host.up("db.service") && host.up("front.service"), "{shell:?}");
         assert_eq!(was(host.home.path(), Scope::Apply(1), &host.object(0)), None);
@@ -193,10 +215,18 @@ fn a_copy_that_is_half_made_is_none() {
     for host in everywhere() {
         let shell = host.shell;
         for copier in ["cp", "tar"] {
-            tool(&host.at("bin"), copier, "case $* in *data*) echo 'no space left'; exit 1 ;; esac; PATH=${PATH#*:}; exec COPIER \"$@\"".replace("COPIER", copier).as_str());
+            tool(
+                &host.at("bin"),
+                copier,
+                "case $* in *data*) echo 'no space left'; exit 1 ;; esac; PATH=${PATH#*:}; exec COPIER \"$@\""
+                    .replace("COPIER", copier)
+                    .as_str(),
+            );
         }
         let reply = host.apply();
-        let [Outcome::Failed { step: 0, output, .. }] = reply.outcomes.as_slice() else { panic!("{reply:?} {shell:?}") };
+        let [Outcome::Failed { step: 0, output, .. }] = reply.outcomes.as_slice() else {
+            panic!("{reply:?} {shell:?}")
+        };
         assert!(output.contains("is stopped: its data could not be copied aside"), "{output}");
         assert!(!host.up("db.service"), "{shell:?}");
         // The restart is owed, and so is what was stopped along.
@@ -237,9 +267,14 @@ fn a_directory_that_cannot_be_replaced_changes_from_within() {
     for host in everywhere() {
         let (shell, what) = (host.shell, host.manager);
         // A file system of its own.
-        let mount = "case $* in '-c %d'*srv/data) echo 1 ;; '-c %d'*) echo 2 ;; *) PATH=${PATH#*:}; exec stat \"$@\" ;; esac";
+        let mount =
+            "case $* in '-c %d'*srv/data) echo 1 ;; '-c %d'*) echo 2 ;; *) PATH=${PATH#*:}; exec stat \"$@\" ;; esac";
         let before = tree(&host.at("srv"));
-        fs::write(host.at("new"), format!("cd '{}' && chmod 0700 data && rm -r data/* && echo new >data/.hidden", host.at("srv").display())).unwrap();
+        fs::write(
+            host.at("new"),
+            format!("cd '{}' && chmod 0700 data && rm -r data/* && echo new >data/.hidden", host.at("srv").display()),
+        )
+        .unwrap();
         host.apply();
         host.ends(Ended::Done);
         let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
@@ -260,9 +295,15 @@ fn a_rollback_without_room_leaves_what_runs() {
         host.migrates();
         host.apply();
         host.ends(Ended::Done);
-        tool(&host.at("bin"), "df", "echo Filesystem 1024-blocks Used Available Capacity Mounted on; echo /dev/a 100 99 1 99% /");
+        tool(
+            &host.at("bin"),
+            "df",
+            "echo Filesystem 1024-blocks Used Available Capacity Mounted on; echo /dev/a 100 99 1 99% /",
+        );
         let reply = host.back(1);
-        let [Outcome::Failed { output, .. }, Outcome::Skipped { because: Some(0) }] = reply.outcomes.as_slice() else { panic!("{reply:?} {shell:?}") };
+        let [Outcome::Failed { output, .. }, Outcome::Skipped { because: Some(0) }] = reply.outcomes.as_slice() else {
+            panic!("{reply:?} {shell:?}")
+        };
         assert!(output.starts_with("there is no room to put "), "{output}");
         assert!(host.up("db.service"), "{shell:?}");
         assert_eq!(host.read("srv/a b.db"), "new\n");
