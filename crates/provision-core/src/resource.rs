@@ -29,6 +29,7 @@ use crate::secret::{Revealed, Text};
 use crate::step::{Await, Step};
 use crate::systemd::Managed;
 
+pub mod absent;
 pub mod archive;
 pub mod authorized_key;
 pub mod build;
@@ -85,6 +86,7 @@ pub static KINDS: &[&Kind] = &[
     &directory::KIND,
     &file::KIND,
     &link::KIND,
+    &absent::KIND,
     &line::KIND,
     &ini::KIND,
     &toml::KIND,
