@@ -176,3 +176,38 @@ fn the_modules_example_does_what_it_says() {
     provision(&["destroy", "--yes"]);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "something is left");
 }
+
+#[test]
+fn a_secret_that_was_made_up_is_shown_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, arguments: &[&str]| {
+        let file = folder.path().join(format!("{name}.toml"));
+        let secret = folder.path().join(format!("{name}.secret"));
+        let [path, state] = [secret.clone(), folder.path().join("state")].map(|path| path.to_str().unwrap().to_owned());
+        let text = format!(
+            "name = \"{name}\"\n[host.here]\naddress = \"local\"\nstate = \"{state}\"\n[random.password]\npath = \"{path}\"\n\
+             show = true\n[outputs]\nlogin = \"{{{{ random.password.value }}}}\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_provision")).args(arguments).arg(&file).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        (said, std::fs::read_to_string(secret).unwrap_or_else(|_| "none yet".to_owned()), path)
+    };
+    let (said, ..) = run("human", &["diff"]);
+    assert!(said.contains("(secret)") && !said.contains("shown"), "{said}");
+    let (said, secret, path) = run("human", &["apply", "--yes", "--verbose"]);
+    let line = format!("random.password: made up, and kept on the host in {path}; shown this once: {secret}\n");
+    assert!(said.contains(&line), "{said}");
+    assert_eq!(said.matches(&secret).count(), 1, "{said}");
+    let (said, secret, _) = run("human", &["apply", "--yes"]);
+    assert!(!said.contains(&secret) && !said.contains("shown"), "{said}");
+
+    let (said, secret, path) = run("json", &["apply", "--yes", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let result = &told["hosts"][0]["results"][0];
+    assert_eq!(result["shown_once"], serde_json::json!({ "value": secret, "kept": path }), "{said}");
+    assert_eq!(said.matches(&secret).count(), 1, "{said}");
+    let (said, secret, _) = run("json", &["apply", "--yes", "--json"]);
+    assert!(!said.contains(&secret) && !said.contains("shown_once"), "{said}");
+}

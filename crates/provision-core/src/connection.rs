@@ -12,7 +12,7 @@ use crate::blob::Blob;
 use crate::facts::{self, Facts};
 use crate::path::AbsPath;
 use crate::probe::reply::ReplyError;
-use crate::probe::{self, Answers, Ask};
+use crate::probe::{self, Answer, Answers, Ask};
 use crate::shell::{Become, WHOLE, bootstrap, nonce, preamble, quote, sections};
 use crate::step::reply::{BatchReply, Heard, Progress};
 use crate::step::{self, Batch};
@@ -168,8 +168,15 @@ impl<T: Transport> Connection for ShellConnection<T> {
         }
         let nonce = random_nonce()?;
         let (reply, exit) = self.exchange(probe::script::program(asks, &nonce)).await?;
-        let asks: Vec<&Ask> = asks.iter().collect();
-        probe::reply::read(&asks, &reply, &nonce).map_err(|error| self.refuse(error, &exit))
+        let all: Vec<&Ask> = asks.iter().collect();
+        let mut answers = probe::reply::read(&all, &reply, &nonce).map_err(|error| self.refuse(error, &exit))?;
+        for ask in asks {
+            if let Ask::Here(name) = ask {
+                let found = self.transport.resolve(name.as_str()).await;
+                answers.insert(ask.clone(), found.map_or_else(Answer::Unknown, Answer::Here));
+            }
+        }
+        Ok(answers)
     }
 
     async fn read(&self, paths: &BTreeSet<AbsPath>) -> Result<BTreeMap<AbsPath, Zeroizing<Vec<u8>>>, ConnectionError> {

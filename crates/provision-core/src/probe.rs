@@ -15,6 +15,8 @@ use crate::quadlet::PodmanVersion;
 use crate::request::{Query, Reply};
 use crate::step::Rehearsal;
 use crate::systemd::{Managed, Manager};
+use crate::transport::Resolved;
+use crate::x509::DnsName;
 
 pub(crate) mod generator;
 mod memory;
@@ -91,6 +93,8 @@ pub enum Ask {
     },
     /// The state of a knob.
     Knob(Knob),
+    /// What a name leads to on this side, where the plan is applied from: nothing is asked of the host.
+    Here(DnsName),
 }
 
 impl Ask {
@@ -184,6 +188,8 @@ pub enum Answer {
     Stored(bool),
     /// To [`Ask::Knob`].
     Knob(String),
+    /// To [`Ask::Here`].
+    Here(Resolved),
     /// It could not be found out.
     Unknown(String),
 }
@@ -482,6 +488,8 @@ impl Answers {
         listing(path: &AbsPath) Ask::Listing(path.clone()) => Listing(Vec<String>);
         /// The state of a knob.
         knob(knob: &Knob) Ask::Knob(knob.clone()) => Knob(String);
+        /// What a name leads to on this side.
+        here(name: &DnsName) Ask::Here(name.clone()) => Here(Resolved);
         /// Whether podman has it.
         stored(sort: Store, name: &Managed) Ask::Stored { sort, name: name.clone() } => Stored(bool);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::change::Action;
+use crate::secret::Revealed;
 use crate::systemd::Managed;
 
 /// What became of one host.
@@ -28,6 +29,9 @@ pub struct Report {
     pub failures: Vec<String>,
     /// Outputs of the plan: name and text, secrets masked. Empty when something failed.
     pub outputs: Vec<(String, String)>,
+    /// Secrets that were made up in this apply, are on the host now, and are to be shown this once. They are there also when
+    /// something else has failed: no later apply shows them.
+    pub revealed: Vec<(Address, Revealed)>,
 }
 
 /// How long a service did not serve: from when its stop began.

@@ -25,10 +25,11 @@ use crate::plan::asset::Assets;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::quadlet::QuadletType;
-use crate::secret::Text;
+use crate::secret::{Revealed, Text};
 use crate::step::{Await, Step};
 use crate::systemd::Managed;
 
+pub mod absent;
 pub mod archive;
 pub mod authorized_key;
 pub mod build;
@@ -85,6 +86,7 @@ pub static KINDS: &[&Kind] = &[
     &directory::KIND,
     &file::KIND,
     &link::KIND,
+    &absent::KIND,
     &line::KIND,
     &ini::KIND,
     &toml::KIND,
@@ -296,6 +298,11 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// as a secret is known without it.
     fn hidden(&self) -> Vec<Text> {
         Vec::new()
+    }
+
+    /// A secret that this change makes up and that people are to see once, when it has been made.
+    fn reveals(&self, _change: &Change) -> Option<Revealed> {
+        None
     }
 
     /// Attributes for templates of other resources, besides the fields as they are written.

@@ -5,6 +5,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::path::AbsPath;
+
 /// What is shown in place of a secret, everywhere.
 pub const MASK: &str = "(secret)";
 
@@ -64,6 +66,35 @@ impl Text {
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.shown())
+    }
+}
+
+/// A secret that was made up in an apply and is shown to people once, at its end: the one way out for a secret (invariant 5 of
+/// ARCHITECTURE). It is made only for a resource whose plan asks for that, only when the host has been told to keep it, and
+/// only a [`crate::report::Report`] has it: no change, no event, no seal.
+///
+/// `Debug` masks it; [`Revealed::expose`] is for a view to call, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revealed {
+    value: Text,
+    kept: AbsPath,
+}
+
+impl Revealed {
+    pub(crate) const fn new(value: Text, kept: AbsPath) -> Self {
+        Self { value, kept }
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.value.expose()
+    }
+
+    /// The file on the host in which it is kept.
+    #[must_use]
+    pub fn kept(&self) -> &AbsPath {
+        &self.kept
     }
 }
 

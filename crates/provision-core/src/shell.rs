@@ -74,7 +74,7 @@ const OPTIONS: &str = if cfg!(test) { "set +efvxC -u" } else { "set +efvxC +u" }
 const COMMANDS: &str = "command printf echo read cd pwd test true umask kill wait trap type \
     cat chgrp chmod chown cp curl date dd find flock ln ls mkdir mktemp mv readlink rm rmdir sed sha256sum sleep sort \
     stat sync tail tar timeout touch tr awk basename dirname env expr grep head cut wc \
-    busctl firewall-offline-cmd getent id ip ip6tables iptables loginctl nft openssl podman systemctl systemd-run sysctl journalctl ufw uname";
+    busctl firewall-offline-cmd ip ip6tables iptables loginctl nft openssl podman systemctl systemd-run sysctl journalctl ufw uname";
 
 /// What every program starts with: the shell as it is without a profile, a known locale, a path that finds the
 /// administrator's tools, files private until their mode is set, and a marker that only this exchange knows.
@@ -82,6 +82,7 @@ const COMMANDS: &str = "command printf echo read cd pwd test true umask kill wai
 pub(crate) fn preamble(nonce: &str) -> String {
     format!(
         "{OPTIONS}; unset -f {COMMANDS} 2>/dev/null\n\
+         login_umask=$(umask)\n\
          LC_ALL=C; export LC_ALL; unset CDPATH; IFS=' \t\n'; umask 077\n\
          PATH=\"${{PATH:-/usr/bin:/bin}}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"; export PATH\n\
          n={nonce}\n\

@@ -2,6 +2,8 @@
 //!
 //! A transport knows nothing of resources, probes or steps, and builds no shell text.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -34,6 +36,14 @@ pub trait Transport: Send + Sync {
     /// When the host refuses, cannot reach the address, or `limit` passes.
     async fn connect_tcp(&self, host: &str, port: u16, limit: Duration) -> Result<Box<dyn Stream>, TransportError>;
 
+    /// What a name leads to on this side, from where the host is reached. A name that is not known here leads to nothing.
+    ///
+    /// # Errors
+    /// When that cannot be told, in words for people.
+    async fn resolve(&self, name: &str) -> Result<Resolved, String> {
+        Err(format!("what {name} leads to on this side cannot be told over this connection"))
+    }
+
     /// What to call the host in messages, such as `root@[2001:db8::1]:22` or `local`.
     fn label(&self) -> &str;
 
@@ -42,6 +52,29 @@ pub trait Transport: Send + Sync {
     async fn anew(&self) -> Vec<Anew> {
         Vec::new()
     }
+}
+
+/// What a name leads to on this side.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Resolved {
+    /// Sorted, each once.
+    pub addresses: Vec<IpAddr>,
+    /// Whether this side is the host itself: there a loopback address leads to it.
+    pub itself: bool,
+}
+
+/// How long a name is looked up. Resolvers give up after ten seconds themselves (`resolv.conf(5)`, two tries of five).
+const LOOKUP: Duration = Duration::from_secs(15);
+
+/// What this side's own resolver says.
+async fn resolve_here(name: &str, itself: bool) -> Result<Resolved, String> {
+    let lookup = tokio::time::timeout(LOOKUP, tokio::net::lookup_host((name, 0)));
+    let Ok(found) = lookup.await else {
+        return Err(format!("what {name} leads to on this side was not told within {} s", LOOKUP.as_secs()));
+    };
+    // A resolver says "there is none" and "I could not ask" by the same error; both are as bad for whoever uses the name.
+    let addresses: BTreeSet<IpAddr> = found.into_iter().flatten().map(|address| address.ip()).collect();
+    Ok(Resolved { addresses: addresses.into_iter().collect(), itself })
 }
 
 /// A new connection to a host that is connected already.
@@ -60,6 +93,10 @@ impl Transport for Box<dyn Transport> {
 
     async fn connect_tcp(&self, host: &str, port: u16, limit: Duration) -> Result<Box<dyn Stream>, TransportError> {
         self.as_ref().connect_tcp(host, port, limit).await
+    }
+
+    async fn resolve(&self, name: &str) -> Result<Resolved, String> {
+        self.as_ref().resolve(name).await
     }
 
     fn label(&self) -> &str {

@@ -434,3 +434,19 @@ async fn what_a_request_made_goes_by_another_and_no_rollback_makes_it_again() {
     let kept: Vec<&str> = leaves.kept().map(|(_, why)| why).collect();
     assert_eq!(kept, ["what was requested stays: no request that takes it back is kept"]);
 }
+
+#[tokio::test]
+async fn a_secret_that_was_made_up_is_shown_also_when_the_rest_fails_for_it_stays() {
+    let plan = format!(
+        "on_failure = \"rollback\"\n[random.r]\npath = \"/srv/r\"\nshow = true\n{}after = [\"random.r\"]\n",
+        file("a", "a")
+    );
+    let host = FakeHost::new();
+    // The secret is made first, then the file fails.
+    host.with(|state| state.fail_at = Some(1));
+    let report = apply(changes(&plan, &host).await, &host, &ignore).await.unwrap();
+    assert!(!report.succeeded() && report.rolled_back.is_some(), "{report:#?}");
+    let revealed: Vec<&str> = report.revealed.iter().map(|(_, secret)| secret.expose()).collect();
+    assert_eq!(revealed, [content(&host, "/srv/r").unwrap().as_str()]);
+    assert_eq!(content(&host, "/srv/a"), None);
+}

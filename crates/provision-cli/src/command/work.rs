@@ -257,6 +257,9 @@ impl Job<'_> {
             human::report::summary(&mut page, report, *verb, several);
         }
         for (_, report) in reports {
+            human::report::revealed(&mut page, report, several);
+        }
+        for (_, report) in reports {
             human::report::outputs(&mut page, report, several);
             errors.extend(failures(report));
         }

@@ -30,7 +30,8 @@
 //! VALUE     { type: "absent" | "secret" | "unknown" }, { type: "text" | "content", text }, { type: "bytes", length,
 //!           sha256 }
 //! RESULT    { resource, outcome: "unchanged" | "changed" | "not_needed" | "answered" | "failed" | "skipped" |
-//!           "not_converged", action, output, message, because }; the last four only where they say something
+//!           "not_converged", action, output, message, because, shown_once: { value, kept } }; the last five only where they
+//!           say something: shown_once is a secret that was made up and that nothing shows again
 //! ERROR     { message, causes: [text], help, host, resource, findings: [{ message, help, file, line, column, end_line,
 //!           end_column, text }] }; the last three only where there are any
 //! ```
@@ -46,7 +47,7 @@ use provision_core::plan::problem::{PlanError, Problem, position};
 use provision_core::quadlet::{Key, PodmanVersion, QuadletType, keys};
 use provision_core::report::{Downtime, Outcome, Report, Until};
 use provision_core::resource::{Field, Kind, Relation};
-use provision_core::secret::MASK;
+use provision_core::secret::{MASK, Revealed};
 use serde_json::{Map, Value, json};
 
 use super::human::graph::{addresses, targets};
@@ -102,9 +103,8 @@ pub fn changes(plan: &Plan, hosts: impl Iterator<Item = Map<String, Value>>) -> 
 
 /// What became of a host, beside what was to be done.
 pub fn add_report(host: &mut Map<String, Value>, report: &Report) {
-    let Report { host: _, apply, resources, kept, down, reverted, rolled_back, failures, outputs } = report;
-    let results: Vec<Value> =
-        resources.iter().map(|(address, outcome)| result(&address.to_string(), outcome)).collect();
+    let Report { host: _, apply, resources, kept, down, reverted, rolled_back, failures, outputs, revealed } = report;
+    let results: Vec<Value> = resources.iter().map(|(address, outcome)| result(address, outcome, revealed)).collect();
     let outputs: Map<String, Value> = outputs.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
     host.insert("apply".to_owned(), json!(apply));
     host.insert("results".to_owned(), results.into());
@@ -228,8 +228,8 @@ fn shown(value: &Shown) -> Value {
     }
 }
 
-fn result(address: &str, outcome: &Outcome) -> Value {
-    let mut result = json!({ "resource": address });
+fn result(address: &Address, outcome: &Outcome, revealed: &[(Address, Revealed)]) -> Value {
+    let mut result = json!({ "resource": address.to_string() });
     let (word, extra) = match outcome {
         Outcome::Unchanged => ("unchanged", vec![]),
         Outcome::Changed { action, output } => {
@@ -246,6 +246,10 @@ fn result(address: &str, outcome: &Outcome) -> Value {
     };
     if let Value::Object(result) = &mut result {
         result.insert("outcome".to_owned(), word.into());
+        if let Some((_, secret)) = revealed.iter().find(|(of, _)| of == address) {
+            let shown = json!({ "value": secret.expose(), "kept": secret.kept().as_str() });
+            result.insert("shown_once".to_owned(), shown);
+        }
         result.extend(
             extra.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key.to_owned(), text.into())),
         );

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::lines::{Lines, NotedLine};
 use super::value::Value;
-use super::{EditError, Slot};
+use super::{EditError, Format, Slot};
 
 mod back;
 mod node;
@@ -71,6 +71,14 @@ fn walk<'a>(text: &str, root: &'a Node, keys: &[String]) -> Result<Way<'a>, Edit
 pub fn get(syntax: &dyn Syntax, text: &str, slot: &Slot) -> Result<Option<Value>, EditError> {
     let root = syntax.parse(text)?;
     Ok(walk(text, &root, slot.keys())?.found.map(|member| member.value.value()))
+}
+
+/// The value of a slot of a file in some format.
+///
+/// # Errors
+/// As for [`get`], and when the format has no keys that lead to values.
+pub(crate) fn value(format: Format, text: &str, slot: &Slot) -> Result<Option<Value>, EditError> {
+    get(format.syntax().ok_or_else(|| EditError::new("this format has no keys"))?, text, slot)
 }
 
 /// The text with a value in the slot; with nothing there where none is wanted.

@@ -482,6 +482,7 @@ impl<'a> Run<'a> {
     pub(super) fn report(mut self) -> Report {
         let changes = self.changes;
         let mut resources: Vec<(Address, Outcome)> = Vec::new();
+        let mut revealed = Vec::new();
         for (at, removal) in changes.removals.iter().enumerate() {
             let first = self.outcomes.remove(&Member::Removal(at));
             let second = self.outcomes.remove(&Member::Resumed(at)).filter(Outcome::is_failure);
@@ -492,13 +493,16 @@ impl<'a> Run<'a> {
                 resources.push((removal.address.clone(), outcome));
             }
         }
-        for (at, (address, _)) in changes.observed.graph.resources().enumerate() {
+        for (at, (address, resource)) in changes.observed.graph.resources().enumerate() {
             let missing = || match changes.items.get(at) {
                 // Never tried, because the apply ended early.
                 Some(Ok(change)) if !change.is_none() => Outcome::Skipped { because: None },
                 _ => Outcome::Unchanged,
             };
             let outcome = self.outcomes.remove(&Member::Resource(at)).unwrap_or_else(missing);
+            if let (Outcome::Changed { .. }, Some(Ok(change))) = (&outcome, changes.items.get(at)) {
+                revealed.extend(resource.reveals(change).map(|secret| (address.clone(), secret)));
+            }
             resources.push((address.clone(), outcome));
         }
         let kept = changes.kept().map(|(address, why)| (address.clone(), why.to_owned())).collect();
@@ -514,6 +518,7 @@ impl<'a> Run<'a> {
             outputs: Vec::new(),
             reverted: self.reverted,
             rolled_back: None,
+            revealed,
         };
         if report.succeeded() {
             let outputs = changes.observed.graph.outputs().iter();

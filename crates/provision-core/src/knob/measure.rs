@@ -10,6 +10,9 @@ use super::KnobSort;
 ///   below the path already (counted only where fewer than 1024 are free, 0 otherwise) and the file system's mount point.
 /// - `port 8443/tcp`: `free`, or a line for each process that listens: its control group and its name, parted by a tab;
 ///   a line `unknown` for one that cannot be seen.
+/// - `addresses`: those lines of `name` that tell the host's own.
+/// - `umask`: of whoever logs in, such as `0022`, in octal.
+/// - `linger core`: `yes`, or why that user could not linger: `no user`, `no loginctl`, or what loginctl says.
 /// - `name registry.example.com`: lines `to ADDRESS`, none where the host cannot resolve it, `own ADDRESS` (IPv4) and
 ///   `own6 HEX` (IPv6).
 pub static MEASURE: KnobSort = KnobSort {
@@ -38,6 +41,9 @@ get_measure() { # what
     cgroup) if [ -e /sys/fs/cgroup/cgroup.controllers ]; then got=2; else got=1; fi ;;
     clock) got=$(date +%s 2>/dev/null) ;;
     podman) got=; if command -v podman >/dev/null 2>&1; then got=$(podman --version 2>/dev/null </dev/null); fi; return 0 ;;
+    umask) got=${login_umask-} ;;
+    addresses) got=$(measure_own); return 0 ;;
+    linger\ *) measure_linger "${1#linger }"; return 0 ;;
     program\ *) if command -v "${1#program }" >/dev/null 2>&1; then got=yes; else got=no; fi; return 0 ;;
     disk\ *) m=${1#disk }; measure_disk "${m%% *}" "${m#* }"; return ;;
     port\ *) measure_port "${1#port }"; return 0 ;;
@@ -83,11 +89,21 @@ measure_name() { # name
   if ! command -v getent >/dev/null 2>&1; then got='the host has no getent(1) to resolve names with'; return 1; fi
   got=$( {
     getent ahosts "$1" | awk '!seen[$1]++ { print "to", $1 }'
-    # The kernel's own tables: not every host has ip(8).
-    awk '$1 == "|--" { address = $2 } $1 == "/32" && $3 == "LOCAL" && !seen[address]++ { print "own", address }' /proc/net/fib_trie
-    awk '{ print "own6", $1 }' /proc/net/if_inet6
+    measure_own
   } 2>/dev/null </dev/null)
   return 0
+}
+measure_own() {
+  # The kernel's own tables: not every host has ip(8).
+  awk '$1 == "|--" { address = $2 } $1 == "/32" && $3 == "LOCAL" && !seen[address]++ { print "own", address }' /proc/net/fib_trie
+  awk '{ print "own6", $1 }' /proc/net/if_inet6
+} 2>/dev/null
+measure_linger() { # user
+  got=yes
+  if ! command id -u "$1" >/dev/null 2>&1; then got='no user'
+  elif ! command -v loginctl >/dev/null 2>&1; then got='no loginctl'
+  elif ! m=$(limited 20 loginctl --no-pager --no-legend list-sessions 2>&1 >/dev/null </dev/null); then
+    got=$(printf '%s\n' "${m:-it does not answer}" | awk 'NR == 1'); fi
 }
 set_measure() { echo "a measure is read and never set"; return 1; }
 "#;
@@ -100,7 +116,7 @@ mod tests {
     use crate::knob::Knob;
     use crate::probe::Ask;
     use crate::probe::runtime_tests::{ask, home};
-    use crate::shell::trial::shells;
+    use crate::shell::trial::{shells, tool};
 
     fn measured(name: &str) -> Vec<Result<String, String>> {
         let knob = Knob::new(&MEASURE, name);
@@ -118,6 +134,46 @@ mod tests {
                 let number: u64 = found.as_ref().unwrap().parse().unwrap();
                 assert!(number > 0, "{what}: {found:?}");
             }
+        }
+    }
+
+    #[test]
+    fn the_umask_is_that_of_the_login() {
+        // Programs run with one of their own.
+        for found in measured("umask") {
+            let found = found.unwrap();
+            assert!(found.len() >= 3 && found.bytes().all(|byte| (b'0'..=b'7').contains(&byte)), "{found}");
+            let own = std::process::Command::new("sh").args(["-c", "umask"]).output().unwrap().stdout;
+            assert_eq!(u32::from_str_radix(&found, 8), u32::from_str_radix(String::from_utf8_lossy(&own).trim(), 8));
+        }
+    }
+
+    #[test]
+    fn who_could_linger_is_told_and_who_could_not() {
+        for (user, bin, expected) in [
+            ("no-such-user", None, "no user"),
+            ("root", Some("exit 0"), "yes"),
+            (
+                "root",
+                Some("echo said; echo 'Failed to connect to bus' >&2; echo more >&2; exit 1"),
+                "Failed to connect to bus",
+            ),
+            ("root", Some("exit 1"), "it does not answer"),
+        ] {
+            for shell in shells() {
+                let home = home();
+                tool(&home.path().join("bin"), "loginctl", bin.unwrap_or("exit 2"));
+                let knob = Knob::new(&MEASURE, format!("linger {user}"));
+                let answers = ask(shell, home.path(), &[Ask::Knob(knob.clone())]);
+                assert_eq!(answers.knob(&knob).map(String::as_str), Ok(expected), "{shell:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn its_own_addresses_are_told_without_a_name() {
+        for found in measured("addresses") {
+            assert!(found.as_ref().unwrap().starts_with("own "), "{found:?}");
         }
     }
 

@@ -163,6 +163,7 @@ pub(crate) fn read(asks: &[&Ask], reply: &[u8], nonce: &str) -> Result<Answers, 
                 .unwrap_or_else(|| Err("the host did not say".to_owned()))
                 .map(Answer::Knob)
                 .map_err(|reason| format!("cannot find out how {} is: {reason}", knob.title())),
+            Ask::Here(name) => Err(format!("nobody has said what {name} leads to on this side")),
         };
         answers.insert((*ask).clone(), answer.unwrap_or_else(Answer::Unknown));
     }

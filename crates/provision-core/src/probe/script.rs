@@ -189,6 +189,8 @@ impl<'a> Batch<'a> {
                 Ask::Knob(knob) => {
                     batch.knobs.insert(knob);
                 }
+                // Not of the host: whoever is connected to it knows.
+                Ask::Here(_) => {}
             }
         }
         batch

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::measured::{Disk, Listeners, Name};
-use crate::attribute::{Size, Span};
+use crate::attribute::{Mode, Size, Span, UserName};
 use crate::change::Change;
 use crate::knob::Knob;
 use crate::knob::measure::MEASURE;
+use crate::knob::user::USER;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided};
 use crate::quadlet::PodmanVersion;
 use crate::resource::service::Runnable;
-use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Thing};
+use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want, scope};
 use crate::step::Step;
 use crate::x509::DnsName;
 
@@ -52,6 +53,30 @@ pub static KIND: Kind = Kind {
             doc: "Names that must lead to this host when it resolves them.",
         },
         Field {
+            name: "names_here",
+            takes: "list of names",
+            required: false,
+            doc: "Names that must lead to this host when they are resolved where provision runs. Where the host's own addresses are not those under which it is known here, name this field in `warn`.",
+        },
+        Field {
+            name: "umask",
+            takes: "mode",
+            required: false,
+            doc: "What may at most be taken from the rights of new files for those who log in: \"0022\". For what others than provision write; it sets every mode itself.",
+        },
+        Field {
+            name: "linger",
+            takes: "user",
+            required: false,
+            doc: "A user whose units could run without a login: the user is there, or comes with the plan, and loginctl answers.",
+        },
+        Field {
+            name: "runs_as",
+            takes: "user",
+            required: false,
+            doc: "The user that is to listen on `ports`, where that is not root: the kernel keeps the low ones for root.",
+        },
+        Field {
             name: "podman",
             takes: "version",
             required: false,
@@ -75,6 +100,12 @@ pub static KIND: Kind = Kind {
             required: false,
             doc: "Which of these fields are only said when they are not met: `[\"memory\", \"cpus\"]`.",
         },
+        Field {
+            name: "notes",
+            takes: "list of text",
+            required: false,
+            doc: "Lines that people are to see at each look, such as what a plan has chosen and why. An empty one is left out.",
+        },
     ],
     example: r#"
 [preflight.host]
@@ -87,7 +118,8 @@ served_by = ["registry.service"]
 };
 
 /// What can be asked for, by field.
-const NEEDS: [&str; 8] = ["memory", "cpus", "disk", "ports", "names", "podman", "cgroup", "clock"];
+const NEEDS: [&str; 11] =
+    ["memory", "cpus", "disk", "ports", "names", "names_here", "umask", "linger", "podman", "cgroup", "clock"];
 
 #[derive(Debug)]
 struct Preflight {
@@ -97,10 +129,15 @@ struct Preflight {
     ports: Vec<Port>,
     served_by: Vec<Runnable>,
     names: Vec<DnsName>,
+    names_here: Vec<DnsName>,
+    umask: Option<Mode>,
+    linger: Option<UserName>,
+    runs_as: Option<UserName>,
     podman: Option<PodmanVersion>,
     cgroup: Option<u64>,
     clock: Option<Span>,
     warn: Vec<String>,
+    notes: Vec<String>,
 }
 
 /// Space for what is stored at a path, as `100G at /srv`.
@@ -119,6 +156,13 @@ impl std::str::FromStr for Space {
 /// One port of one protocol, as `8443/tcp`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Port(String);
+
+impl Port {
+    fn number(&self) -> u16 {
+        // It was read.
+        self.0.split('/').next().and_then(|port| port.parse().ok()).unwrap_or(u16::MAX)
+    }
+}
 
 impl std::str::FromStr for Port {
     type Err = String;
@@ -139,24 +183,48 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let ports: Vec<Port> = fields.list("ports");
     let served_by: Vec<Runnable> = fields.list("served_by");
     let names: Vec<DnsName> = fields.list("names");
+    let names_here: Vec<DnsName> = fields.list("names_here");
+    let umask: Option<Mode> = fields.optional("umask");
+    let linger: Option<UserName> = fields.optional("linger");
+    let runs_as: Option<UserName> = fields.optional("runs_as");
     let podman: Option<PodmanVersion> = fields.optional("podman");
     let cgroup = fields.integer("cgroup", 1..=2).and_then(|version| u64::try_from(version).ok());
     let clock = fields.optional("clock");
     let warn: Vec<String> = fields.list("warn");
+    let mut notes: Vec<String> = fields.list("notes");
+    notes.retain(|note| !note.trim().is_empty());
     for name in &warn {
         if !NEEDS.contains(&name.as_str()) || !fields.has(name) {
             let help = format!("name fields that this resource has, of {}", NEEDS.join(", "));
             fields.item_problem("warn", name, format!("{} asks for no `{name}`", fields.label()), help);
         }
     }
-    if !served_by.is_empty() && !fields.has("ports") {
-        fields.problem("served_by", "there is no port that somebody could listen on", "add `ports`, or take it out");
+    for by in ["served_by", "runs_as"] {
+        if fields.has(by) && !fields.has("ports") {
+            fields.problem(by, "there is no port that somebody could listen on", "add `ports`, or take it out");
+        }
     }
-    if !NEEDS.into_iter().any(|field| fields.has(field)) {
+    if !NEEDS.into_iter().chain(["notes"]).any(|field| fields.has(field)) {
         let help = format!("add what the host must have: {}", NEEDS.join(", "));
         fields.problem("", format!("{} asks for nothing", fields.label()), help);
     }
-    Some(Box::new(Preflight { memory, cpus, disk, ports, served_by, names, podman, cgroup, clock, warn }))
+    Some(Box::new(Preflight {
+        memory,
+        cpus,
+        disk,
+        ports,
+        served_by,
+        names,
+        names_here,
+        umask,
+        linger,
+        runs_as,
+        podman,
+        cgroup,
+        clock,
+        warn,
+        notes,
+    }))
 }
 
 fn measure(what: impl Into<String>) -> Knob {
@@ -176,9 +244,24 @@ struct Lack {
 }
 
 impl Preflight {
+    /// What is only said, below the table.
+    fn noted(&self) -> String {
+        self.notes.iter().map(|note| format!("\n({note})")).collect()
+    }
+
     fn disk_knob(&self, path: &AbsPath) -> Knob {
         let all: u64 = self.disk.iter().map(|Space(_, size)| kibibytes(*size)).sum();
         measure(format!("disk {all} {path}"))
+    }
+
+    /// Those ports that the kernel keeps from whoever is to listen on them, and the first that it does not.
+    fn low_ports(&self, answers: &Answers, context: &Context<'_>) -> Result<Vec<(&str, u16)>, Undecided> {
+        if self.runs_as.is_none() {
+            return Ok(Vec::new());
+        }
+        let Some(first) = scope::first_port_for_users(answers, context)? else { return Ok(Vec::new()) };
+        let low = self.ports.iter().filter(|port| port.number() < first);
+        Ok(low.map(|Port(port)| (port.as_str(), first)).collect())
     }
 
     fn lacks(&self, answers: &Answers, context: &Context<'_>) -> Result<Vec<Lack>, Undecided> {
@@ -234,10 +317,46 @@ impl Preflight {
                 lack("ports", format!("port {port}"), format!("taken by {}", who.join(", ")), must);
             }
         }
+        for (port, first) in self.low_ports(answers, context)? {
+            let who = self.runs_as.as_ref().map_or("", UserName::as_str);
+            lack(
+                "ports",
+                format!("port {port}"),
+                "kept for root by the kernel".to_owned(),
+                format!("{first} or above for {who}"),
+            );
+        }
+        for name in &self.names_here {
+            let own = Name::read(answers.knob(&measure("addresses"))?);
+            if let Some(is) = own.led_to_by(answers.here(name)?) {
+                lack("names_here", name.to_string(), is, format!("an address of the host ({}) from here", own.own()));
+            }
+        }
         for name in &self.names {
             let found = Name::read(answers.knob(&measure(format!("name {name}")))?);
             if let Some(is) = found.elsewhere() {
                 lack("names", name.to_string(), is, format!("an address of this host ({})", found.own()));
+            }
+        }
+        if let Some(most) = self.umask {
+            let text = answers.knob(&measure("umask"))?;
+            let has = u32::from_str_radix(text.trim(), 8)
+                .map_err(|_| Undecided::new(format!("the host's umask is no number: {text:?}")))?;
+            if has & !most.bits() != 0 {
+                lack("umask", "umask".to_owned(), Mode::new(has).to_string(), format!("{most} or less strict"));
+            }
+        }
+        if let Some(user) = &self.linger {
+            let is = match answers.knob(&linger(user))?.as_str() {
+                "yes" => None,
+                "no user" if context.pending(&Thing::Knob(Knob::new(&USER, user.as_str()))).is_some() => None,
+                "no user" => Some(format!("not: the host has no user {user}")),
+                "no loginctl" if context.command_pending() => None,
+                "no loginctl" => Some("not: the host has no loginctl(1)".to_owned()),
+                said => Some(format!("not: loginctl says {said}")),
+            };
+            if let Some(is) = is {
+                lack("linger", format!("lingering of {user}"), is, "possible".to_owned());
             }
         }
         if let Some(span) = self.clock {
@@ -258,6 +377,11 @@ impl Preflight {
     }
 }
 
+/// What tells whether a user could linger.
+fn linger(user: &UserName) -> Knob {
+    measure(format!("linger {user}"))
+}
+
 fn kibibytes(size: Size) -> u64 {
     size.bytes().div_ceil(1024)
 }
@@ -275,6 +399,12 @@ impl Resource for Preflight {
         Vec::new()
     }
 
+    fn wants(&self) -> Vec<Want> {
+        let user =
+            self.linger.iter().map(|user| Want::after(Target::Thing(Thing::Knob(Knob::new(&USER, user.as_str())))));
+        user.chain(self.runs_as.iter().map(|_| scope::first_port_want())).collect()
+    }
+
     fn asks(&self) -> Vec<Ask> {
         let plain = [
             ("memory", self.memory.is_some()),
@@ -282,12 +412,17 @@ impl Resource for Preflight {
             ("podman", self.podman.is_some()),
             ("cgroup", self.cgroup.is_some()),
             ("clock", self.clock.is_some()),
+            ("umask", self.umask.is_some()),
+            ("addresses", !self.names_here.is_empty()),
         ];
         let plain = plain.into_iter().filter(|(_, wanted)| *wanted).map(|(what, _)| measure(what));
         let disk = self.disk.iter().map(|Space(path, _)| self.disk_knob(path));
         let ports = self.ports.iter().map(|Port(port)| measure(format!("port {port}")));
         let names = self.names.iter().map(|name| measure(format!("name {name}")));
-        plain.chain(disk).chain(ports).chain(names).map(Ask::Knob).collect()
+        let linger = self.linger.iter().map(linger);
+        let here = self.names_here.iter().cloned().map(Ask::Here);
+        let first = self.runs_as.iter().map(|_| scope::first_port_ask());
+        plain.chain(disk).chain(ports).chain(names).chain(linger).map(Ask::Knob).chain(here).chain(first).collect()
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
@@ -297,7 +432,7 @@ impl Resource for Preflight {
             return Ok(Change::none());
         }
         Err(Undecided::with_help(
-            format!("the host is not as the plan needs it{}", table(&lacks)),
+            format!("the host is not as the plan needs it{}{}", table(&lacks), self.noted()),
             "mend that first, or ask for less; a field that is named in `warn` is said and stops nothing",
         ))
     }
@@ -305,9 +440,9 @@ impl Resource for Preflight {
     fn notice(&self, answers: &Answers, context: &Context<'_>) -> Option<String> {
         let lacks = self.lacks(answers, context).ok()?;
         let lacks = lacks.iter().filter(|lack| self.warn.iter().any(|name| name == lack.field));
-        let lacks: Vec<String> =
-            lacks.map(|Lack { what, is, must, .. }| format!("{what} is {is}, and should be {must}")).collect();
-        (!lacks.is_empty()).then(|| lacks.join("; "))
+        let lacks = lacks.map(|Lack { what, is, must, .. }| format!("{what} is {is}, and should be {must}"));
+        let lines: Vec<String> = lacks.chain(self.notes.iter().cloned()).collect();
+        (!lines.is_empty()).then(|| lines.join("; "))
     }
 
     fn steps(&self, _change: &Change, _answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
@@ -319,6 +454,7 @@ impl Resource for Preflight {
 mod tests {
     use super::*;
     use crate::testing::{Case, case};
+    use crate::transport::Resolved;
 
     fn on(fields: &str, measures: &[(&str, &str)]) -> Case {
         case("preflight", fields).given(|host| {
@@ -396,6 +532,60 @@ mod tests {
         let changes = host.changes();
         let notices: Vec<&str> = changes.notices().map(|(_, notice)| notice).collect();
         assert_eq!(notices, ["memory is 3.8G, and should be 8G"]);
+    }
+
+    #[test]
+    fn a_name_is_looked_up_on_this_side_too() {
+        let own = ("addresses", "own 127.0.0.1\nown 192.0.2.11\nown6 20010db8000000000000000000000010");
+        let here = |addresses: &[&str], itself: bool| {
+            let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            on("names_here = ['r.example']", &[own])
+                .given(|host| _ = host.names_here.insert("r.example".to_owned(), Resolved { addresses, itself }))
+        };
+        here(&["192.0.2.11", "2001:db8::10"], false).in_sync();
+        here(&["127.0.1.1"], true).in_sync();
+        let wrong = |is: &str| {
+            let own = "192.0.2.11, 2001:db8::10";
+            format!(
+                "the host is not as the plan needs it\nr.example  must be an address of the host ({own}) from here  is {is}"
+            )
+        };
+        here(&["192.0.2.11", "192.0.2.99"], false).undecided(&wrong("192.0.2.99"));
+        // That is this side.
+        here(&["127.0.0.1"], false).undecided(&wrong("127.0.0.1"));
+        here(&[], false).undecided(&wrong("not resolved here"));
+    }
+
+    #[test]
+    fn who_logs_in_may_linger_listen_and_leave_what_others_can_read() {
+        let fields = "umask = '0027'\nlinger = 'core'\nports = ['443/tcp', '1024/tcp']\nruns_as = 'core'\nnotes = ['both by pasta', ' ']";
+        let host = |umask: &str, linger: &str, first: &str| {
+            let measures =
+                [("umask", umask), ("linger core", linger), ("port 443/tcp", "free"), ("port 1024/tcp", "free")];
+            let first = first.to_owned();
+            on(fields, &measures).given(move |host| {
+                host.turn(&Knob::new(&crate::knob::sysctl::SYSCTL, "net/ipv4/ip_unprivileged_port_start"), &first);
+            })
+        };
+        let good = host("0022", "yes", "443").in_sync();
+        let changes = good.changes();
+        assert_eq!(changes.notices().map(|(_, notice)| notice).collect::<Vec<_>>(), ["both by pasta"]);
+        host("0077", "no user", "1024").undecided(
+            "the host is not as the plan needs it\n\
+             port 443/tcp       must be 1024 or above for core  is kept for root by the kernel\n\
+             umask              must be 0027 or less strict     is 0077\n\
+             lingering of core  must be possible                is not: the host has no user core\n\
+             (both by pasta)",
+        );
+        host("0000", "no user", "80")
+            .plan("[user.core]\nname = 'core'\n")
+            .given(|state| {
+                state.turn(&Knob::new(&USER, "core"), crate::knob::ABSENT);
+            })
+            .in_sync();
+        on("linger = 'core'", &[("linger core", "Failed to connect to bus")]).undecided(
+            "the host is not as the plan needs it\nlingering of core  must be possible  is not: loginctl says Failed to connect to bus",
+        );
     }
 
     #[test]

@@ -133,12 +133,12 @@ fn first_port() -> Knob {
 
 /// What tells whether a user may have these ports, where that is a question.
 pub(crate) fn port_asks(manager: &Manager, ports: &[u16]) -> Option<Ask> {
-    is_question(manager, ports).then(|| Ask::Knob(first_port()))
+    is_question(manager, ports).then(first_port_ask)
 }
 
 /// Whatever changes which ports a user may have comes before.
 pub(crate) fn port_wants(manager: &Manager, ports: &[u16]) -> Option<Want> {
-    is_question(manager, ports).then(|| Want::after(Target::Thing(Thing::Knob(first_port()))))
+    is_question(manager, ports).then(first_port_want)
 }
 
 fn is_question(manager: &Manager, ports: &[u16]) -> bool {
@@ -155,8 +155,39 @@ pub(crate) fn require_ports(
     answers: &Answers,
     context: &Context<'_>,
 ) -> Result<(), Undecided> {
-    if !is_question(manager, ports) || context.command_pending() {
+    if !is_question(manager, ports) {
         return Ok(());
+    }
+    let Some(first) = first_port_for_users(answers, context)? else { return Ok(()) };
+    let Some(port) = ports.iter().find(|port| **port < first) else { return Ok(()) };
+    Err(Undecided::with_help(
+        format!(
+            "port {port} is not for users: the host's kernel keeps the ports below {first} for root, and rootless podman has none of root's rights"
+        ),
+        format!(
+            "publish a port from {first} on, and lead {port} there (a haproxy, a redirect of the firewall); or let users have it: \
+             [sysctl.ports] key = \"net.ipv4.ip_unprivileged_port_start\", value = {port}"
+        ),
+    ))
+}
+
+/// What tells from where on users may have ports.
+pub(crate) fn first_port_ask() -> Ask {
+    Ask::Knob(first_port())
+}
+
+/// What changes from where on users may have ports comes before.
+pub(crate) fn first_port_want() -> Want {
+    Want::after(Target::Thing(Thing::Knob(first_port())))
+}
+
+/// The first port that users may have once what comes before is done; none where a command may change that.
+///
+/// # Errors
+/// When the host does not say.
+pub(crate) fn first_port_for_users(answers: &Answers, context: &Context<'_>) -> Result<Option<u16>, Undecided> {
+    if context.command_pending() {
+        return Ok(None);
     }
     let coming = context.upstream(&Thing::Knob(first_port())).and_then(|change| {
         change.attributes.iter().find(|attribute| attribute.name == "value").map(|attribute| match &attribute.after {
@@ -168,17 +199,7 @@ pub(crate) fn require_ports(
         Some(value) => value,
         None => answers.knob(&first_port())?.clone(),
     };
-    let first = first.parse().unwrap_or(USUAL_FIRST);
-    let Some(port) = ports.iter().find(|port| **port < first) else { return Ok(()) };
-    Err(Undecided::with_help(
-        format!(
-            "port {port} is not for users: the host's kernel keeps the ports below {first} for root, and rootless podman has none of root's rights"
-        ),
-        format!(
-            "publish a port from {first} on, and lead {port} there (a haproxy, a redirect of the firewall); or let users have it: \
-             [sysctl.ports] key = \"net.ipv4.ip_unprivileged_port_start\", value = {port}"
-        ),
-    ))
+    Ok(Some(first.parse().unwrap_or(USUAL_FIRST)))
 }
 
 #[cfg(test)]

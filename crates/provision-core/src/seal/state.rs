@@ -91,7 +91,7 @@ impl<'a> State<'a> {
             Ask::Stored { sort, name } => answers.stored(*sort, name).map(|there| format!("stored {there}")),
             Ask::Knob(knob) => answers.knob(knob).map(|state| format!("knob {state}")),
             // What it is for is looked at anew in any case.
-            Ask::Podman | Ask::Generated(_) | Ask::Layers { .. } => return,
+            Ask::Here(_) | Ask::Podman | Ask::Generated(_) | Ask::Layers { .. } => return,
             Ask::Owed(_) | Ask::Memory { .. } | Ask::Records { .. } | Ask::History(_) => return,
         };
         let text = text.unwrap_or_else(|_| "unknown".to_owned());

@@ -24,6 +24,7 @@ use crate::probe::script::guard_command;
 use crate::probe::store::STORAGE;
 use crate::request::REQUEST;
 use crate::shell::{AWAKE, LIMITED, MANAGER, STATE, WHOLE, preamble, quote, words};
+use crate::systemd::Manager;
 
 /// Largest piece that is read at once: one `dd` block, which is taken whole before the first byte is written, so that a
 /// full disk cannot leave half of it on standard input.
@@ -187,6 +188,13 @@ if [ -e "$1" ] && [ ! -L "$1" ]; then echo "$1 is not a link"; exit 1; fi
 rm -f -- "$t" && ln -s -- "$2" "$t" && {
   mv -fT -- "$t" "$1" 2>/dev/null || { if [ -L "$1" ]; then rm -f -- "$1"; fi; mv -f -- "$t" "$1"; }
 } || { c=$?; rm -f -- "$t"; exit $c; }'
+remove() { # path: what is there, but for a directory with something in it
+  if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir -- "$1"; else rm -f -- "$1"; fi
+}
+remove_user() { # manager path
+  whose "$1" || { echo "$why"; return 1; }
+  as - sh -c 'if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir -- "$1"; else rm -f -- "$1"; fi' sh "$2" </dev/null
+}
 unread() { # manager: it has yet to read its units
   case " $stale " in *" $1 "*) ;; *) stale="$stale $1" ;; esac
 }
@@ -593,6 +601,8 @@ fn command(step: &Step, batch: &Batch) -> String {
         }
         Step::PutLink { path, target } => words(["link", path.as_str(), target]),
         Step::PutUserLink { manager, path, target } => words(["link_user", manager.word(), path.as_str(), target]),
+        Step::Remove { manager: Manager::System, path } => words(["remove", path.as_str()]),
+        Step::Remove { manager, path } => words(["remove_user", manager.word(), path.as_str()]),
         // Done before the next unit of that manager is acted upon.
         Step::ReloadUnits(manager) => words(["unread", manager.word()]),
         Step::Unit { unit, action } => words(["unit", &limit, unit.manager.word(), action.verb(), &unit.name]),

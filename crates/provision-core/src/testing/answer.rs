@@ -37,6 +37,7 @@ impl State {
             Ask::Generated(rehearsal) => Answer::Generated(self.generated(rehearsal)),
             Ask::Guard(guard) => Answer::Guard(self.status(&guard.argv)),
             Ask::Query(query) => Answer::Query(self.reply(query)),
+            Ask::Here(name) => Answer::Here(self.names_here.get(name.as_str()).cloned().unwrap_or_default()),
             Ask::Owed(_) => Answer::Owed(self.owed.iter().cloned().collect()),
             Ask::Memory { plan, ledger } => Answer::Memory(self.memory(plan, ledger)),
             Ask::Records { plan, scope } => Answer::Records(self.records(plan, *scope)),

@@ -10,7 +10,7 @@ use time::macros::datetime;
 
 use super::FakeHost;
 use crate::change::{Action, Attribute, Change, Shown};
-use crate::engine::{Adopt, Changes, Orders, apply, observe};
+use crate::engine::{Adopt, Changes, EngineError, Observed, Orders, apply, observe};
 use crate::event::ignore;
 use crate::object::Object;
 use crate::plan::Plan;
@@ -18,7 +18,7 @@ use crate::plan::asset::{Assets, NoAssets};
 use crate::plan::input::{Inputs, Origin};
 use crate::plan::problem::Source;
 use crate::probe::UnitState;
-use crate::report::Outcome;
+use crate::report::{Outcome, Report};
 use crate::resource::{Kind, Resource};
 use crate::step::Step;
 
@@ -203,10 +203,7 @@ impl Case {
     /// Applies, and expects the resource to fail with this message.
     #[must_use]
     pub fn fails_with(self, message: &str) -> Self {
-        let report = match wait(apply(self.adopting(), &self.host, &ignore)) {
-            Ok(report) => report,
-            Err(error) => panic!("cannot apply: {error}"),
-        };
+        let report = self.report();
         let outcome = report.resources.iter().find(|(address, _)| address.to_string() == self.address);
         match outcome {
             Some((_, Outcome::Failed { message: found } | Outcome::NotConverged { message: found })) => {
@@ -247,15 +244,37 @@ impl Case {
     /// Everything that an apply would do.
     #[must_use]
     pub fn changes(&self) -> Changes {
+        match self.observe() {
+            Ok(observed) => observed.diff(self.now),
+            Err(error) => panic!("cannot observe: {error}"),
+        }
+    }
+
+    /// What the plan is refused for once the host has been asked.
+    #[must_use]
+    pub fn refused_of_host(&self) -> String {
+        match self.observe() {
+            Ok(_) => panic!("the plan was not refused:\n{}", self.text),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// Applies, and gives what it came to.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        match wait(apply(self.adopting(), &self.host, &ignore)) {
+            Ok(report) => report,
+            Err(error) => panic!("cannot apply: {error}"),
+        }
+    }
+
+    fn observe(&self) -> Result<Observed, EngineError> {
         let plan = match self.parse() {
             Ok(plan) => plan,
             Err(error) => panic!("the plan is wrong:\n{error}\n{}", self.text),
         };
         let host = plan.hosts().first().cloned().unwrap_or_else(|| panic!("the plan has no host"));
-        match wait(observe(&plan, &host, &self.host)) {
-            Ok(observed) => observed.diff(self.now),
-            Err(error) => panic!("cannot observe: {error}"),
-        }
+        wait(observe(&plan, &host, &self.host))
     }
 
     /// What the host has in a case is not this plan's, and is there to be changed.
@@ -264,10 +283,8 @@ impl Case {
     }
 
     fn apply_once(&self) {
-        match wait(apply(self.adopting(), &self.host, &ignore)) {
-            Ok(report) => assert!(report.succeeded(), "{report:#?}"),
-            Err(error) => panic!("cannot apply: {error}"),
-        }
+        let report = self.report();
+        assert!(report.succeeded(), "{report:#?}");
     }
 
     fn parse(&self) -> Result<Plan, crate::plan::problem::PlanError> {

@@ -14,7 +14,7 @@ use crate::attribute::UserName;
 use crate::connection::{Connection, ConnectionError};
 use crate::facts::Facts;
 use crate::path::AbsPath;
-use crate::probe::{Answers, Ask};
+use crate::probe::{Answers, Ask, Sort};
 use crate::step::reply::{BatchReply, Heard, Line};
 use crate::step::{Batch, Outcome, Step, Task};
 use crate::transport::{Stream, TransportError};
@@ -160,7 +160,10 @@ impl Connection for FakeHost {
         }
         self.with(|state| {
             state.exchange()?;
-            let found = |path: &AbsPath| Some((path.clone(), Zeroizing::new(state.at(path)?.1.clone())));
+            let found = |path: &AbsPath| {
+                let (entry, content) = state.at(path)?;
+                (entry.sort == Sort::File).then(|| (path.clone(), Zeroizing::new(content.clone())))
+            };
             Ok(paths.iter().filter_map(found).collect())
         })
     }

@@ -17,6 +17,7 @@ use crate::resource::quadlet::podman::NEWEST;
 use crate::saved::Saved;
 use crate::step::{Outage, Ownership, Step};
 use crate::systemd::Manager;
+use crate::transport::Resolved;
 
 /// What a fake host has.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +38,8 @@ pub struct State {
     pub unfit: BTreeMap<String, String>,
     /// What it says of itself, where that is another than of [`crate::facts::Facts::example`].
     pub facts: BTreeMap<String, String>,
+    /// What names lead to on this side; any other leads to nothing.
+    pub names_here: BTreeMap<String, Resolved>,
     /// podman's images.
     pub images: Vec<ImageState>,
     /// The layers that it has.

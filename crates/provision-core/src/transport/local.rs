@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::net::TcpStream;
 
-use super::{Exit, Request, Sink, Stream, Transport, TransportError};
+use super::{Exit, Request, Resolved, Sink, Stream, Transport, TransportError};
 
 const LABEL: &str = "local";
 
@@ -33,6 +33,10 @@ impl Transport for Local {
             Ok(Err(error)) => Err(failed(error.to_string())),
             Err(_) => Err(failed(format!("no answer within {limit:?}"))),
         }
+    }
+
+    async fn resolve(&self, name: &str) -> Result<Resolved, String> {
+        super::resolve_here(name, true).await
     }
 
     fn label(&self) -> &str {

@@ -24,7 +24,7 @@ pub use self::key_file::Passphrases;
 use self::known_hosts::KnownHost;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) use self::known_hosts::judge;
-use super::{Anew, Exit, Request, Sink, Stream, Transport, TransportError, host_and_port};
+use super::{Anew, Exit, Request, Resolved, Sink, Stream, Transport, TransportError, host_and_port};
 
 mod authenticate;
 mod channel;
@@ -237,6 +237,10 @@ impl Transport for Ssh {
             Err(_) => format!("no answer within {limit:?}"),
         };
         Err(TransportError::Tunnel { host: self.host.clone(), target: host_and_port(host, port), reason })
+    }
+
+    async fn resolve(&self, name: &str) -> Result<Resolved, String> {
+        super::resolve_here(name, false).await
     }
 
     fn label(&self) -> &str {

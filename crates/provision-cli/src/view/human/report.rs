@@ -142,6 +142,18 @@ fn downtime(page: &mut Page, down: &Downtime, host: &str) {
     page.put(FAINT, &format!(", {until}")).end();
 }
 
+/// Secrets that were made up in this apply, for the one time that they are shown.
+pub fn revealed(page: &mut Page, report: &Report, several: bool) {
+    for (address, secret) in &report.revealed {
+        if several {
+            page.put(FAINT, &format!("{}: ", report.host));
+        }
+        page.put(STRONG, &address.to_string());
+        page.put(PLAIN, &format!(": made up, and kept on the host in {}; shown this once: ", secret.kept()));
+        page.content(STRONG, secret.expose()).end();
+    }
+}
+
 /// What the plan wants to be said at the end.
 pub fn outputs(page: &mut Page, report: &Report, several: bool) {
     if report.outputs.is_empty() {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use crate::knob::measure::{FREE, UNKNOWN};
 use crate::probe::Undecided;
 use crate::resource::service::Runnable;
+use crate::transport::Resolved;
 
 pub(super) fn number(what: &str, text: &str) -> Result<u64, Undecided> {
     text.trim().parse().map_err(|_| Undecided::new(format!("the host's {what} is no number: {text:?}")))
@@ -105,6 +106,18 @@ impl Name {
             None
         } else {
             Some(other.join(", "))
+        }
+    }
+
+    /// Where a name leads on this side instead of to the host; none when it leads there and nowhere else.
+    pub(super) fn led_to_by(&self, here: &Resolved) -> Option<String> {
+        let leads = |address: &&IpAddr| if address.is_loopback() { here.itself } else { self.own.contains(address) };
+        let other: Vec<String> =
+            here.addresses.iter().filter(|address| !leads(address)).map(ToString::to_string).collect();
+        if here.addresses.is_empty() {
+            Some("not resolved here".to_owned())
+        } else {
+            (!other.is_empty()).then(|| other.join(", "))
         }
     }
 
