@@ -17,46 +17,32 @@ pub fn plan(bed: &Testbed, host: &Host) -> Plan {
 }
 
 /// A registry's name over each family. Registries of several tests are used from one host.
-pub fn names(registry: &Host) -> [String; 2] {
+fn names(registry: &Host) -> [String; 2] {
     [4, 6].map(|family| format!("{}{family}.example.com", registry.name))
 }
 
 /// Lets a host know the registry under one name for each family, and trust the plan's authority.
 pub fn introduce(client: &Host, registry: &Host) -> Result<(), Error> {
-    introduced(client, registry, &registry.read("/etc/registry/authority/site.crt")?)
-}
-
-fn introduced(client: &Host, registry: &Host, authority: &[u8]) -> Result<(), Error> {
+    let authority = registry.read("/etc/registry/authority/site.crt")?;
     for (name, address) in names(registry).iter().zip([&registry.ipv4.to_string(), &registry.ipv6.to_string()]) {
-        client.sh(&format!("grep -q ' {name}' /etc/hosts || echo '{address} {name}' >>/etc/hosts"))?.ok()?;
-        client.copy_in(&format!("/etc/containers/certs.d/{name}:8443/ca.crt"), authority)?;
+        client.sh(&format!("grep -q {name} /etc/hosts || echo '{address} {name}' >>/etc/hosts"))?.ok()?;
+        client.copy_in(&format!("/etc/containers/certs.d/{name}:8443/ca.crt"), &authority)?;
     }
     Ok(())
 }
 
 /// Logs in, pushes an image and pulls it back, over each family, TLS verified.
 pub fn used_from(client: &Host, registry: &Host, bed: &Testbed) -> Result<(), Error> {
-    used(client, registry, bed, PASSWORD)
-}
-
-/// The same as whoever has this password, trusting this authority.
-pub fn used_as(client: &Host, bed: &Testbed, registry: &Host, password: &str, authority: &[u8]) -> Result<(), Error> {
-    introduced(client, registry, authority)?;
-    used(client, registry, bed, password)
-}
-
-fn used(client: &Host, registry: &Host, bed: &Testbed, password: &str) -> Result<(), Error> {
     client.copy_in("/var/tmp/tiny.tar", &std::fs::read(bed.tiny_archive()).map_err(Error::Run)?)?;
-    let secret = format!("/root/{}.password", registry.name);
-    client.copy_in(&secret, password.as_bytes())?;
+    client.copy_in("/root/password", PASSWORD.as_bytes())?;
     client.sh("podman load --quiet --input /var/tmp/tiny.tar")?.ok()?;
     for name in names(registry) {
         let registry = format!("{name}:8443");
-        client.sh(&format!("podman login --username init --password-stdin {registry} <{secret}"))?.ok()?;
+        client.sh(&format!("podman login --username init --password-stdin {registry} </root/password"))?.ok()?;
         client
             .sh(&format!(
-                "podman tag localhost/tiny:1 {registry}/init/tiny:1 && podman push --quiet {registry}/init/tiny:1 && \
-                 podman rmi {registry}/init/tiny:1 && podman pull --quiet {registry}/init/tiny:1"
+                "podman tag localhost/tiny:1 {registry}/site/tiny:1 && podman push --quiet {registry}/site/tiny:1 && \
+                 podman rmi {registry}/site/tiny:1 && podman pull --quiet {registry}/site/tiny:1"
             ))?
             .ok()?;
         let wrong = client.sh(&format!("echo wrong | podman login --username init --password-stdin {registry}"))?;
@@ -121,13 +107,13 @@ fn registry_is_brought_up_used_rebooted_and_mended() -> Result<(), Error> {
 
     // Another host pulls from it by a plan of its own, once.
     let [_, name] = names(&host);
-    client.sh(&format!("podman rmi --force {name}:8443/init/tiny:1"))?.ok()?;
+    client.sh(&format!("podman rmi --force {name}:8443/site/tiny:1"))?.ok()?;
     // A session keeps its logins for itself; these are for whoever comes as root.
     let login = "podman login --authfile /root/.config/containers/auth.json --username init --password-stdin";
-    client.sh(&format!("{login} {name}:8443 </root/{}.password", host.name))?.ok()?;
+    client.sh(&format!("{login} {name}:8443 </root/password"))?.ok()?;
     let pulling = Plan::new("tests/real_host/plans/pull.toml")
         .variable("address", client.ipv4)
-        .variable("image", format!("{name}:8443/init/tiny:1"));
+        .variable("image", format!("{name}:8443/site/tiny:1"));
     pulling.applied_twice(bed, &client)?;
 
     // A new name in the certificate reaches what serves it, and the authority stays the same.

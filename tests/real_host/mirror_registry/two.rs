@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use provision_tests::{Build, Error, Host, Payload, Testbed};
 
-use super::plan;
-use crate::registry::{names, used_as};
+use super::{Registry, plan};
 use crate::support::{Plan, Ran};
 
 const UNITS: [&str; 3] = ["quay-pod", "quay-redis", "quay-app"];
@@ -48,17 +47,37 @@ fn kept(host: &Host) -> Result<String, Error> {
     host.sh("cd /etc/mirror-registry && cat ca.crt secrets/password secrets/secret_key secrets/database_secret_key secrets/redis_password | sha256sum")?.ok()
 }
 
-/// Pulls what was pushed before.
+/// Logs in, pushes and pulls over each family.
+fn is_used(bed: &Testbed, client: &Host, host: &Host) -> Result<(), Error> {
+    let (password, authority) = (password(host)?, host.read("/etc/mirror-registry/ca.crt")?);
+    Registry { host, port: 8443, user: "init", password: &password, authority: &authority }.is_used(bed, client)
+}
+
+/// Pulls what was pushed before, as whoever has logged in, over each family.
 fn pulls(client: &Host, registry: &Host) -> Result<(), Error> {
-    for name in names(registry) {
-        let image = format!("{name}:8443/init/tiny:1");
-        client.sh(&format!("podman rmi {image} && podman pull --quiet {image}"))?.ok()?;
+    let name = format!("{}.example.com", registry.name);
+    for (family, address) in [(4, registry.ipv4.to_string()), (6, registry.ipv6.to_string())] {
+        let (hosts, image) = (format!("/run/{}.hosts", registry.name), format!("{name}:8443/init/tiny:{family}"));
+        client.copy_in(&hosts, format!("127.0.0.1 localhost\n{address} {name}\n").as_bytes())?;
+        let script = format!("set -e; mount --bind {hosts} /etc/hosts; podman pull --quiet {image}; podman rmi {image}");
+        client.exec(&["unshare", "--mount", "sh", "-c", &script])?.ok()?;
     }
     Ok(())
 }
 
 fn password(host: &Host) -> Result<String, Error> {
     Ok(String::from_utf8(host.read("/etc/mirror-registry/secrets/password")?).unwrap_or_default())
+}
+
+/// Expects a version that does not work to give way to the second by itself.
+fn goes_back(bed: &Testbed, host: &Host, second: &Plan, build: Build) -> Result<(), Error> {
+    let made = kept(host)?;
+    let broken = version(bed, second, build)?.variable("within", "15s");
+    let ran = broken.run(bed, "apply", &["--yes", "--json", "--on-failure", "rollback"])?;
+    assert_eq!((ran.code, &ran.json()["hosts"][0]["reverted"]), (Some(1), &true.into()), "{}", ran.stderr);
+    assert!(answering(host)?.contains(r#""version":"v3.12.2""#), "{}", ran.stderr);
+    assert_eq!(kept(host)?, made, "what was made up once has changed");
+    second.mends(bed, &[])
 }
 
 /// Which Quay answers.
@@ -108,8 +127,8 @@ fn quay_2_is_brought_up_used_rebooted_mended_and_upgraded() -> Result<(), Error>
     );
     assert!(answering(&host)?.contains(r#""worker_count":"1""#));
 
-    let (made, authority) = (kept(&host)?, host.read("/etc/mirror-registry/ca.crt")?);
-    used_as(&client, bed, &host, &password, &authority)?;
+    let made = kept(&host)?;
+    is_used(bed, &client, &host)?;
     host.reboot()?;
     plan.mends(bed, &[])?;
     pulls(&client, &host)?;
@@ -152,13 +171,17 @@ fn quay_2_is_brought_up_used_rebooted_mended_and_upgraded() -> Result<(), Error>
     pulls(&client, &host)?;
     assert_eq!(kept(&host)?, made, "what was made up once has changed");
 
+    // One that takes the database over and is never well: the one before serves again, on its own data.
+    goes_back(bed, &host, &second, Build::Unhealthy)?;
+    pulls(&client, &host)?;
+
     // What was pushed, and what it needs, stays with a destroy; then it is used again.
     second.run(bed, "destroy", &["--yes", "--json"])?.ok();
     let runs = "podman ps --all --quiet; podman pod ls --quiet; podman secret ls --quiet; find /etc/containers/systemd -type f";
     assert_eq!(host.sh(runs)?.ok()?, "");
     assert_eq!(host.sh("podman volume ls --format '{{.Name}}' | sort")?.ok()?, "quay-storage\nsqlite-storage");
     second.apply(bed)?.ok();
-    used_as(&client, bed, &host, &password, &host.read("/etc/mirror-registry/ca.crt")?)?;
+    is_used(bed, &client, &host)?;
 
     second.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
     let left = "podman ps --all --quiet; podman volume ls --quiet; podman images --quiet; podman secret ls --quiet; \
@@ -180,13 +203,12 @@ fn quay_2_runs_rootless() -> Result<(), Error> {
 
     // The feature is off: an error that says so, and not that there is a user.
     let off = plan.clone().variable("settings", r#"{"FEATURE_USER_INITIALIZE": false}"#).apply(bed)?;
-    assert_eq!(off.code, Some(1), "{off:#?}");
-    assert!(said(&off).contains("FEATURE_USER_INITIALIZE is False"), "{off:#?}");
+    assert_eq!(off.code, Some(1), "{}", off.stderr);
+    assert!(said(&off).contains("FEATURE_USER_INITIALIZE is False"), "{}", off.stderr);
     assert!(!said(&off).contains(&password(&host)?), "the password is shown");
 
     plan.applied_twice(bed, &host)?;
-    let authority = host.read("/etc/mirror-registry/ca.crt")?;
-    used_as(&client, bed, &host, &password(&host)?, &authority)?;
+    is_used(bed, &client, &host)?;
     assert_eq!(host.sh("podman ps --all --quiet")?.ok()?, "");
     let owners = "stat -c '%a %U:%G %n' /srv/* /etc/mirror-registry/quay-config/*";
     assert_eq!(
@@ -201,6 +223,7 @@ fn quay_2_runs_rootless() -> Result<(), Error> {
     plan.mends(bed, &[])?;
     let second = version(bed, &plan, Build::Second)?;
     second.apply(bed)?.ok();
+    goes_back(bed, &host, &second, Build::Exits)?;
     pulls(&client, &host)?;
     second.run(bed, "destroy", &["--yes", "--json"])?.ok();
     assert_eq!(host.sh("ls /srv")?.ok()?, "database\nimages");
