@@ -59,7 +59,8 @@ fn pulls(client: &Host, registry: &Host) -> Result<(), Error> {
     for (family, address) in [(4, registry.ipv4.to_string()), (6, registry.ipv6.to_string())] {
         let (hosts, image) = (format!("/run/{}.hosts", registry.name), format!("{name}:8443/init/tiny:{family}"));
         client.copy_in(&hosts, format!("127.0.0.1 localhost\n{address} {name}\n").as_bytes())?;
-        let script = format!("set -e; mount --bind {hosts} /etc/hosts; podman pull --quiet {image}; podman rmi {image}");
+        let script =
+            format!("set -e; mount --bind {hosts} /etc/hosts; podman pull --quiet {image}; podman rmi {image}");
         client.exec(&["unshare", "--mount", "sh", "-c", &script])?.ok()?;
     }
     Ok(())
