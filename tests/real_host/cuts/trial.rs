@@ -91,20 +91,34 @@ impl Site<'_> {
         self.wrappers.arm(cut.call, cut.side, if cut.random.is_some() { Then::Pass } else { Then::Hold })?;
         let mut running = self.start(cut.phase, cut.way.silence())?;
         let reached = self.wrappers.wait(&mut running.child)?;
-        let Some(reached) = reached else {
-            outcome.calls = self.wrappers.calls()?.len();
-            self.wrappers.disarm()?;
-            outcome.succeeded("without a cut", &running.end()?);
-            return Ok(outcome);
+        let mut cut = cut.clone();
+        let ran = match &reached {
+            Some(reached) => {
+                pause(cut.random.unwrap_or(0));
+                // The calls after this one are not counted: the numbers would be of no use.
+                self.wrappers.disarm()?;
+                outcome.call = Some(reached.call.clone());
+                // Whoever is stopped for good while it holds that file keeps everybody out: no cut does that.
+                if reached.call.starts_with("flock") {
+                    cut.stay = Stay::No;
+                }
+                self.cut(cut.way, running, reached, cut.stay)?
+            }
+            None => {
+                outcome.calls = self.wrappers.calls()?.len();
+                self.wrappers.disarm()?;
+                let ran = running.end()?;
+                if !(cut.way.is_impatient() && ran.stderr.contains("was silent for")) {
+                    outcome.succeeded("without a cut", &ran);
+                    return Ok(outcome);
+                }
+                // The machine was slower than the command is patient: a cut like another, at a place of its own.
+                outcome.call = Some("none, the host was slow".to_owned());
+                cut.stay = Stay::No;
+                ran
+            }
         };
-        pause(cut.random.unwrap_or(0));
-        // The calls after this one are not counted: the numbers would be of no use.
-        self.wrappers.disarm()?;
-        outcome.call = Some(reached.call.clone());
-        // Whoever is stopped for good while it holds that file keeps everybody out: no cut does that.
-        let stay = if reached.call.starts_with("flock") { Stay::No } else { cut.stay };
-        let cut = &Cut { stay, ..cut.clone() };
-        let ran = self.cut(cut.way, running, &reached, cut.stay)?;
+        let cut = &cut;
         outcome.expect("the command that was cut", ended_in_order(cut, &ran));
         if cut.stay == Stay::No {
             outcome.expect("left running after the cut", self.settled()?);
@@ -115,13 +129,13 @@ impl Site<'_> {
         if cut.then == After::Rollback && after.newest() > before.newest() {
             outcome.rolled_back = true;
             outcome.succeeded("rollback", &self.rollback(cut.phase)?);
-            self.let_go(cut, &reached, &mut outcome)?;
+            self.let_go(cut, reached.as_ref(), &mut outcome)?;
             outcome.expect("after the rollback", State::of(&self.host)?.unlike_before(&before));
             outcome.succeeded("apply after the rollback", &self.go(cut.phase)?);
         } else {
             let ran = self.go(cut.phase)?;
             outcome.succeeded("apply after the cut", &ran);
-            self.let_go(cut, &reached, &mut outcome)?;
+            self.let_go(cut, reached.as_ref(), &mut outcome)?;
             outcome.expect("restarts", after.unasked(&State::of(&self.host)?, &told(&ran)));
         }
         outcome.expect("left running", self.settled()?);
@@ -154,9 +168,10 @@ impl Site<'_> {
     }
 
     /// A call that was left waiting was ended by the next run, or does now what it does without harm.
-    fn let_go(&self, cut: &Cut, reached: &Reached, outcome: &mut Outcome) -> Result<(), Error> {
-        if cut.stay == Stay::Yes && self.wrappers.lives(reached.process) {
-            self.wrappers.release(reached)?;
+    fn let_go(&self, cut: &Cut, reached: Option<&Reached>, outcome: &mut Outcome) -> Result<(), Error> {
+        let left = reached.filter(|reached| cut.stay == Stay::Yes && self.wrappers.lives(reached.process));
+        if let Some(left) = left {
+            self.wrappers.release(left)?;
             outcome.expect("left running", self.settled()?);
         }
         Ok(())

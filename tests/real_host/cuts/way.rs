@@ -10,10 +10,10 @@ use super::site::{Running, Site};
 use crate::support::Ran;
 
 /// How long the command may wait for a host that says nothing, where that is what is tried.
-pub const SILENCE: &str = "2s";
+pub const SILENCE: &str = "3s";
 
 /// How long nothing passes. A command that waits for a host to help itself waits longer than that.
-const UNHEARD: Duration = Duration::from_secs(5);
+const UNHEARD: Duration = Duration::from_secs(6);
 
 /// Far above that: a command that does not end by then never will.
 const STUCK: Duration = Duration::from_secs(120);
@@ -43,6 +43,11 @@ impl Way {
             Self::Packets | Self::Power => SILENCE,
             _ => "30s",
         }
+    }
+
+    /// Whether a host that is merely slow can pass for one that is gone.
+    pub fn is_impatient(self) -> bool {
+        self.silence() == SILENCE
     }
 
     /// Whether what waits on the host can still be waiting when the next run comes.

@@ -15,9 +15,16 @@ mod tests;
 pub(super) const REVERT: &str = r#"
 revert() { # directory key keep|delete limit [path and what `rewrite` is told]
   record=$state/$1/$2
-  # Never noted: the apply did not come to it.
+  # Never noted, since the apply did not come to it; or taken back by a run that was cut, perhaps before its units were read.
   if [ ! -s "$record" ]; then
     case ${7-} in ''|same|gone) ;; *) left=${left#* }; receive "$7" >/dev/null ;; esac
+    for f in "$state"/history/*/dropped/"$2"; do
+      { IFS= read -r line <"$f"; } 2>/dev/null || continue
+      case $line in
+        *\ path\ *) reread "${line#* * * path }" ;;
+        *\ edit\ *) reread "${line#* * * edit * * }" ;;
+      esac
+    done
     return 0
   fi
   IFS= read -r line <"$record" || return
