@@ -271,6 +271,21 @@ mod tests {
     }
 
     #[test]
+    fn the_run_time_directory_is_that_of_the_login() {
+        use crate::shell::trial::{run, shells};
+        for shell in shells() {
+            let told = |before: &str| {
+                let program = format!("{before}\n{}", program(&BTreeSet::new(), "n"));
+                let facts = read(&run(shell, &["-c", &program], b""), "n").unwrap();
+                facts.iter().find(|(name, _)| *name == "runtime_directory").unwrap().1.to_owned()
+            };
+            assert_eq!(told("SUDO_UID=1000 XDG_RUNTIME_DIR=/run/user/0"), "/run/user/1000", "{shell:?}");
+            assert_eq!(told("SUDO_UID=0 XDG_RUNTIME_DIR=/run/else"), "/run/else", "{shell:?}");
+            assert_eq!(told("unset SUDO_UID XDG_RUNTIME_DIR; id() { echo 7; }"), "/run/user/7", "{shell:?}");
+        }
+    }
+
+    #[test]
     fn homes_are_those_of_the_host() {
         use crate::shell::trial::{run, shells};
         let users: BTreeSet<UserName> = ["root", "no-such-user"].iter().map(|name| name.parse().unwrap()).collect();

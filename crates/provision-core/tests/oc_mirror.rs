@@ -1,6 +1,6 @@
 //! What `playbooks/oc-mirror` renders: the image set, read as YAML by a parser of its own, and the command line.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at its first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops at its first surprise")]
 
 use std::sync::Arc;
 
@@ -182,5 +182,101 @@ async fn what_does_not_go_together_is_a_finding() {
         &[("storage", "mirror.example.com:8443/metadata")],
     ] {
         assert!(rendered("file.run", "", more).await.is_err(), "{more:?}");
+    }
+}
+
+/// `check-login` of the client's plan, with a curl that gives prepared answers.
+#[cfg(unix)]
+mod check_login {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+    use std::process::Command;
+
+    const LOGINS: &str = "{\"auths\": {\n  \"mirrorxexample.com:8443\": {\"auth\": \"d3Jvbmc=\"},\n  \
+        \"mirror.example.com:8443\": {\n    \"email\": \"a@example.com\",\n    \"auth\": \"bG9naW4=\"\n  },\n  \"[2001:db8::1]:8443\": {\"auth\": \"c2l4\"}}}\n";
+
+    fn shells() -> Vec<&'static [&'static str]> {
+        let mut shells: Vec<&[&str]> = vec![&["dash"], &["bash", "--posix"], &["busybox", "ash"]];
+        #[expect(clippy::disallowed_methods, reason = "how tests/run says what it left out")]
+        if std::env::var_os("PROVISION_WITHOUT_BUSYBOX").is_some() {
+            shells.pop();
+        }
+        shells
+    }
+
+    /// The exit status, what was said, and what curl was told: its arguments, and what it read.
+    fn check(shell: &[&str], registry: &str, answers: [&str; 2]) -> (Option<i32>, String, String, String) {
+        let home = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| fs::write(home.path().join(name), text).unwrap();
+        for (name, answer) in ["first", "second"].iter().zip(answers) {
+            file(name, answer);
+        }
+        file("auth.json", LOGINS);
+        file(
+            "curl",
+            "#!/bin/sh\nd=${0%/*}\nprintf '%s\\n' \"$@\" >>\"$d/arguments\"; cat >>\"$d/input\"\n\
+             case $* in *'/v2/') f=first ;; *) f=second ;; esac\ncat \"$d/$f\"; [ -s \"$d/$f\" ] || { echo 'curl: (7) no way' >&2; exit 7; }\n",
+        );
+        fs::set_permissions(home.path().join("curl"), fs::Permissions::from_mode(0o755)).unwrap();
+        let script =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../playbooks/mirror-registry/client/templates/check-login");
+        let ran = Command::new(shell[0])
+            .args(&shell[1..])
+            .args([script, registry])
+            .arg(home.path().join("auth.json"))
+            .env("PATH", format!("{}:/usr/bin:/bin", home.path().display()))
+            .output()
+            .unwrap();
+        let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+        let said = String::from_utf8(ran.stderr).unwrap().replace(home.path().to_str().unwrap(), "");
+        (ran.status.code(), said, read(&home.path().join("arguments")), read(&home.path().join("input")))
+    }
+
+    fn refused(challenge: &str) -> String {
+        format!("HTTP/1.1 401 Unauthorized\r\nX: y\r\nWww-Authenticate: {challenge}\r\n\r\n\nstatus 401")
+    }
+
+    #[test]
+    fn a_registry_is_asked_as_it_wants_to_be_asked() {
+        const OURS: &str = "mirror.example.com:8443";
+        const GOOD: &str = "HTTP/1.1 200 OK\r\n\r\n\nstatus 200";
+        let token =
+            refused("Bearer realm=\"https://mirror.example.com:8443/v2/auth\",service=\"mirror.example.com:8443\"");
+        let cleartext = refused("Bearer realm=\"http://evil.example.com/\",service=\"x\"");
+        let basic = refused("Basic realm=\"x\"");
+        let cases: [(&str, [&str; 2], &str); 8] = [
+            (OURS, [GOOD, ""], ""),
+            ("[2001:db8::1]:8443", [GOOD, ""], ""),
+            (OURS, [&token, GOOD], ""),
+            (OURS, [&basic, ""], "mirror.example.com:8443: it does not take the login\n"),
+            (
+                OURS,
+                [&token, &basic],
+                "mirror.example.com:8443: it does not take the login (status 401 of https://mirror.example.com:8443/v2/auth)\n",
+            ),
+            (
+                OURS,
+                [&cleartext, GOOD],
+                "mirror.example.com:8443: it wants the login to be shown to 'http://evil.example.com/', which is not https\n",
+            ),
+            (OURS, ["", ""], "mirror.example.com:8443: it cannot be asked: curl: (7) no way\n"),
+            ("mirror.example.com", [GOOD, ""], "mirror.example.com: /auth.json has no login for it\n"),
+        ];
+        for shell in shells() {
+            for (registry, answers, expected) in &cases {
+                let (code, said, arguments, input) = check(shell, registry, *answers);
+                assert_eq!((code, said.as_str()), (Some(i32::from(!expected.is_empty())), *expected), "{shell:?}");
+                // The login is in no list of processes, and it is the one of this registry.
+                assert!(!arguments.contains("bG9naW4") && !input.contains("d3Jvbmc"), "{arguments}{input}");
+                if *registry == OURS {
+                    assert!(input.starts_with("header = \"Authorization: Basic bG9naW4=\"\n"), "{input}");
+                }
+            }
+            let (_, _, arguments, _) = check(shell, OURS, [&token, GOOD]);
+            assert!(arguments.ends_with(
+                "--get\n--data-urlencode\nservice=mirror.example.com:8443\nhttps://mirror.example.com:8443/v2/auth\n"
+            ));
+        }
     }
 }
