@@ -1,6 +1,6 @@
 //! What leaves the plan leaves the host, what was there before comes back, and nothing is left behind.
 
-mod trace;
+pub(crate) mod trace;
 
 use std::collections::BTreeMap;
 

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::sync::Arc;
 
 use camino::Utf8PathBuf;
@@ -93,6 +94,14 @@ impl Blob {
     #[must_use]
     pub fn unhashed(path: Utf8PathBuf, length: u64) -> Self {
         Self::from_file(path, length, String::new())
+    }
+
+    /// A stretch of what is itself one stretch of a file, as [`Blob::unhashed`].
+    pub(crate) fn stretch(&self, within: Range<u64>) -> Option<Self> {
+        let [Piece::File { path, offset, length }] = self.pieces() else { return None };
+        let fits = within.start <= within.end && within.end <= *length;
+        let start = offset.checked_add(within.start).filter(|_| fits)?;
+        Some(Self::from_stretch(path.clone(), start, within.end - within.start, String::new()))
     }
 
     /// What is put together of pieces, as [`Blob::unhashed`].
@@ -187,6 +196,51 @@ impl Blob {
             }
         }
         Ok(bytes)
+    }
+}
+
+/// A stretch of a file as if it were a file of its own.
+pub(crate) struct Stretch {
+    file: File,
+    start: u64,
+    length: u64,
+    at: u64,
+}
+
+impl Stretch {
+    /// Opens what is one stretch of a file.
+    pub(crate) fn open(blob: &Blob) -> io::Result<Self> {
+        let [Piece::File { path, offset, length }] = blob.pieces() else {
+            return Err(io::Error::other("not one stretch of a file"));
+        };
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(*offset))?;
+        Ok(Self { file, start: *offset, length: *length, at: 0 })
+    }
+}
+
+impl Read for Stretch {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.length.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let count = left.min(buffer.len());
+        let read = self.file.read(buffer.get_mut(..count).unwrap_or_default())?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Stretch {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.length.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        let at = at.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let there = self.start.checked_add(at).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        self.file.seek(SeekFrom::Start(there))?;
+        self.at = at;
+        Ok(at)
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Change {
     pub signal: Signal,
     /// Which side has moved since the last apply; set by the engine, which alone knows what was applied.
     pub moved: Option<Moved>,
+    /// Whether data are copied aside before, as the reasons say; they have no attribute, since they change all the time.
+    pub saves: bool,
 }
 
 /// Which side has moved, for a change that is there.
@@ -62,7 +64,14 @@ impl Change {
     /// Nothing to do.
     #[must_use]
     pub fn none() -> Self {
-        Self { action: Action::Keep, attributes: Vec::new(), reasons: Vec::new(), signal: Signal::None, moved: None }
+        Self {
+            action: Action::Keep,
+            attributes: Vec::new(),
+            reasons: Vec::new(),
+            signal: Signal::None,
+            moved: None,
+            saves: false,
+        }
     }
 
     /// A change of the given sort, to be filled in.

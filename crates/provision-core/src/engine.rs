@@ -10,6 +10,7 @@ mod exchange;
 mod generated;
 mod guard;
 mod observe;
+mod outage;
 mod ownership;
 mod prepare;
 mod rehearsal;

@@ -28,6 +28,7 @@ mod platform;
 mod stream;
 
 use std::io::{Read, Seek};
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use error::{ImageArchiveError, SelectError};
@@ -133,6 +134,15 @@ impl ImageArchive {
     pub fn index(source: impl Read + Seek) -> Result<Self, ImageArchiveError> {
         let (contents, length) = stream::index(source)?;
         Self::new(contents, length, None)
+    }
+
+    /// Where in a tar of image archives one of them is, by its path there: an image archive that others are packed with,
+    /// such as the old installer's `image-archive.tar`.
+    ///
+    /// # Errors
+    /// When it is no tar, is compressed as a whole, so that nothing in it can be read where it is, or has no such file.
+    pub fn member(source: impl Read + Seek, path: &str) -> Result<Range<u64>, ImageArchiveError> {
+        stream::member(source, path.trim_start_matches("./"))
     }
 
     /// An image of it layer by layer, as it may be sent in part; none where the archive is compressed as a whole or its layers

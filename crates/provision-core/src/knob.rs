@@ -10,6 +10,7 @@ use std::fmt;
 
 pub mod archive;
 pub mod authorized_key;
+pub mod extent;
 pub mod firewall;
 pub mod group;
 pub mod hostname;
@@ -31,6 +32,7 @@ pub mod user;
 pub static SORTS: &[&KnobSort] = &[
     &authorized_key::AUTHORIZED_KEY,
     &archive::ARCHIVE,
+    &extent::EXTENT,
     &firewall::FIREWALL,
     &firewall::FIREWALL_HOST,
     &linger::LINGER,

@@ -38,6 +38,7 @@ pub mod quadlet;
 pub mod report;
 pub mod request;
 pub mod resource;
+pub mod saved;
 pub mod seal;
 pub mod secret;
 pub mod shell;

@@ -12,6 +12,7 @@ use crate::blob::sha256_hex;
 use crate::edit::Edit;
 use crate::knob::Knob;
 use crate::path::AbsPath;
+use crate::saved::Saved;
 use crate::systemd::{Managed, Manager};
 
 /// One thing on a host that can be taken back by itself.
@@ -45,6 +46,14 @@ pub enum Object {
     Edit(Edit),
     /// A piece of state that is read and set as one text: `knob sysctl net/ipv4/ip_forward`.
     Knob(Knob),
+    /// Data as they were while their unit was stopped for another version of it:
+    /// `snapshot core/registry.service path /var/lib/quay/quay.db`. Only the history has such records.
+    Snapshot {
+        /// The unit, and whose both are.
+        unit: Managed,
+        /// The data.
+        of: Saved,
+    },
 }
 
 impl Object {
@@ -84,6 +93,7 @@ impl fmt::Display for Object {
             Self::Network { name, unit } => write!(f, "network {name} {unit}"),
             Self::Edit(edit) => write!(f, "edit {edit}"),
             Self::Knob(knob) => write!(f, "knob {knob}"),
+            Self::Snapshot { unit, of } => write!(f, "snapshot {unit} {of}"),
         }
     }
 }
@@ -105,6 +115,10 @@ impl FromStr for Object {
             }
             ("edit", _) => Self::Edit(rest.parse().map_err(|_| wrong())?),
             ("knob", _) => Self::Knob(rest.parse().map_err(|_| wrong())?),
+            ("snapshot", _) => {
+                let (unit, of) = rest.split_once(' ').ok_or_else(wrong)?;
+                Self::Snapshot { unit: unit.parse().map_err(|_| wrong())?, of: of.parse().map_err(|_| wrong())? }
+            }
             ("volume", [name, unit]) => {
                 Self::Volume { name: (*name).to_owned(), unit: unit.parse().map_err(|_| wrong())? }
             }
@@ -164,6 +178,8 @@ pub enum Was {
     Edit,
     /// A knob that was there, whose state is kept beside the record: `knob`.
     Knob,
+    /// Data, of which a copy of so many bytes is kept: `copy:40960`.
+    Copy(u64),
 }
 
 impl fmt::Display for Was {
@@ -179,6 +195,7 @@ impl fmt::Display for Was {
             Self::Image(id) => write!(f, "image:{id}"),
             Self::Edit => f.write_str("edit"),
             Self::Knob => f.write_str("knob"),
+            Self::Copy(bytes) => write!(f, "copy:{bytes}"),
         }
     }
 }
@@ -210,6 +227,7 @@ impl FromStr for Was {
             },
             ["unit", active, file] => Self::Unit { active: (*active).to_owned(), file: (*file).to_owned() },
             ["image", id] => Self::Image((*id).to_owned()),
+            ["copy", bytes] => Self::Copy(bytes.parse().map_err(|_| wrong())?),
             _ => return Err(wrong()),
         })
     }
@@ -277,6 +295,8 @@ mod tests {
             "1 json.j edit edit json auths.\"a.b\" /etc/a b.json",
             "1 line.l edit edit line \"=a\\u0020b\" /etc/a",
             "1 sysctl.s knob knob sysctl net/ipv4/ip_forward",
+            "1 service.s copy:40960 snapshot core/registry.service path /srv/a b.db",
+            "1 service.s absent snapshot registry.service volume systemd-data",
         ] {
             let text = text.replace("SHA", &sha256);
             assert_eq!(text.parse::<Record>().map(|record| record.to_string()), Ok(text));

@@ -24,6 +24,7 @@ pub mod problem;
 mod reader;
 mod render;
 mod resolve;
+mod rule;
 mod selection;
 mod template;
 #[cfg(test)]

@@ -109,6 +109,7 @@ impl Ask {
             Object::Network { name, unit } => Self::Stored { sort: Store::Network, name: unit.beside(name) },
             Object::Edit(edit) => Self::File { path: edit.path.clone(), content: Wanted::Always },
             Object::Knob(knob) => Self::Knob(knob.clone()),
+            Object::Snapshot { unit, of } => Self::Knob(of.extent(&unit.manager)),
         }
     }
 }

@@ -1,7 +1,11 @@
 //! What an apply came to, resource by resource.
 
+use std::fmt;
+use std::time::Duration;
+
 use crate::address::Address;
 use crate::change::Action;
+use crate::systemd::Managed;
 use crate::secret::Revealed;
 
 /// What became of one host.
@@ -19,6 +23,8 @@ pub struct Report {
     pub reverted: bool,
     /// How the apply was taken back after it had failed, where that was asked for.
     pub rolled_back: Option<Box<Report>>,
+    /// Services that were stopped on the way, each with how long it did not serve.
+    pub down: Vec<Downtime>,
     /// Failures that belong to no single resource, such as a lost connection.
     pub failures: Vec<String>,
     /// Outputs of the plan: name and text, secrets masked. Empty when something failed.
@@ -26,6 +32,48 @@ pub struct Report {
     /// Secrets that were made up in this apply, are on the host now, and are to be shown this once. They are there also when
     /// something else has failed: no later apply shows them.
     pub revealed: Vec<(Address, Revealed)>,
+}
+
+/// How long a service did not serve: from when its stop began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Downtime {
+    /// The service.
+    pub address: Address,
+    /// Its unit.
+    pub unit: Managed,
+    /// How long; it does not serve yet without this.
+    pub lasted: Option<Duration>,
+    /// Until when.
+    pub until: Until,
+    /// When its stop began, in hundredths of a second since the host's boot.
+    pub(crate) from: u64,
+    /// When systemd had it up again.
+    pub(crate) up: Option<u64>,
+}
+
+/// What tells that a service serves again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Until {
+    /// systemd had it up, as the host saw it: nothing asks for an answer of it.
+    Up,
+    /// A check from the host had its answer, as the host saw it.
+    Answered(Address),
+    /// A check from this side had its answer, as this side saw it.
+    AnsweredHere(Address),
+    /// Nothing: it is not up again, or a check has had no answer.
+    Never,
+}
+
+impl fmt::Display for Until {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Up => f.write_str("until systemd had it up again"),
+            Self::Answered(check) => write!(f, "until {check} had its answer"),
+            Self::AnsweredHere(check) => write!(f, "until {check} had its answer here"),
+            Self::Never => f.write_str("and does not serve yet"),
+        }
+    }
 }
 
 /// What became of one resource.

@@ -13,6 +13,7 @@ use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::Guard;
 use crate::request::Effect;
+use crate::saved::Saved;
 use crate::systemd::{Managed, Manager};
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod round_trip_tests;
 #[cfg(test)]
 mod runtime_tests;
 pub(crate) mod script;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -42,7 +44,7 @@ mod user_tests;
 
 pub(crate) use rehearsal::told;
 pub use rehearsal::{Flaws, Laid, Rehearsal, Rehearsed};
-pub use reply::{BatchReply, Heard, Refusal};
+pub use reply::{BatchReply, Heard, Outage, Refusal};
 
 /// One change of a host. Each either happens whole or leaves what was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,6 +165,14 @@ pub enum Step {
         /// What is done.
         action: UnitAction,
     },
+    /// Stops a unit and copies its data aside, for a rollback of the apply to put back. Where there is no room for the copies, the
+    /// unit is not stopped.
+    Save {
+        /// By its full name.
+        unit: Managed,
+        /// Its data.
+        data: Vec<Saved>,
+    },
     /// Loads an image archive into podman's store.
     LoadImage {
         /// The archive.
@@ -206,6 +216,8 @@ pub enum Step {
     Request(Box<Effect>),
     /// Asks until something answers as it should; from the host, with curl.
     Await(Await),
+    /// Tells the last lines of the logs of some units.
+    Overhear(Vec<Managed>),
 }
 
 /// A file of which only a piece is the plan's, as it is to become.
@@ -346,6 +358,7 @@ impl Step {
             Self::ReloadUnits(Manager::Own) => "let systemd read the login user's units".to_owned(),
             Self::ReloadUnits(Manager::User(user)) => format!("let systemd read the units of {user}"),
             Self::Unit { unit, action } => format!("{} {unit}", action.verb()),
+            Self::Save { unit, .. } => format!("stop {unit} and copy its data aside"),
             Self::LoadImage { name, .. } => format!("load the image {}", name.spelled()),
             Self::TagImage { name, .. } => format!("name the image {}", name.spelled()),
             Self::PullImage { reference, .. } => format!("pull the image {}", reference.spelled()),
@@ -356,6 +369,7 @@ impl Step {
             Self::Run(run) => format!("run {}", run.argv.first().map_or("", String::as_str)),
             Self::Request(effect) => effect.request.title(),
             Self::Await(_) => "wait for an answer".to_owned(),
+            Self::Overhear(_) => "read the log".to_owned(),
         }
     }
 
@@ -413,7 +427,8 @@ impl Step {
             | Self::PutLink { path, .. }
             | Self::PutUserLink { path, .. }
             | Self::Remove { path, .. } => vec![Object::Path(path.clone())],
-            Self::Unit { unit, .. } => vec![Object::Unit(unit.clone())],
+            // What becomes of the data is up to what is started next; they are noted when their copies are whole.
+            Self::Unit { unit, .. } | Self::Save { unit, .. } => vec![Object::Unit(unit.clone())],
             Self::LoadImage { name, .. } | Self::TagImage { name, .. } => vec![Object::Image(name.clone())],
             Self::PullImage { reference, .. } => vec![Object::Image(reference.clone())],
             Self::Rewrite { edit, .. } => vec![Object::Edit(edit.clone())],
@@ -421,7 +436,7 @@ impl Step {
             Self::Claim(object) => vec![object.clone()],
             Self::Turn { knob, .. } => vec![Object::Knob(knob.clone())],
             Self::Request(effect) => effect.delete.iter().map(|delete| Object::Knob(delete.knob.clone())).collect(),
-            Self::Rehearse(_) | Self::ReloadUnits(_) | Self::Run(_) | Self::Await(_) => Vec::new(),
+            Self::Rehearse(_) | Self::ReloadUnits(_) | Self::Run(_) | Self::Await(_) | Self::Overhear(_) => Vec::new(),
         }
     }
 
@@ -449,10 +464,11 @@ impl Step {
                 UnitAction::ResetFailed => Undo::Nothing,
             },
             Self::ReloadUnits(_) => Undo::Repeat,
+            Self::Save { .. } => Undo::Restore,
             // What it replaced is noted like what any other step replaces.
             Self::Revert(_) => Undo::Restore,
             Self::Claim(_) => Undo::Remove,
-            Self::Rehearse(_) | Self::Await(_) => Undo::Nothing,
+            Self::Rehearse(_) | Self::Await(_) | Self::Overhear(_) => Undo::Nothing,
             Self::Run(_) => Undo::Impossible("what a command did is known to that command alone"),
             Self::Request(effect) if effect.delete.is_some() => Undo::Remove,
             Self::Request(_) => Undo::Impossible("what a request did is known to whoever was asked"),
@@ -509,6 +525,7 @@ impl Revert {
             Object::Network { name, unit } => format!("remove the network {}", unit.beside(name).spelled()),
             Object::Edit(edit) => format!("put {} back", edit.title()),
             Object::Knob(knob) => format!("take {} back to how it was", knob.title()),
+            Object::Snapshot { unit, of } => format!("stop {unit} and put {} back", of.title()),
         }
     }
 }
@@ -531,6 +548,8 @@ pub struct Task {
     /// Objects that the plan held already and that the host has moved since: what they are now is not what they were before
     /// the plan, and only the apply's own history has it.
     pub drifted: Vec<Object>,
+    /// Units whose log is told of when it fails: those that it asks something of.
+    pub asked: Vec<Managed>,
 }
 
 /// What one exchange does.

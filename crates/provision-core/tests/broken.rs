@@ -89,6 +89,7 @@ impl Assets for Files {
     fn image_archive(
         &self,
         name: &str,
+        _member: Option<&str>,
     ) -> Result<(provision_core::image_archive::ImageArchive, provision_core::blob::Blob), String> {
         let bytes = self.read(name)?;
         let archive = provision_core::image_archive::ImageArchive::read(bytes.as_slice())

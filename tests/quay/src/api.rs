@@ -46,6 +46,15 @@ pub fn initialize(two: &Two, database: &mut Database, body: &[u8]) -> Result<Ans
     Ok((200, result))
 }
 
+/// GET /api/v1/users/NAME, which Quay answers to anybody (`endpoints/api/user.py`).
+pub fn user(database: &Database, name: &str) -> Answer {
+    if database.has(name) {
+        (200, json!({ "anonymous": false, "username": name }))
+    } else {
+        (404, json!({ "status": 404, "title": "not_found", "error_type": "not_found" }))
+    }
+}
+
 /// `[^@]+@[^@]+\.[^@]+`
 fn is_address(email: &str) -> bool {
     match email.split_once('@') {

@@ -95,6 +95,10 @@ impl Database {
         self.write()
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.content.users.iter().any(|user| user.name == name)
+    }
+
     pub fn knows(&self, name: &str, password: &str) -> bool {
         let mut users = self.content.users.iter();
         users.any(|user| user.name == name && bcrypt::verify(password, &user.password_hash).unwrap_or(false))

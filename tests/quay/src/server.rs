@@ -187,6 +187,10 @@ impl Server {
                 let body = Limited::new(request.into_body(), LARGEST_DOCUMENT).collect().await?.to_bytes();
                 Ok(document(api::initialize(two, &mut *self.database.lock().await, &body)?))
             }
+            (Line::Two(_), path) if path.starts_with("/api/v1/users/") => {
+                let name = path.trim_start_matches("/api/v1/users/");
+                Ok(document(api::user(&*self.database.lock().await, name)))
+            }
             (_, path) if path == "/v2" || path.starts_with("/v2/") => self.registry(request).await,
             _ => Ok(unknown()),
         }

@@ -45,7 +45,7 @@ fn plan(bed: &Testbed, host: &Host) -> Plan {
         .secret("password", "a password")
 }
 
-struct Trace {
+pub(crate) struct Trace {
     files: Snapshot,
     units: UnitStates,
     things: String,
@@ -57,14 +57,14 @@ const THINGS: &str = "podman ps --all --quiet; podman images --quiet; podman vol
     ip -o link | cut -d: -f2 | sort; ls /run/netns 2>/dev/null; true";
 
 impl Trace {
-    fn of(host: &Host) -> Result<Self, Error> {
+    pub(crate) fn of(host: &Host) -> Result<Self, Error> {
         // Before podman is asked, which makes its store by that.
         let (files, units) = (host.snapshot()?, host.unit_states()?);
         Ok(Self { files, units, things: host.sh(THINGS)?.ok()? })
     }
 
     /// What became different and is not excused.
-    fn left(&self, later: &Self) -> Vec<String> {
+    pub(crate) fn left(&self, later: &Self) -> Vec<String> {
         let excused = |name: &str, list: &[(&str, &str)]| list.iter().any(|(known, _)| name.starts_with(known));
         let mut found: Vec<String> = names(&self.files.differences(&later.files))
             .into_iter()

@@ -45,7 +45,7 @@ use provision_core::plan::Plan;
 use provision_core::plan::host::{Host, Reach};
 use provision_core::plan::problem::{PlanError, Problem, position};
 use provision_core::quadlet::{Key, PodmanVersion, QuadletType, keys};
-use provision_core::report::{Outcome, Report};
+use provision_core::report::{Downtime, Outcome, Report, Until};
 use provision_core::resource::{Field, Kind, Relation};
 use provision_core::secret::{MASK, Revealed};
 use serde_json::{Map, Value, json};
@@ -103,12 +103,13 @@ pub fn changes(plan: &Plan, hosts: impl Iterator<Item = Map<String, Value>>) -> 
 
 /// What became of a host, beside what was to be done.
 pub fn add_report(host: &mut Map<String, Value>, report: &Report) {
-    let Report { host: _, apply, resources, kept, reverted, rolled_back, failures, outputs, revealed } = report;
+    let Report { host: _, apply, resources, kept, down, reverted, rolled_back, failures, outputs, revealed } = report;
     let results: Vec<Value> = resources.iter().map(|(address, outcome)| result(address, outcome, revealed)).collect();
     let outputs: Map<String, Value> = outputs.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
     host.insert("apply".to_owned(), json!(apply));
     host.insert("results".to_owned(), results.into());
     host.insert("kept".to_owned(), kept.iter().map(|(address, why)| kept_one(address, why)).collect());
+    host.insert("down".to_owned(), down.iter().map(downtime).collect());
     host.insert("failures".to_owned(), json!(failures));
     host.insert("reverted".to_owned(), (*reverted).into());
     if let Some(back) = rolled_back {
@@ -117,6 +118,24 @@ pub fn add_report(host: &mut Map<String, Value>, report: &Report) {
         host.insert("rolled_back".to_owned(), map.into());
     }
     host.insert("outputs".to_owned(), outputs.into());
+}
+
+/// How long a service did not serve, in seconds; `until` and `side` say what tells that it serves again.
+fn downtime(down: &Downtime) -> Value {
+    let Downtime { address, unit, lasted, until, .. } = down;
+    let (until, side) = match until {
+        Until::Up => (Some("up".to_owned()), Some("host")),
+        Until::Answered(check) => (Some(check.to_string()), Some("host")),
+        Until::AnsweredHere(check) => (Some(check.to_string()), Some("here")),
+        _ => (None, None),
+    };
+    json!({
+        "resource": address.to_string(),
+        "unit": unit.to_string(),
+        "seconds": lasted.map(|lasted| lasted.as_secs_f64()),
+        "until": until,
+        "side": side,
+    })
 }
 
 /// Who was in the way.
@@ -176,7 +195,7 @@ pub(super) fn host(host: &Host) -> Map<String, Value> {
 }
 
 fn change(address: &str, change: &Change) -> Value {
-    let Change { action, attributes, reasons, signal: _, moved } = change;
+    let Change { action, attributes, reasons, signal: _, moved, saves: _ } = change;
     let attributes: Vec<Value> = attributes
         .iter()
         .map(|Attribute { name, before, after, applied }| {

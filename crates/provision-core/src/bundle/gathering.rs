@@ -339,8 +339,8 @@ impl Assets for Recorder {
         Ok(PlanFile { assets, ..plan })
     }
 
-    fn image_archive(&self, name: &str) -> Result<(ImageArchive, Blob), String> {
-        let found = self.inner.image_archive(name)?;
+    fn image_archive(&self, name: &str, member: Option<&str>) -> Result<(ImageArchive, Blob), String> {
+        let found = self.inner.image_archive(name, member)?;
         self.note(name).map(|()| found)
     }
 }

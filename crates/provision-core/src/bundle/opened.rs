@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,7 +15,7 @@ use crate::blob::Blob;
 use crate::fetch::{Download, Fetch};
 use crate::image_archive::ImageArchive;
 use crate::plan::Plan;
-use crate::plan::asset::{Assets, Folder, IN_MEMORY, PLAN_FILE, PlanFile};
+use crate::plan::asset::{Assets, Folder, IN_MEMORY, PLAN_FILE, PlanFile, image_archive};
 use crate::plan::input::Inputs;
 use crate::plan::problem::{PlanError, Source};
 
@@ -229,59 +228,11 @@ impl Assets for Members {
         Ok(PlanFile { name: path.to_string(), identity: path, text, assets })
     }
 
-    fn image_archive(&self, name: &str) -> Result<(ImageArchive, Blob), String> {
-        let Some((path, blob)) = self.member(name)? else { return Self::here().image_archive(name) };
-        let failed = |error: &dyn std::fmt::Display| format!("cannot read {path}: {error}");
-        let stretch = Stretch::open(blob).map_err(|error| failed(&error))?;
-        let archive = ImageArchive::index(stretch).map_err(|error| match std::error::Error::source(&error) {
-            Some(source) => failed(&format_args!("{error}: {source}")),
-            None => failed(&error),
-        })?;
-        Ok((archive, blob.clone()))
-    }
-}
-
-/// A member as if it were a file of its own.
-struct Stretch {
-    file: File,
-    start: u64,
-    length: u64,
-    at: u64,
-}
-
-impl Stretch {
-    fn open(blob: &Blob) -> io::Result<Self> {
-        let [crate::blob::Piece::File { path, offset, length }] = blob.pieces() else {
-            return Err(io::Error::other("not a member"));
-        };
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::Start(*offset))?;
-        Ok(Self { file, start: *offset, length: *length, at: 0 })
-    }
-}
-
-impl Read for Stretch {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.length.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let count = left.min(buffer.len());
-        let read = self.file.read(buffer.get_mut(..count).unwrap_or_default())?;
-        self.at += read as u64;
-        Ok(read)
-    }
-}
-
-impl Seek for Stretch {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.length.checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        let at = at.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        let there = self.start.checked_add(at).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        self.file.seek(SeekFrom::Start(there))?;
-        self.at = at;
-        Ok(at)
+    fn image_archive(&self, name: &str, member: Option<&str>) -> Result<(ImageArchive, Blob), String> {
+        match self.member(name)? {
+            Some((path, blob)) => image_archive(blob.clone(), &path, member),
+            None => Self::here().image_archive(name, member),
+        }
     }
 }
 

@@ -192,6 +192,28 @@ fn what_was_packed_is_the_same_plan_elsewhere_with_nothing_else_there() {
 }
 
 #[test]
+fn an_image_within_a_tar_of_archives_is_read_where_it_is_in_the_bundle() {
+    let site = Site::new();
+    let config = br#"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}"#.to_vec();
+    let name = format!("{}.json", sha256_hex(&config));
+    let manifest = format!(r#"[{{"Config":"{name}","RepoTags":["a:1"],"Layers":[]}}]"#).into_bytes();
+    let image = packed(&[(name, config), ("manifest.json".to_owned(), manifest)]);
+    let images = packed(&[("b.tar".to_owned(), vec![7; 3_000]), ("a.tar".to_owned(), image.clone())]);
+    fs::write(site.path("tree/site/files/images.tar"), images).unwrap();
+    let plan = PLAN.replace("DIGEST", &sha256_hex(b"tool"));
+    let fields = "name = \"a:1\"\narchive = \"files/images.tar\"\nmember = \"a.tar\"\n";
+    site.write("tree/site/plan.toml", &format!("{plan}[image.a]\n{fields}"));
+    let (_, bytes) = site.pack();
+    let bundle = site.open(&bytes).unwrap();
+    fs::remove_dir_all(site.path("tree")).unwrap();
+    site.parse(&bundle).unwrap();
+    let (_, blob) = bundle.assets().image_archive("files/images.tar", Some("a.tar")).unwrap();
+    assert_eq!(blob.read().unwrap(), image);
+    let missing = bundle.assets().image_archive("files/images.tar", Some("c.tar")).unwrap_err();
+    assert!(missing.contains("it has no file c.tar that could be read where it is; it has a.tar, b.tar"), "{missing}");
+}
+
+#[test]
 fn a_bundle_has_no_secret_and_is_the_same_twice() {
     let site = Site::new();
     let (_, bytes) = site.pack();

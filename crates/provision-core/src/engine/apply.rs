@@ -5,7 +5,7 @@ use super::exchange::Run;
 use super::observe::{Subject, Verb, taken_back};
 use super::prepare::{Part, Work, gather, parts, prepare};
 use super::removal::Removal;
-use super::{Changes, EngineError};
+use super::{Changes, EngineError, outage};
 use crate::connection::Connection;
 use crate::event::{Event, Events};
 use crate::plan::ownership::OnFailure;
@@ -56,7 +56,10 @@ pub async fn apply(changes: Changes, connection: &dyn Connection, events: Events
     if !report.succeeded() && begun && choice == OnFailure::Rollback {
         events(Event::RollingBack);
         match Box::pin(roll_back(&changes, &report, connection, events)).await {
-            Ok(back) => report.rolled_back = Some(Box::new(back)),
+            Ok(back) => {
+                report.rolled_back = Some(Box::new(back));
+                outage::join(&mut report);
+            }
             Err(error) => report.failures.push(format!("cannot take it back: {error}")),
         }
     }
@@ -75,8 +78,28 @@ async fn roll_back(
     let connection = anew.as_deref().unwrap_or(connection);
     let (plan, digest) = (changes.observed.graph.plan(), changes.observed.plan.as_str());
     let subject = Subject { plan, digest, secrets: &changes.observed.secrets, host: &changes.observed.host };
-    let back = taken_back(subject, connection).await?.diff(changes.time()).ordered(changes.orders.clone());
-    apply(back, connection, events).await
+    let mut backs: Vec<Report> = Vec::new();
+    loop {
+        let observed = taken_back(subject, connection).await?;
+        // What the apply went on from is no state to come back to: its own way leads further.
+        let cut = observed.follows_a_cut();
+        let back = observed.diff(changes.time()).ordered(changes.orders.clone());
+        let back = apply(back, connection, events).await?;
+        let further = cut && back.succeeded();
+        backs.push(back);
+        if !further {
+            break;
+        }
+    }
+    let one = |later: Option<Box<Report>>, mut back: Report| {
+        back.rolled_back = later;
+        Some(Box::new(back))
+    };
+    let first = backs.into_iter().rev().fold(None, one);
+    first.map(|first| *first).ok_or_else(|| EngineError::NothingToRollBack {
+        host: changes.observed.host.name.clone(),
+        plan: plan.to_owned(),
+    })
 }
 
 fn refuse(changes: &Changes) -> Result<(), EngineError> {

@@ -45,7 +45,7 @@ fn unknown(change: &Change, resource: &dyn Resource) -> Moved {
         Object::Path(_) | Object::Image(_) | Object::Volume { .. } | Object::Network { .. } => true,
         Object::Knob(knob) => knob.sort().thing,
         // Its file is meant to be others', and what is in it.
-        Object::Unit(_) | Object::Edit(_) => false,
+        Object::Unit(_) | Object::Edit(_) | Object::Snapshot { .. } => false,
     };
     match change.action {
         _ if replaces && resource.objects().iter().any(holds) => Moved::Foreign,

@@ -7,6 +7,7 @@ use super::EngineError;
 use super::changes::{Changes, diff};
 use super::guard::{self, Found, Guarded};
 use super::observe::{Verb, asks};
+use super::outage::Outages;
 use super::prepare::{Member, Work};
 use super::rehearsal;
 use super::tasks::blob;
@@ -34,6 +35,7 @@ pub(super) struct Run<'a> {
     /// The apply's number on the host, once it has begun.
     pub(super) number: Option<u32>,
     pub(super) failures: Vec<String>,
+    pub(super) outages: Outages,
     /// Whether the connection is gone.
     lost: bool,
     reverted: bool,
@@ -50,6 +52,7 @@ impl<'a> Run<'a> {
             journalled: false,
             number: None,
             failures,
+            outages: Outages::default(),
             lost: false,
             reverted: false,
         }
@@ -139,6 +142,16 @@ impl<'a> Run<'a> {
         let mut tell = |heard: Heard| match heard {
             Heard::Waiting(holder) => (self.events)(Event::Waiting { holder }),
             Heard::TookOver(holder) => (self.events)(Event::TookOver { holder }),
+            Heard::Served(index, outage) => {
+                if let Some(member) = members.get(index) {
+                    self.outages.stopped(*member, outage);
+                }
+            }
+            Heard::Answered(index, ticks) => {
+                if let Some(member) = members.get(index) {
+                    self.outages.answered(*member, ticks);
+                }
+            }
             Heard::Begun(index) => {
                 let member = members.get(index).filter(|member| self.change(**member).is_some() || is_check(**member));
                 if let Some(address) = member.and_then(|member| self.address(*member)) {
@@ -318,7 +331,7 @@ impl<'a> Run<'a> {
         let mut tell = |heard: Heard| match heard {
             Heard::Waiting(holder) => (self.events)(Event::Waiting { holder }),
             Heard::TookOver(holder) => (self.events)(Event::TookOver { holder }),
-            Heard::Begun(_) | Heard::Ended(..) => {}
+            Heard::Begun(_) | Heard::Ended(..) | Heard::Served(..) | Heard::Answered(..) => {}
         };
         match connection.run(batch, &mut tell).await {
             Ok(reply) => {
@@ -367,8 +380,15 @@ impl<'a> Run<'a> {
         let Some(Watch::Here(check)) = vertex.resource.watch() else { return };
         (self.events)(Event::Begun { address: vertex.address.clone() });
         let outcome = match self.ask_from_here(&check, connection).await {
-            Ok(answer) => Outcome::Answered { answer },
-            Err(message) => Outcome::Failed { message: self.changes.observed.secrets.mask(&message) },
+            Ok(answer) => {
+                self.outages.answered_here(at);
+                Outcome::Answered { answer }
+            }
+            Err(message) => {
+                // What is taken back next takes nothing from the log, but adds to it.
+                let log = self.overhear(self.asked(at), connection).await;
+                Outcome::Failed { message: short(&self.changes.observed.secrets.mask(&format!("{message}{log}"))) }
+            }
         };
         self.finish(Member::Resource(at), outcome);
     }
@@ -420,6 +440,11 @@ impl<'a> Run<'a> {
                 left.push((Member::Removal(at), remains.join(", ")));
             }
         }
+        left.retain(|(member, _)| !self.outcomes.get(member).is_some_and(Outcome::is_failure));
+        let log = self.overhear(self.units_of(left.iter().map(|(member, _)| *member)), connection).await;
+        if let Some((_, message)) = left.iter_mut().find(|(member, _)| self.units_of([*member].into_iter()).len() > 0) {
+            message.push_str(&log);
+        }
         for (member, message) in left {
             if !self.outcomes.get(&member).is_some_and(Outcome::is_failure) {
                 self.finish(member, Outcome::NotConverged { message: self.changes.observed.secrets.mask(&message) });
@@ -454,12 +479,14 @@ impl<'a> Run<'a> {
             resources.push((address.clone(), outcome));
         }
         let kept = changes.kept().map(|(address, why)| (address.clone(), why.to_owned())).collect();
+        let down = self.downtimes();
         let (host, apply) = (changes.observed.host.name.clone(), self.number);
         let mut report = Report {
             host,
             apply,
             resources,
             kept,
+            down,
             failures: self.failures,
             outputs: Vec::new(),
             reverted: self.reverted,

@@ -86,9 +86,10 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         | Step::PutUserLink { path, .. }
         | Step::Remove { path, .. } => decides(path),
         Step::Unit { unit, action } => *action != UnitAction::Enable && is_gate(unit),
+        Step::Save { unit, .. } => is_gate(unit),
         Step::Revert(Revert { object, .. }) => match object {
             Object::Path(path) => decides(path),
-            Object::Unit(name) => is_gate(name),
+            Object::Unit(name) | Object::Snapshot { unit: name, .. } => is_gate(name),
             Object::Edit(edit) => decides(&edit.path),
             Object::Knob(knob) => may_lock_out(knob),
             Object::Image(_) | Object::Volume { .. } | Object::Network { .. } => false,
@@ -108,7 +109,8 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         | Step::Rehearse(_)
         | Step::Claim(_)
         | Step::Request(_)
-        | Step::Await(_) => false,
+        | Step::Await(_)
+        | Step::Overhear(_) => false,
     }
 }
 
@@ -198,8 +200,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 fn settling(batch: &Batch, confirm: Duration) -> Duration {
     const LONGEST: Duration = Duration::from_secs(5);
     let later = |step: &Step| match step {
-        Step::Unit { .. } | Step::Run(_) => true,
-        Step::Revert(revert) => matches!(revert.object, Object::Unit(_)),
+        Step::Unit { .. } | Step::Save { .. } | Step::Run(_) => true,
+        Step::Revert(revert) => matches!(revert.object, Object::Unit(_) | Object::Snapshot { .. }),
         _ => false,
     };
     if batch.tasks.iter().flat_map(|task| &task.steps).any(later) { (confirm / 4).min(LONGEST) } else { Duration::ZERO }

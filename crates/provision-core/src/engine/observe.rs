@@ -240,10 +240,26 @@ impl Observed {
         Ok(())
     }
 
+    /// When the apply began that is taken back.
+    fn begun(&self) -> Option<String> {
+        let Verb::Rollback(number) = self.verb else { return None };
+        let history = self.answers.history(self.graph.plan()).ok()?;
+        Some(history.iter().find(|apply| apply.number == number)?.head.as_ref()?.when.clone())
+    }
+
+    /// Whether the apply that is taken back went on from one that was cut.
+    pub(super) fn follows_a_cut(&self) -> bool {
+        let Verb::Rollback(number) = self.verb else { return false };
+        let Ok(history) = self.answers.history(self.graph.plan()) else { return false };
+        let before = history.iter().rev().find(|apply| apply.number < number && apply.result != Ended::RolledBack);
+        before.is_some_and(|before| before.result == Ended::Cut)
+    }
+
     pub(super) fn takeback(&self) -> Takeback<'_> {
         Takeback {
             plan: self.graph.plan(),
             memory: &self.memory,
+            when: self.begun(),
             scope: self.verb.scope(),
             data: self.data,
             records: &self.records,

@@ -15,6 +15,7 @@ use crate::ledger::{Memory, Scope};
 use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
 use crate::probe::{Answers, Ask, FileState, PathState, Sort, Store, Undecided, UnitState, Wanted, is_up};
+use crate::saved::{Saved, amount};
 use crate::step::{After, Data, Revert, Rewrite, Step, UnitAction};
 use crate::systemd::{Managed, Manager, path_name};
 
@@ -35,6 +36,8 @@ pub(crate) struct Removal {
 pub(crate) struct Takeback<'a> {
     pub(crate) plan: &'a str,
     pub(crate) memory: &'a Memory,
+    /// When the apply began that is taken back.
+    pub(crate) when: Option<String>,
     pub(crate) scope: Scope,
     pub(crate) data: Data,
     pub(crate) records: &'a [Record],
@@ -115,10 +118,22 @@ impl Takeback<'_> {
                     attribute.name.starts_with('/') || secrets.iter().any(|title| *title == attribute.name)
                 })
         });
+        // A unit that is stopped for its data to be put back does not run any more, whatever it was.
+        let halted: BTreeSet<Managed> = found
+            .iter()
+            .flat_map(|(removal, _)| &removal.steps)
+            .filter_map(|step| match step {
+                Step::Revert(Revert { object: Object::Snapshot { unit, .. }, .. }) => Some(unit.clone()),
+                _ => None,
+            })
+            .collect();
         let empty = Vec::new();
         let owed = answers.owed(self.plan).unwrap_or(&empty);
         let finish = |(mut removal, records): (Removal, Vec<&Record>)| {
-            removal.after = records.iter().flat_map(|record| self.resumed(record, answers, files, owed)).collect();
+            let restarts =
+                |record: &Record| files || matches!(&record.object, Object::Unit(unit) if halted.contains(unit));
+            let after = records.iter().flat_map(|record| self.resumed(record, answers, restarts(record), owed));
+            removal.after = after.collect();
             if let Ok(change) = &mut removal.change {
                 settle(change, &removal.address, &records, &removal.after);
             }
@@ -129,7 +144,7 @@ impl Takeback<'_> {
 
     /// The second half of a unit's way back, once the files are back: what started at boot does so again, and what ran runs with
     /// them. Its record goes last, so that an apply that is cut before knows what is left to do.
-    fn resumed(&self, record: &Record, answers: &Answers, files: bool, owed: &[String]) -> Vec<Step> {
+    fn resumed(&self, record: &Record, answers: &Answers, restarts: bool, owed: &[String]) -> Vec<Step> {
         let (Object::Unit(unit), Was::Unit { active, file }) = (&record.object, &record.was) else { return Vec::new() };
         let Ok(now) = answers.unit(unit) else { return Vec::new() };
         if !is_up(active) && file != "enabled" {
@@ -141,7 +156,7 @@ impl Takeback<'_> {
             steps.push(step(UnitAction::Enable));
         }
         if is_up(active) {
-            match (now.is_up(), files || owed.contains(&unit.to_string())) {
+            match (now.is_up(), restarts || owed.contains(&unit.to_string())) {
                 (false, _) => steps.push(step(UnitAction::Start)),
                 (true, true) => steps.push(step(UnitAction::Restart)),
                 (true, false) => {}
@@ -173,6 +188,8 @@ impl Takeback<'_> {
                 _ => message("not what it was"),
             },
             (Object::Path(path), _) => answers.path(path).ok()?.entry().map_or_else(|| message("gone"), |_| None),
+            // Whether they are back nobody but the host can tell.
+            (Object::Snapshot { .. }, _) => None,
             // It says itself what may stay of it; where that was so, the host has said why.
             (Object::Knob(knob), Was::Absent) if knob.sort().stays.is_some() => None,
             _ => match self.back(record, answers, &BTreeSet::new()) {
@@ -212,6 +229,12 @@ impl Takeback<'_> {
                     continue;
                 }
             }
+            if let (Object::Snapshot { unit, of }, Was::Copy(_)) = (&record.object, &record.was) {
+                change.reasons.push(format!(
+                    "stops {unit} and puts {} back: what has been written to it since then is lost",
+                    of.title()
+                ));
+            }
             if let (Object::Knob(knob), Was::Absent, Data::Keep) = (&record.object, &record.was, self.data)
                 && let Some(stays) = knob.sort().stays
                 && answers.knob(knob).is_ok_and(|now| now != ABSENT)
@@ -244,6 +267,7 @@ impl Takeback<'_> {
             // Of those the file counts, and what else is put back in it.
             Object::Edit(_) => Ok(Back::Same),
             Object::Knob(knob) => self.knob(knob, record, answers),
+            Object::Snapshot { unit, of } => Ok(self.snapshot(unit, of, was, answers)),
             Object::Network { name, unit } => {
                 let name = unit.beside(name);
                 if *was == Was::Present || !*answers.stored(Store::Network, &name)? {
@@ -320,6 +344,26 @@ impl Takeback<'_> {
         }
         let is_back = *now == before || (is_of_firewall(knob) && firewall::is_back(now, &before));
         Ok(if is_back { Back::Same } else { changed(knob.title(), shown(now), shown(&before)) })
+    }
+
+    /// Data are not compared: the newer ones, whatever they are, go.
+    fn snapshot(&self, unit: &Managed, of: &Saved, was: &Was, answers: &Answers) -> Back {
+        let when = self.when.as_deref().map_or_else(|| "before this apply".to_owned(), |when| format!("at {when}"));
+        let gone = answers.knob(&of.extent(&unit.manager)).is_ok_and(|extent| extent == ABSENT);
+        match (was, of) {
+            (Was::Absent, _) if gone => Back::Same,
+            (Was::Absent, Saved::Volume(_)) => Back::Kept("it has come since, and a volume is data".to_owned()),
+            (Was::Absent, Saved::Path(_)) => Back::Changes(vec![one(
+                of.title(),
+                "as it is now".into(),
+                format!("(absent), as it was {when}").into(),
+            )]),
+            (was, _) => {
+                let size = if let Was::Copy(bytes) = was { format!(", {}", amount(*bytes)) } else { String::new() };
+                let now = if gone { Shown::Absent } else { "as it is now".into() };
+                Back::Changes(vec![one(of.title(), now, format!("as it was {when}{size}").into())])
+            }
+        }
     }
 
     fn data(&self, attribute: impl FnOnce() -> Attribute) -> Back {

@@ -161,6 +161,6 @@ fn is_there(object: &Object, answers: &Answers) -> bool {
         Object::Knob(knob) => knob.sort().thing && answers.knob(knob).is_ok_and(|state| state != ABSENT),
         Object::Edit(edit) => Draft::look(&edit.path, answers)
             .is_ok_and(|draft| edit.shown(draft.text()).is_ok_and(|text| text.is_some())),
-        Object::Unit(_) => false,
+        Object::Unit(_) | Object::Snapshot { .. } => false,
     }
 }

@@ -72,7 +72,12 @@ impl Run<'_> {
         let moved = self.change(member).is_some_and(|change| matches!(change.moved, Some(Moved::Host | Moved::Both)));
         let held = self.changes.observed.ownership.entry(&address).filter(|_| moved);
         let drifted = held.map(|entry| entry.objects.clone()).unwrap_or_default();
-        Some(Task { address, after, steps, owes: set(owes), pays: set(pays), late, drifted })
+        let waits = steps.iter().any(|step| matches!(step, Step::Await(_)));
+        let asked = match member {
+            Member::Resource(at) if waits => self.asked(at),
+            _ => Vec::new(),
+        };
+        Some(Task { address, after, steps, owes: set(owes), pays: set(pays), late, drifted, asked })
     }
 
     /// What must have succeeded before a member is tried.
@@ -90,7 +95,9 @@ impl Run<'_> {
     /// Whether something that leaves is a running unit.
     fn stops(&self, at: usize) -> bool {
         let steps = self.changes.removals.get(at).map(|removal| removal.steps.as_slice()).unwrap_or_default();
-        steps.iter().any(|step| matches!(step, Step::Revert(Revert { object: Object::Unit(_), .. })))
+        steps
+            .iter()
+            .any(|step| matches!(step, Step::Revert(Revert { object: Object::Unit(_) | Object::Snapshot { .. }, .. })))
     }
 
     fn purpose(&self, work: &[Work]) -> Purpose {

@@ -99,6 +99,14 @@ pub enum ImageArchiveError {
         /// The limit.
         limit: usize,
     },
+    /// A tar of archives without the one that is meant.
+    #[error("it has no file {path} that could be read where it is; it has {}", .found.join(", "))]
+    NoMember {
+        /// Path in the tar.
+        path: String,
+        /// Some of the files that are there.
+        found: Vec<String>,
+    },
     /// Nothing in it.
     #[error("image archive holds no image that could be run")]
     NoImages,

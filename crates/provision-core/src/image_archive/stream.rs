@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
@@ -15,6 +16,8 @@ const LONGEST_DOCUMENT: u64 = 4 * 1024 * 1024;
 const KEPT_LIMIT: usize = 64 * 1024 * 1024;
 /// Reading in large pieces keeps the hashing busy.
 const BUFFER: usize = 256 * 1024;
+/// How many files are named where the one that is meant is not there.
+const NAMED: usize = 20;
 /// A tar's block: it ends with two of them empty.
 const BLOCK: u64 = 512;
 
@@ -104,6 +107,25 @@ pub(super) fn index(mut source: impl Read + Seek) -> Result<(Contents, u64), Ima
     let state = if ended { State::Open } else { State::Ended };
     let contents = walked.map_err(|stop| stop.explain(&state))?;
     Ok((Contents { ended, ..contents }, length))
+}
+
+/// Where a file of a plain tar is.
+pub(super) fn member(mut source: impl Read + Seek, path: &str) -> Result<Range<u64>, ImageArchiveError> {
+    let failed = |source| ImageArchiveError::Read { source };
+    let mut head = Vec::new();
+    source.by_ref().take(BLOCK).read_to_end(&mut head).map_err(failed)?;
+    source.rewind().map_err(failed)?;
+    if is_gzip(&head)? {
+        return Err(compressed("gzip", "gzip -d"));
+    }
+    let (contents, _) = index(source)?;
+    if let Some(Stretch { offset, length, .. }) = contents.stretch(path) {
+        return Ok(offset..offset.saturating_add(length));
+    }
+    let mut found: Vec<String> = contents.lengths.into_keys().collect();
+    found.sort();
+    found.truncate(NAMED);
+    Err(ImageArchiveError::NoMember { path: path.to_owned(), found })
 }
 
 fn is_gzip(head: &[u8]) -> Result<bool, ImageArchiveError> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 
-use crate::blob::Blob;
-use crate::image_archive::ImageArchive;
+use crate::blob::{Blob, Stretch};
+use crate::image_archive::{ImageArchive, ImageArchiveError};
 
 /// Where a plan's files come from.
 pub trait Assets: Send + Sync {
@@ -67,25 +67,43 @@ pub trait Assets: Send + Sync {
         Ok(PlanFile { name: path.to_string(), identity, text, assets: Arc::new(Folder(folder)) })
     }
 
-    /// Reads what an image archive says of itself, and names it for sending. Its layers are passed over, so that a plan
-    /// with gigabytes beside it is looked at as quickly as any other.
+    /// Reads what an image archive says of itself, and names it for sending. It is the file, or a member of the tar that
+    /// the file is. Its layers are passed over, so that a plan with gigabytes beside it is looked at as quickly as any
+    /// other.
     ///
     /// # Errors
     /// When it cannot be read or is no image archive; the message names it.
-    fn image_archive(&self, name: &str) -> Result<(ImageArchive, Blob), String> {
+    fn image_archive(&self, name: &str, member: Option<&str>) -> Result<(ImageArchive, Blob), String> {
         let path = self.locate(name)?;
         let failed = |error: &dyn std::fmt::Display| format!("cannot read {path}: {error}");
-        let file = File::open(&path).map_err(|error| failed(&error))?;
-        if !file.metadata().map_err(|error| failed(&error))?.is_file() {
+        let meta = std::fs::metadata(&path).map_err(|error| failed(&error))?;
+        if !meta.is_file() {
             return Err(failed(&"not a regular file"));
         }
-        let archive = ImageArchive::index(file).map_err(|error| match std::error::Error::source(&error) {
-            Some(source) => failed(&format_args!("{error}: {source}")),
-            None => failed(&error),
-        })?;
-        let length = archive.length;
-        Ok((archive, Blob::unhashed(path, length)))
+        image_archive(Blob::unhashed(path.clone(), meta.len()), &path, member)
     }
+}
+
+/// Reads what the image archive in a stretch of a file says of itself, or that in a member of the tar there.
+pub(crate) fn image_archive(
+    whole: Blob,
+    name: &Utf8Path,
+    member: Option<&str>,
+) -> Result<(ImageArchive, Blob), String> {
+    let open = |blob: &Blob| Stretch::open(blob).map_err(|error| format!("cannot read {name}: {error}"));
+    let failed = |what: &dyn std::fmt::Display, error: ImageArchiveError| match std::error::Error::source(&error) {
+        Some(source) => format!("cannot read {what}: {error}: {source}"),
+        None => format!("cannot read {what}: {error}"),
+    };
+    let Some(member) = member else {
+        let archive = ImageArchive::index(open(&whole)?).map_err(|error| failed(&name, error))?;
+        return Ok((archive, whole));
+    };
+    let within = ImageArchive::member(open(&whole)?, member).map_err(|error| failed(&name, error))?;
+    let blob = whole.stretch(within).ok_or_else(|| format!("cannot read {name}: it is not a file"))?;
+    let what = format_args!("{member} in {name}");
+    let archive = ImageArchive::index(open(&blob)?).map_err(|error| failed(&what, error))?;
+    Ok((archive, blob))
 }
 
 /// Another plan, which a plan uses.

@@ -194,8 +194,8 @@ impl Assets for Witness<'_> {
         Ok(blob)
     }
 
-    fn image_archive(&self, name: &str) -> Result<(ImageArchive, Blob), String> {
-        let (archive, blob) = self.assets.image_archive(name)?;
+    fn image_archive(&self, name: &str, member: Option<&str>) -> Result<(ImageArchive, Blob), String> {
+        let (archive, blob) = self.assets.image_archive(name, member)?;
         // Its layers are not read. The ID is the digest of the configuration, which has the digests of all layers.
         archive.images.iter().for_each(|image| self.note(format!("image {}", image.image_id)));
         Ok((archive, blob))

@@ -85,7 +85,7 @@ impl Host {
         let address: Option<String> = fields.required("address");
         let port = fields.integer("port", 1..=65_535).and_then(|port| u16::try_from(port).ok());
         let user: Option<String> = fields.optional("user");
-        let identity: Option<String> = fields.optional("identity");
+        let identity: Option<String> = fields.optional("identity").filter(|file: &String| !file.is_empty());
         let become_ = if fields.boolean("become").unwrap_or(false) { Become::Root } else { Become::No };
         let connect: Span = fields.optional("connect_timeout").unwrap_or(DEFAULT_CONNECT);
         let silence: Span = fields.optional("silence_timeout").unwrap_or(DEFAULT_SILENCE);

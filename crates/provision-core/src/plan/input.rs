@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use super::fields::Fields;
 use super::node::{Entry, Node, Table, Value, from_json, from_json_object, from_toml};
 use super::problem::{Place, Problems, suggest};
+use super::rule::Rule;
 use crate::secret::Text;
 
 /// A declared input, for people.
@@ -35,7 +36,7 @@ pub enum InputType {
     Boolean,
     /// A TCP or UDP port, 1 to 65535.
     Port,
-    /// A path; a relative one starts at the working directory of whoever gives it.
+    /// A path; a relative one starts at the working directory of whoever gives it, and an empty one stays empty.
     Path,
     /// A list of text; on a command line, separated by commas.
     List,
@@ -182,6 +183,7 @@ pub(super) fn kept(node: &Node) -> Option<serde_json::Value> {
 #[derive(Debug, Clone)]
 pub(crate) struct Declaration {
     pub(crate) input: Input,
+    rule: Rule,
     /// As it is written.
     pub(crate) default: Option<Node>,
     pub(crate) place: Option<Place>,
@@ -213,13 +215,14 @@ pub(crate) fn declare(
         let asked: Option<InputType> = fields.optional("type");
         let secret = fields.boolean("secret").unwrap_or(false);
         let default = fields.raw("default").cloned();
+        let input_type = asked.unwrap_or_else(|| default.as_ref().map_or(InputType::Text, inferred));
+        let rule = Rule::read(&fields, input_type);
         fields.finish();
         // With another spelling there is a finding about that, and none about a value that is missing.
         let meant = fields.is_meant("default").then(|| Node::new(Value::Unknown, place));
         let default = default.or(meant);
-        let input_type = asked.unwrap_or_else(|| default.as_ref().map_or(InputType::Text, inferred));
         let input = Input { description, input_type, secret, required: default.is_none() };
-        declared.insert(name.clone(), Declaration { input, default, place });
+        declared.insert(name.clone(), Declaration { input, rule, default, place });
     }
     declared
 }
@@ -231,6 +234,7 @@ impl Declaration {
     /// Why it is none; the reason never repeats the value, which may be a secret.
     pub(crate) fn value(&self, node: &Node, directory: &Utf8Path) -> Result<Node, String> {
         let value = convert(node, self.input.input_type, directory)?;
+        self.rule.check(&value)?;
         Ok(if self.input.secret { hide(value) } else { value })
     }
 
@@ -345,6 +349,8 @@ fn convert(node: &Node, input_type: InputType, directory: &Utf8Path) -> Result<N
             Some("false") => Value::Boolean(false),
             _ => return Err("it takes true or false".to_owned()),
         },
+        // Nowhere, rather than the working directory: so an input says that there may be none.
+        (InputType::Path, Value::Text(text)) if text.expose().is_empty() => node.value.clone(),
         (InputType::Path, Value::Text(text)) => {
             let path = normal(directory.join(text.expose()).as_str());
             Value::Text(if text.is_secret() { Text::secret(path) } else { Text::plain(path) })

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
 use minijinja::{Environment, ErrorKind, State, UndefinedBehavior, Value as Rendered};
 
 mod length;
@@ -98,6 +99,7 @@ impl Templates {
             state.consume_fuel(FUEL / PASSWORDS)?;
             htpasswd(&plan, user, password)
         });
+        environment.add_function("base64", |text: &str| base64::engine::general_purpose::STANDARD.encode(text));
         Self { environment }
     }
 

@@ -31,6 +31,13 @@ pub static KIND: Kind = Kind {
                   its ID; where it has it under another name, only the name is given. Exactly one of `archive` and `pull`.",
         },
         Field {
+            name: "member",
+            takes: "path",
+            required: false,
+            doc: "Where `archive` is a tar of several archives: the path of this image's in it, such as \"quay.tar\". It is \
+                  read where it is, and no other is sent.",
+        },
+        Field {
             name: "pull",
             takes: "true",
             required: false,
@@ -73,6 +80,7 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let manager = scope::manager(fields);
     let name: Option<ImageReference> = fields.required("name");
     let archive: Option<String> = fields.optional("archive");
+    let member: Option<String> = fields.optional("member");
     let pull = fields.boolean("pull");
     let platform: Option<Platform> = fields.optional("platform");
     if fields.has("archive") == (pull == Some(true)) {
@@ -84,6 +92,9 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         );
         return None;
     }
+    if fields.has("member") && !fields.has("archive") {
+        fields.problem("member", "what is pulled is in no archive", "take it out, or write `archive`");
+    }
     let name = name?;
     let source = match archive {
         Some(file) => {
@@ -92,6 +103,7 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
                 fields.problem("name", "an archive's image cannot be named by a digest", help);
                 return None;
             }
+            let file = File { name: &file, member: member.as_deref() };
             archived(&file, &name, platform.as_ref(), fields, setup)?
         }
         None if fields.has("archive") => return None,
@@ -107,19 +119,26 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     Some(Box::new(Image { manager: manager?, name: name.stored_name(), source }))
 }
 
+/// Where an archive is.
+struct File<'a> {
+    name: &'a str,
+    member: Option<&'a str>,
+}
+
 /// Finds the one image of an archive that is meant.
 fn archived(
-    file: &str,
+    file: &File<'_>,
     name: &ImageReference,
     platform: Option<&Platform>,
     fields: &Fields<'_>,
     setup: &Setup<'_>,
 ) -> Option<Source> {
-    let (archive, blob) = match setup.assets.image_archive(file) {
+    let File { name: file, member } = *file;
+    let (archive, blob) = match setup.assets.image_archive(file, member) {
         Ok(found) => found,
         Err(reason) => {
-            let help = "an archive is what `podman save` writes; a relative path starts at the plan's directory";
-            fields.problem("archive", reason, help);
+            let help = "an archive is what `podman save` writes; a relative path starts at the plan's directory; of a tar of archives, `member` says which";
+            fields.problem(if member.is_some() { "member" } else { "archive" }, reason, help);
             return None;
         }
     };
@@ -432,6 +451,55 @@ mod tests {
             .steps("load the image localhost/a:1")
             .mended();
         case(digests.clone()).creates(&id).because("5.6 kB of 46.5 kB are sent; the host has 2 of 2 layers").mended();
+    }
+
+    #[test]
+    fn an_archive_within_a_tar_is_read_where_it_is() {
+        let bench = bench(&[("a:1", "amd64")]);
+        let root = bench.folder.0.clone();
+        let inner = std::fs::read(root.join("image.tar")).unwrap();
+        let mut tar = tar::Builder::new(std::fs::File::create(root.join("all.tar")).unwrap());
+        let other = vec![7_u8; 100_000];
+        for (name, bytes) in [("./other.tar", &other), ("./image.tar", &inner)] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, name, bytes.as_slice()).unwrap();
+        }
+        tar.into_inner().unwrap();
+        let case = |fields: &str| {
+            case("image", &format!("name = 'a:1'\n{fields}")).assets(Arc::new(Folder(root.clone())))
+        };
+        case("archive = 'all.tar'\nmember = 'image.tar'")
+            .creates(&format!("id: (absent) -> {}", &bench.id()[..12]))
+            .because("3.0 kB are sent")
+            .mended();
+        let (_, blob) = crate::plan::asset::Assets::image_archive(&Folder(root.clone()), "all.tar", Some("image.tar")).unwrap();
+        assert_eq!(blob.read().unwrap(), inner);
+        // One in a bundle is a stretch of a stretch.
+        let within = blob.stretch(512..1024).unwrap();
+        assert_eq!(within.read().unwrap(), inner[512..1024]);
+        assert!(blob.stretch(0..inner.len() as u64 + 1).is_none());
+        let refused = |fields: &str, reason: &str| {
+            let path = root.join("all.tar");
+            let help = "an archive is what `podman save` writes; a relative path starts at the plan's directory; of a tar of archives, `member` says which";
+            case(fields).refused(&format!("{} ({help})", reason.replace("PATH", path.as_str())));
+        };
+        refused(
+            "archive = 'all.tar'\nmember = 'quay.tar'",
+            "4:10: cannot read PATH: it has no file quay.tar that could be read where it is; it has image.tar, other.tar",
+        );
+        refused(
+            "archive = 'all.tar'\nmember = 'other.tar'",
+            "4:10: cannot read other.tar in PATH: not an image archive: neither a tar nor a gzip of one",
+        );
+        refused(
+            "archive = 'all.tar'",
+            "3:11: cannot read PATH: tar archive holds no image: it has neither index.json nor manifest.json",
+        );
+        case("pull = true\nmember = 'x.tar'").refused(
+            "3:1: where a:1 is pulled from",
+        );
     }
 
     #[test]

@@ -16,10 +16,12 @@ use std::str::FromStr;
 
 use crate::address::Address;
 use crate::change::{Action, Cause, Change, Shown, Signal};
+use crate::knob::ABSENT;
 use crate::plan::fields::Fields;
 use crate::probe::{Answers, Ask, Undecided, UnitState};
 use crate::resource::scope::{self, SCOPE};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want, package};
+use crate::saved::{Saved, amount};
 use crate::step::{Step, UnitAction};
 use crate::systemd::{Managed, Manager, UnitName, UnitNameError, UnitType};
 
@@ -59,6 +61,12 @@ pub static KIND: Kind = Kind {
             doc: "Resources that it uses though nothing else says so; it restarts when one changes.",
         },
         SCOPE,
+        Field {
+            name: "snapshot",
+            takes: "list of paths and volumes",
+            required: false,
+            doc: "What a new version may change for good: files (a SQLite database with its -wal, -shm and -journal), directories, and podman's volumes as \"NAME.volume\" (also the one that Quadlet calls systemd-NAME). A restart because something changes stops the unit, copies them aside into the plan's state on the host, and starts it; a rollback of that apply puts them back before the old version starts. Of a pod it belongs to the pod's service.",
+        },
         Field { name: "reload_on", takes: "list of addresses", required: false, doc: "The same, and it reloads." },
     ],
     example: r#"
@@ -93,6 +101,18 @@ struct Service {
     on_change: OnChange,
     restart_on: Vec<Address>,
     reload_on: Vec<Address>,
+    snapshot: Vec<Saved>,
+}
+
+/// An item of `snapshot`, as a plan has it.
+struct Item(Saved);
+
+impl FromStr for Item {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Saved::from_plan(text).map(Self)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,9 +182,30 @@ fn read(fields: &Fields<'_>, _setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let on_change = fields.optional("on_change").unwrap_or(OnChange::Restart);
     let restart_on = fields.list("restart_on");
     let reload_on = fields.list("reload_on");
+    let snapshot = snapshot(fields, state);
     let Runnable(unit) = unit?;
     let manager = manager?;
-    Some(Box::new(Service { manager, unit, state, enabled, on_change, restart_on, reload_on }))
+    Some(Box::new(Service { manager, unit, state, enabled, on_change, restart_on, reload_on, snapshot }))
+}
+
+/// What is copied aside, each once. What is in something else of it is copied with that.
+fn snapshot(fields: &Fields<'_>, state: State) -> Vec<Saved> {
+    let named: Vec<Saved> = fields.list("snapshot").into_iter().map(|Item(saved)| saved).collect();
+    if state == State::Stopped && !named.is_empty() {
+        fields.problem("snapshot", "a service that is to be stopped is never restarted", "take it out");
+    }
+    for (at, one) in named.iter().enumerate() {
+        let within = |other: &Saved| match (one, other) {
+            (Saved::Path(one), Saved::Path(other)) => one.is_within(other),
+            _ => one == other,
+        };
+        if named.iter().enumerate().any(|(place, other)| place != at && within(other)) {
+            let message = format!("{} is copied with something else of `snapshot` already", one.title());
+            fields.problem("snapshot", message, "name it once, or only what it is in");
+            break;
+        }
+    }
+    named
 }
 
 impl Resource for Service {
@@ -173,7 +214,7 @@ impl Resource for Service {
     }
 
     fn wants(&self) -> Vec<Want> {
-        let Self { manager, unit, state: _, enabled: _, on_change: _, restart_on, reload_on } = self;
+        let Self { manager, unit, state: _, enabled: _, on_change: _, restart_on, reload_on, snapshot: _ } = self;
         let mut wants: Vec<Want> =
             self.definitions().map(Thing::Unit).map(|thing| Want::uses(Target::Thing(thing))).collect();
         if let UnitType::Timer | UnitType::Socket | UnitType::Path = unit.unit_type()
@@ -194,6 +235,7 @@ impl Resource for Service {
     fn asks(&self) -> Vec<Ask> {
         let mut asks = scope::asks(&self.manager);
         asks.push(Ask::Unit(self.named()));
+        asks.extend(self.snapshot.iter().map(|saved| Ask::Knob(saved.extent(&self.manager))));
         asks
     }
 
@@ -215,6 +257,10 @@ impl Resource for Service {
             _ => {}
         }
         change.reasons = reasons;
+        if self.saves(action, answers, context)? {
+            change.saves = true;
+            change.reasons.push(self.copies(answers)?);
+        }
         if change.action == Action::Keep {
             if change.attributes.is_empty() {
                 return Ok(Change::none());
@@ -250,6 +296,9 @@ impl Resource for Service {
         steps.extend(boot);
         if now == Some(UnitAction::Start) && answers.unit(&self.named())?.active == "failed" {
             steps.push(act(UnitAction::ResetFailed));
+        }
+        if change.saves {
+            steps.push(Step::Save { unit: self.named(), data: self.snapshot.clone() });
         }
         steps.extend(now.map(act));
         Ok(steps)
@@ -370,6 +419,36 @@ impl Service {
             ("activating", OnChange::Reload | OnChange::Restart) => (Action::Restart, reasons),
             _ => (Action::Start, Vec::new()),
         }
+    }
+
+    /// Whether its data are copied aside before it is started. Where nothing of it changes, or none are there yet, they are not.
+    fn saves(&self, action: Action, answers: &Answers, context: &Context<'_>) -> Result<bool, Undecided> {
+        let changes = match action {
+            Action::Restart => true,
+            // One that an apply was to restart, or that has failed, runs on its data as well.
+            Action::Start => !context.causes.is_empty() || context.owed.contains(&self.named().to_string()),
+            _ => false,
+        };
+        let mut there = false;
+        for saved in &self.snapshot {
+            there |= *answers.knob(&saved.extent(&self.manager))? != ABSENT;
+        }
+        Ok(changes && there)
+    }
+
+    /// The same in words.
+    fn copies(&self, answers: &Answers) -> Result<String, Undecided> {
+        let mut parts = Vec::with_capacity(self.snapshot.len());
+        for saved in &self.snapshot {
+            let extent = answers.knob(&saved.extent(&self.manager))?;
+            let size = match extent.parse() {
+                Ok(bytes) => amount(bytes),
+                Err(_) if extent == ABSENT => "not there".to_owned(),
+                Err(_) => "of unknown size".to_owned(),
+            };
+            parts.push(format!("{} ({size})", saved.title()));
+        }
+        Ok(format!("stopped first to copy aside what a rollback puts back: {}", parts.join(", ")))
     }
 
     /// What a cause asks of this service: what is named in `restart_on` or `reload_on` as it is named there, all else

@@ -74,6 +74,7 @@ sweep() { # what the newest apply has left half made, where it did not come to a
     f=${line%/*}/.${line##*/}.provision-new
     for f in "$f" "$f.old"; do if [ -f "$f" ] || [ -L "$f" ]; then rm -f -- "$f"; fi; done
   done 2>/dev/null <"$state/history/$last/order"
+  rm -rf -- "$state/history/$last"/*.saving
 }
 spare() { # digest*: of what has arrived and was not used only these stay
   for f in "$state"/arriving/*; do
@@ -87,9 +88,16 @@ roll_back() {
     set --
     for f in "$into"/dropped/*; do if [ -e "$f" ] || [ -L "$f" ]; then set -- "$@" "${f##*/}"; fi; done
     { [ $# = 0 ] || plant "$into/dropped" "$@"; } && uproot && ledger_back && debts_back &&
-    echo rolled-back >"$into/result" && spare && settle
+    echo rolled-back >"$into/result" && spare && settle && unsave
   } 2>&1 ); then refuse journal '' "$e"; fi
   release
+}
+unsave() { # what was put back is not put back again
+  while read -r f; do
+    IFS= read -r line <"$into/$f" || continue
+    case $line in *' copy:'*' snapshot '*) rm -rf -- "$into/$f.was" || return ;; esac
+  done 2>/dev/null <"$into/order"
+  rm -f -- "$into/saved"
 }
 debts_back() {
   set -- ' '; while read -r f; do set -- "$1$f "; done 2>/dev/null <"$into/owed"
@@ -121,7 +129,11 @@ untouched() {
 prune() { # the oldest applies go, but never the newest
   { read -r most room <"$into/keep"; } 2>/dev/null || return
   applies=0; total=0
-  eval "$(cd -- "$state/history" && find . -name '*.was' -type f -exec stat -c '%s %n' {} + 2>/dev/null | {
+  eval "$(cd -- "$state/history" && {
+    find . -name '*.was' -type d -prune -o -name '*.was' -type f -exec stat -c '%s %n' {} + 2>/dev/null
+    # What is kept of data is weighed when it is copied.
+    for f in */saved; do if [ -e "$f" ]; then while read -r s; do echo "$s $f"; done <"$f"; fi; done
+  } | {
     set --
     while read -r s f; do
       f=${f#./}; f=${f%%/*}

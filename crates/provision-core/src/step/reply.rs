@@ -3,6 +3,7 @@
 use super::{Batch, Flaws, Outcome};
 use crate::probe::reply::ReplyError;
 use crate::shell::{Section, sections};
+use crate::systemd::Managed;
 use crate::transport::Sink;
 
 /// What a host says of a task while it works, by the task's place in the batch.
@@ -16,6 +17,21 @@ pub enum Heard {
     Waiting(String),
     /// Whoever had locked the host is gone, and the lock was taken over.
     TookOver(String),
+    /// A unit is up again, which the task had stopped or restarted.
+    Served(usize, Outage),
+    /// What the task asked has answered, in hundredths of a second since the host's boot.
+    Answered(usize, u64),
+}
+
+/// How long a unit did not serve, in hundredths of a second since the host's boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outage {
+    /// The unit.
+    pub unit: Managed,
+    /// When its stop began.
+    pub from: u64,
+    /// When systemd had it up again; not by the end of the task without this.
+    pub until: Option<u64>,
 }
 
 /// Why a host did none of a batch.
@@ -98,6 +114,7 @@ fn heard(section: &Section<'_>) -> Option<Heard> {
     match word {
         "waiting" => return Some(Heard::Waiting(rest.to_owned())),
         "took-over" => return Some(Heard::TookOver(rest.to_owned())),
+        "served" => return served(rest),
         _ => {}
     }
     let mut parts = rest.split(' ');
@@ -117,6 +134,21 @@ fn heard(section: &Section<'_>) -> Option<Heard> {
     };
     Some(Heard::Ended(index, outcome))
 }
+
+/// `3 haproxy.service=1200:1350`, or `3 @=1400:1400` of what answered.
+fn served(rest: &str) -> Option<Heard> {
+    let (index, rest) = rest.split_once(' ')?;
+    let (unit, (from, until)) = rest.split_once('=').and_then(|(unit, times)| Some((unit, times.split_once(':')?)))?;
+    let (index, from, until) = (index.parse().ok()?, from.parse().ok()?, until.parse().ok()?);
+    if unit == ANSWERED {
+        return Some(Heard::Answered(index, until));
+    }
+    let until = Some(until).filter(|until| *until > 0);
+    Some(Heard::Served(index, Outage { unit: unit.parse().ok()?, from, until }))
+}
+
+/// What no unit is called.
+const ANSWERED: &str = "@";
 
 fn output(section: &Section<'_>) -> String {
     String::from_utf8_lossy(section.body).trim_end().to_owned()
@@ -154,8 +186,9 @@ impl<'a> Progress<'a> {
             self.tell(open, before);
         }
         // What a task printed is whole only when the next section begins; these have nothing to wait for.
-        let at_once =
-            |head: &[u8]| [&b"begun "[..], b"waiting ", b"took-over "].iter().any(|word| head.starts_with(word));
+        let at_once = |head: &[u8]| {
+            [&b"begun "[..], b"waiting ", b"took-over ", b"served "].iter().any(|word| head.starts_with(word))
+        };
         if self.reply.get(start + self.marker.len()..end).is_some_and(at_once) {
             self.tell(before, end + 1);
         } else {
@@ -184,7 +217,7 @@ impl Sink for Progress<'_> {
 mod tests {
     use super::*;
 
-    const REPLY: &[u8] = b"banner\n\n@n begin 1\n\n@n begun 0\n\n@n done 0\nsaid\n@x done 7\n\n@n begun 1\n\n@n failed 1 0 3\nno\n\n@n skipped 2 1\n\n@n end\n";
+    const REPLY: &[u8] = b"banner\n\n@n begin 1\n\n@n begun 0\n\n@n done 0\nsaid\n@x done 7\n\n@n begun 1\n\n@n served 1 core/a.service=1200:1350\n\n@n served 1 @=1400:1400\n\n@n failed 1 0 3\nno\n\n@n skipped 2 1\n\n@n end\n";
 
     #[test]
     fn what_is_told_on_the_way_is_what_the_whole_says() {
@@ -201,6 +234,8 @@ mod tests {
                     Heard::Begun(0),
                     Heard::Ended(0, Outcome::Done { output: "said\n@x done 7".to_owned() }),
                     Heard::Begun(1),
+                    Heard::Served(1, Outage { unit: "core/a.service".parse().unwrap(), from: 1200, until: Some(1350) }),
+                    Heard::Answered(1, 1400),
                     Heard::Ended(1, Outcome::Failed { step: 0, status: 3, output: "no".to_owned() }),
                     Heard::Ended(2, Outcome::Skipped { because: Some(1) }),
                 ]

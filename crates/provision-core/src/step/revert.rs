@@ -36,6 +36,7 @@ revert() { # directory key keep|delete limit [path and what `rewrite` is told]
     image\ *) revert_image "$3" - "${object#image }" ;;
     volume\ *) revert_stored volume "$3" "$4" ${object#volume } ;;
     network\ *) revert_stored network delete "$4" ${object#network } ;;
+    snapshot\ *) o=${object#snapshot }; revert_snapshot "$record" "$4" "${o%% *}" "${o#* }" ;;
     knob\ *) o=${object#knob }; revert_knob "$record" "$3" "$4" "${o%% *}" "${o#* }" ;;
     edit\ *)
       if [ $# = 4 ]; then revert_whole "${object#edit * * }" "$record.whole.was"

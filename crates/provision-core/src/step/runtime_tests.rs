@@ -21,7 +21,16 @@ fn home() -> tempfile::TempDir {
 
 fn task(name: &str, steps: Vec<Step>) -> Task {
     let address = Address::new("file", name).unwrap();
-    Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false, drifted: Vec::new() }
+    Task {
+        address,
+        after: Vec::new(),
+        steps,
+        owes: Vec::new(),
+        pays: Vec::new(),
+        late: false,
+        drifted: Vec::new(),
+        asked: Vec::new(),
+    }
 }
 
 /// Does some tasks, and after them one whose file proves that standard input was left at its place.

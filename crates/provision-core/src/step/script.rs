@@ -10,6 +10,7 @@ use super::note::{self, NOTE};
 use super::rehearsal::{self, REHEARSAL};
 use super::request::{self, EFFECT};
 use super::revert::{self, REVERT};
+use super::snapshot::{self, SNAPSHOT};
 use super::undo::ARM;
 use super::{After, Await, Batch, Need, Ownership, Purpose, Revert, Rewrite, Run, Step, Task};
 use crate::blob::Blob;
@@ -205,20 +206,56 @@ units_read() { # manager*: those read their units that have yet to; one that doe
     k=; for i in $stale; do [ "$i" = "$m" ] || k="$k $i"; done; stale=$k
   done
 }
+ticks() { # hundredths of a second since the boot
+  read -r ticks clock_idle </proc/uptime; ticks=${ticks%%.*}${ticks#*.}
+}
 unit() { # limit manager verb name
   acting "$2" && units_read "$2" || return
-  systemd "$1" "$3" -- "$4" && return
+  ticks; since=$ticks
+  systemd "$1" "$3" -- "$4" && { served "$@"; return; }
   c=$?
+  case $3 in restart) stopped "$2" "$4" ;; esac
   case $3 in
     start|restart|reload|stop)
       systemd - status --no-pager --lines=0 -- "$4" 2>&1
-      if [ -z "$who" ]; then journalctl --no-pager --output=cat --lines=20 --unit="$4" </dev/null 2>&1
-      # What the unit said, and what its manager said of it.
-      else
-        journalctl --no-pager --output=cat --lines=20 "_UID=$uid" "_SYSTEMD_USER_UNIT=$4" + "_UID=$uid" "USER_UNIT=$4" </dev/null 2>/dev/null
-      fi ;;
+      logged "$4" ;;
   esac
   return $c
+}
+logged() { # unit: what it said last, and what its manager said of it
+  if [ -z "$who" ]; then journalctl --no-pager --output=cat --lines=20 --unit="$1" </dev/null 2>&1
+  else
+    journalctl --no-pager --output=cat --lines=20 "_UID=$uid" "_SYSTEMD_USER_UNIT=$1" + "_UID=$uid" "USER_UNIT=$1" </dev/null 2>/dev/null
+  fi
+  return 0
+}
+logs() { # unit*
+  for k; do
+    managed "$k"; whose "$m" || continue
+    printf 'the last lines of the log of %s:\n' "$k"; logged "$x"
+  done
+}
+stopped() { # manager unit: is down since `since`, unless that is known
+  case $1 in -) k=$2 ;; *) k=$1/$2 ;; esac
+  case "$halted " in *" $k="*) ;; *) halted="$halted $k=$since" ;; esac
+}
+served() { # limit manager verb name: notes how long it did not serve, when that is over, and starts what was stopped along
+  case $3 in start|restart) ;; *) return 0 ;; esac
+  case $2 in -) k=$4 ;; *) k=$2/$4 ;; esac
+  ticks
+  case "$halted " in
+    *" $k="*) since=${halted##*" $k="}; since=${since%% *}; halted=${halted%%" $k=$since"*}${halted##*" $k=$since"} ;;
+    *) [ "$3" = restart ] || since= ;;
+  esac
+  if [ -n "$since" ]; then lasted="$lasted $k=$since:$ticks"; fi
+  followed "$k" "$1"
+}
+followed() { # unit limit
+  case $1 in */*) k=$owed/${1%%/*}=${1#*/} ;; *) k=$owed/$1 ;; esac
+  if [ ! -s "$k" ]; then return 0; fi
+  while read -r k; do
+    systemd "$2" start -- "$k" || echo "$k, which was stopped along with $1, does not start again"
+  done <"$k"
 }
 load() { # limit length manager id name
   acting "$3" || return
@@ -273,7 +310,7 @@ answers() { # limit pause statuses needle curl-arguments
 *}
     else
       case " $s " in
-        *" $h "*) case $r in *"$b"*) echo "status $h, as seen from the host"; return 0 ;; esac; e="the answer does not contain $b" ;;
+        *" $h "*) case $r in *"$b"*) echo "status $h, as seen from the host"; ticks; lasted="$lasted @=$ticks:$ticks"; return 0 ;; esac; e="the answer does not contain $b" ;;
         *) e="status $h instead of $s" ;;
       esac
     fi
@@ -310,16 +347,21 @@ task() { # number 'tasks it needs' 'lengths it carries' 'owes' 'pays'
     bad="$bad $1"; discard $3; say failed "$1" 0 1; printf '%s' "$e"; return
   fi
   # What is yet to be read is known to the task's own shell alone.
-  e=$( { left="$3 "; [ "$left" = " " ] && left=; at=0; "task_$1"; c=$?; discard $left; printf '\n%s %s %s' "$at" "$c" "$stale"; } 2>&1 )
+  e=$( { left="$3 "; [ "$left" = " " ] && left=; at=0; "task_$1"; c=$?; discard $left; printf '\n%s %s %s|%s|%s' "$at" "$c" "$stale" "$halted" "$lasted"; } 2>&1 )
   a=${e##*
 }
   e=${e%
 *}
+  k=${a##*'|'}; a=${a%'|'*}; halted=${a##*'|'}; a=${a%'|'*}
   stale=${a#* * }; a=${a%" $stale"}
+  for k in $k; do say served "$1" "$k"; done
   case $a in
     '- 0') [ -z "$5" ] || pay $5; say unneeded "$1" ;;
     *' 0') [ -z "$5" ] || pay $5; say done "$1"; printf '%s' "$e" ;;
-    *) bad="$bad $1"; say failed "$1" "$a"; printf '%s' "$e" ;;
+    *)
+      # What is down because of it is not up again.
+      for k in $halted; do say served "$1" "$k:0"; done
+      bad="$bad $1"; say failed "$1" "$a"; printf '%s' "$e" ;;
   esac
 }
 "#;
@@ -330,6 +372,9 @@ pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     script.push_str(STATE);
     for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, ARM] {
         script.push_str(functions);
+    }
+    if batch.tasks.iter().flat_map(|task| &task.steps).any(snapshot::concerns) {
+        script.push_str(SNAPSHOT);
     }
     if rehearses(batch) {
         script.push_str(GENERATOR);
@@ -376,6 +421,9 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
         }
         writeln!(script, "task_{index}() {{\n:")?;
         write_leaving(script, task)?;
+        if task.steps.iter().any(|step| matches!(step, Step::Save { .. })) {
+            writeln!(script, "address={}", quote(&task.address.to_string()))?;
+        }
         for (at, step) in task.steps.iter().enumerate() {
             let (limit, bytes) = (limit(step, batch).as_secs(), step.blob().map_or(0, Blob::sent));
             let command = match step {
@@ -389,14 +437,25 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
                 }
                 None => command,
             };
-            writeln!(script, "at={at}; renew {limit} {bytes}; {command} || return")?;
+            let failed = match (step, task.asked.as_slice()) {
+                (Step::Await(_), [_, ..]) => {
+                    let units = task.asked.iter().map(ToString::to_string);
+                    format!("{{ c=$?; {}; return $c; }}", words(std::iter::once("logs".to_owned()).chain(units)))
+                }
+                _ => "return".to_owned(),
+            };
+            writeln!(script, "at={at}; renew {limit} {bytes}; {command} || {failed}")?;
         }
         writeln!(script, "}}")?;
     }
     let numbers = |wanted: fn(&Task) -> bool| -> String {
         join(&batch.tasks.iter().enumerate().filter(|(_, task)| wanted(task)).map(|(at, _)| at).collect::<Vec<_>>())
     };
-    writeln!(script, "work() {{\nbad= stale= reverted= removed= arrived= span=0 limit={}", batch.step_limit.as_secs())?;
+    writeln!(
+        script,
+        "work() {{\nbad= stale= reverted= removed= arrived= halted= lasted= span=0 limit={}",
+        batch.step_limit.as_secs()
+    )?;
     writeln!(script, "late='{}'", if journaled { numbers(note::later) } else { String::new() })?;
     writeln!(script, "state {}; owed=$state/owed", quote(&batch.plan))?;
     journal::write_opening(script, batch)?;
@@ -456,6 +515,11 @@ fn limit(step: &Step, batch: &Batch) -> Duration {
             effect.within.saturating_add(effect.every).saturating_add(effect.unless.limit.saturating_mul(2))
         }
         Step::Revert(_) => revert::limit(batch.step_limit),
+        // It stops the unit, and counts and copies each.
+        Step::Save { data, .. } => {
+            let commands = 1 + 2 * u32::try_from(data.len()).unwrap_or(u32::MAX / 2);
+            batch.step_limit.saturating_mul(commands)
+        }
         _ => batch.step_limit,
     }
 }
@@ -526,6 +590,8 @@ fn command(step: &Step, batch: &Batch) -> String {
         // Done before the next unit of that manager is acted upon.
         Step::ReloadUnits(manager) => words(["unread", manager.word()]),
         Step::Unit { unit, action } => words(["unit", &limit, unit.manager.word(), action.verb(), &unit.name]),
+        Step::Save { unit, data } => snapshot::save(unit, data, &limit),
+        Step::Overhear(units) => words(std::iter::once("logs".to_owned()).chain(units.iter().map(ToString::to_string))),
         Step::LoadImage { archive, id, name } => {
             words(["load", &limit, &archive.length().to_string(), name.manager.word(), id, &name.name])
         }

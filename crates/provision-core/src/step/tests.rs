@@ -26,6 +26,7 @@ fn task(name: &str, after: &[usize], steps: Vec<Step>) -> Task {
         pays: Vec::new(),
         late: false,
         drifted: Vec::new(),
+        asked: Vec::new(),
     }
 }
 

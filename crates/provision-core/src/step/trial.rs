@@ -122,7 +122,16 @@ pub(crate) fn attempt_with(shell: &[&str], home: &Path, batch: &Batch, input: &[
 
 pub(crate) fn task(name: &str, steps: Vec<Step>) -> Task {
     let address = Address::new("file", name).unwrap();
-    Task { address, after: Vec::new(), steps, owes: Vec::new(), pays: Vec::new(), late: false, drifted: Vec::new() }
+    Task {
+        address,
+        after: Vec::new(),
+        steps,
+        owes: Vec::new(),
+        pays: Vec::new(),
+        late: false,
+        drifted: Vec::new(),
+        asked: Vec::new(),
+    }
 }
 
 pub(crate) fn put(path: &Path, content: &[u8]) -> Step {

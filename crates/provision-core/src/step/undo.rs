@@ -9,6 +9,7 @@ use super::lock::{LOCK, LOOK};
 use super::note::NOTE;
 use super::revert::REVERT;
 use super::script::FUNCTIONS;
+use super::snapshot::SNAPSHOT;
 use crate::knob::SORTS;
 use crate::probe::store::STORAGE;
 use crate::request::REQUEST;
@@ -59,7 +60,7 @@ undo() {
   into=${0%/*}; state=${into%/history/*}; owed=$state/owed
   mv -- "$into/armed.$1" "$into/firing" || exit 0
   plan=${state##*/}; holder="the way out of $plan, armed by an apply"; lease=600; patience=60
-  unnoted=' ' noted= roots= copies= held= drops= bad= stale= span=0 limit=60
+  unnoted=' ' noted= roots= copies= held= drops= bad= stale= halted= lasted= span=0 limit=60
   # Whoever is still at it is cut off.
   surroundings
   if mutex; then if read_lock; then evict; rm -f -- "$state/lock"; fi; exec 9>&-; fi
@@ -88,7 +89,7 @@ up() { # unit: what ran before runs with what is back
   a=${was#unit:}; f=${a#*:}; a=${a%%:*}
   case $f:$a in enabled:*|*:active|*:activating|*:reloading|*:refreshing) managed "$1"; acting "$m" || return ;; esac
   if [ "$f" = enabled ]; then systemd - enable -- "$x" || return; fi
-  case $a in active|activating|reloading|refreshing) systemd "$limit" restart -- "$x" ;; esac
+  case $a in active|activating|reloading|refreshing) systemd "$limit" restart -- "$x" && followed "$1" "$limit" ;; esac
 }
 undo "$1"
 "#;
@@ -96,7 +97,8 @@ undo "$1"
 /// The script, which stands in the directory of the apply that it takes back.
 pub(crate) fn script() -> String {
     let mut script = preamble("undo");
-    for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, STORAGE, REQUEST] {
+    for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, SNAPSHOT, STORAGE, REQUEST]
+    {
         script.push_str(functions);
     }
     // It knows only from the records of what it takes back.

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use super::FakeHost;
-use super::state::State;
+use super::state::{State, Told};
 use super::step::Done;
 use crate::attribute::UserName;
 use crate::connection::{Connection, ConnectionError};
@@ -65,6 +65,12 @@ impl State {
                     }
                 }
             };
+            for told in std::mem::take(&mut self.told) {
+                tell(match told {
+                    Told::Outage(outage) => Heard::Served(index, outage),
+                    Told::Answered(ticks) => Heard::Answered(index, ticks),
+                });
+            }
             tell(Heard::Ended(index, outcome.clone()));
             if let Some(slot) = reply.outcomes.get_mut(index) {
                 *slot = outcome;
@@ -91,7 +97,7 @@ impl State {
                 return None;
             }
             self.steps.push((task.address.clone(), step.clone()));
-            match self.do_step(&batch.plan, apply, step) {
+            match self.do_step(&batch.plan, apply, (&task.address, step)) {
                 Ok(Done::Said(output)) if output.is_empty() => {}
                 Ok(Done::Said(output)) => said.push(output),
                 Ok(Done::NotNeeded) => needed = false,

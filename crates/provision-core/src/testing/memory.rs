@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::{State, bytes, owner};
+use crate::address::Address;
 use crate::attribute::Mode;
 use crate::blob::sha256_hex;
 use crate::knob::ABSENT;
@@ -10,8 +11,10 @@ use crate::ledger::{Applied, Ended, Ledger, LedgerFound, LockFound, Memory, Reco
 use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
 use crate::probe::{Entry, Sort, UnitState};
+use crate::saved::Saved;
 use crate::step::reply::Heard;
 use crate::step::{Batch, Journal, Keep, Outcome, Purpose, Refusal, Task};
+use crate::systemd::Managed;
 
 /// Below it there is a directory for each plan.
 const HOME: &str = "/var/lib/provision";
@@ -41,6 +44,8 @@ pub struct Noted {
     pub record: Record,
     /// What stood at a path.
     pub copy: Option<(Entry, Vec<u8>)>,
+    /// Data as they were.
+    pub data: Vec<(AbsPath, (Entry, Vec<u8>))>,
 }
 
 /// One apply, and what was there before it.
@@ -261,10 +266,29 @@ impl State {
             let Some(known) = self.plans.get_mut(plan) else { continue };
             let Some(past) = known.applies.get_mut(&number).filter(|past| !past.has(&object)) else { continue };
             let record = Record { apply: number, address: task.address.clone(), was, object };
-            let noted = Noted { record, copy };
+            let noted = Noted { record, copy, data: Vec::new() };
             past.noted.push(noted.clone());
             if !task.drifted.contains(&noted.record.object) {
                 known.origin.entry(noted.record.object.key()).or_insert(noted);
+            }
+        }
+    }
+
+    /// Keeps the data of a unit as they are.
+    pub(super) fn save(&mut self, plan: &str, apply: Option<u32>, address: &Address, unit: &Managed, data: &[Saved]) {
+        for of in data {
+            let Saved::Path(path) = of else { continue };
+            let data: Vec<_> = self.entries.iter().filter(|(found, _)| found.is_within(path)).collect();
+            let data: Vec<_> = data.into_iter().map(|(path, found)| (path.clone(), found.clone())).collect();
+            let bytes = data.iter().map(|(_, (_, content))| content.len() as u64).sum();
+            let was = if data.is_empty() { Was::Absent } else { Was::Copy(bytes) };
+            let object = Object::Snapshot { unit: unit.clone(), of: of.clone() };
+            let known = self.plans.get_mut(plan);
+            if let (Some(number), Some(known)) = (apply, known)
+                && let Some(past) = known.applies.get_mut(&number).filter(|past| !past.has(&object))
+            {
+                let record = Record { apply: number, address: address.clone(), was, object };
+                past.noted.push(Noted { record, copy: None, data });
             }
         }
     }
@@ -290,6 +314,8 @@ impl State {
             }
             // What it is says the step that touches it.
             Object::Edit(_) => Was::Edit,
+            // Noted when it is copied.
+            Object::Snapshot { .. } => Was::Absent,
             Object::Knob(knob) => match self.knob(knob) {
                 state if state == ABSENT => Was::Absent,
                 state => {

@@ -9,6 +9,7 @@ use crate::ledger::Scope;
 use crate::object::{Object, Was};
 use crate::path::AbsPath;
 use crate::probe::{Entry, Owner, Sort, UnitState};
+use crate::saved::Saved;
 use crate::step::{Data, Ownership, Revert, UnitAction};
 use crate::systemd::Managed;
 
@@ -59,6 +60,13 @@ impl State {
             }
             // It came with the whole file.
             Object::Edit(_) => {}
+            Object::Snapshot { unit, of } => {
+                self.halt(&unit.to_string())?;
+                if let Saved::Path(path) = of {
+                    self.entries.retain(|found, _| !found.is_within(path));
+                    self.entries.extend(noted.data.iter().cloned());
+                }
+            }
             Object::Knob(knob) => match (was, &noted.copy) {
                 (Was::Absent, _) => self.turn(knob, ABSENT),
                 (_, Some((_, state))) => self.turn(knob, &String::from_utf8_lossy(state)),
@@ -98,7 +106,7 @@ impl State {
                 self.reload |= is_read_by_systemd(path);
                 self.entries.insert(path.clone(), (entry, content));
             }
-            Was::Other | Was::Present | Was::Unit { .. } | Was::Image(_) | Was::Knob | Was::Edit => {
+            Was::Other | Was::Present | Was::Unit { .. } | Was::Image(_) | Was::Knob | Was::Edit | Was::Copy(_) => {
                 return Err(format!("{path} was neither a file nor a directory nor a link: it cannot be put back"));
             }
         }
@@ -155,6 +163,14 @@ impl State {
             self.act(name, UnitAction::Disable)?;
         }
         Ok(())
+    }
+
+    /// Stops a unit, and remembers since when.
+    pub(super) fn halt(&mut self, name: &str) -> Result<(), String> {
+        if self.units.get(name).is_some_and(UnitState::is_up) {
+            self.halted.insert(name.to_owned(), self.uptime);
+        }
+        self.stop(name)
     }
 
     fn stop(&mut self, name: &str) -> Result<(), String> {

@@ -7,13 +7,15 @@ use crate::address::Address;
 use crate::attribute::{Account, Mode};
 use crate::blob::Blob;
 use crate::image_archive::Layers;
-use crate::knob::Knob;
+use crate::knob::extent::EXTENT;
 use crate::knob::linger::{LINGER, LINGERS};
+use crate::knob::{ABSENT, Knob};
 use crate::path::AbsPath;
 use crate::probe::{Entry, ImageState, Owner, PodmanState, Sort, UnitState};
 use crate::request::Reply;
 use crate::resource::quadlet::podman::NEWEST;
-use crate::step::{Ownership, Step};
+use crate::saved::Saved;
+use crate::step::{Outage, Ownership, Step};
 use crate::systemd::Manager;
 use crate::transport::Resolved;
 
@@ -52,6 +54,16 @@ pub struct State {
     pub networks: BTreeSet<String>,
     /// Knobs by their text, with their states; others are as their sort has it.
     pub knobs: BTreeMap<String, String>,
+    /// What a unit makes of a file when it starts, such as of its database, by the text of its name.
+    pub migrates: BTreeMap<String, (AbsPath, Vec<u8>)>,
+    /// What a unit has in its log.
+    pub logs: BTreeMap<String, String>,
+    /// Hundredths of a second since its boot: each step takes one second.
+    pub uptime: u64,
+    /// Units that a step has stopped, and when.
+    pub(super) halted: BTreeMap<String, u64>,
+    /// What is to be told of units that are up again, or of an answer.
+    pub(super) told: Vec<Told>,
     /// Exit status of commands by argument list; others succeed.
     pub statuses: BTreeMap<Vec<String>, i32>,
     /// Files that a command makes, by argument list.
@@ -85,6 +97,13 @@ pub struct State {
     pub(super) lost: bool,
     /// How many exchanges there have been.
     pub exchanges: usize,
+}
+
+/// What a made-up host tells of a task besides how it ends.
+#[derive(Debug, Clone)]
+pub(super) enum Told {
+    Outage(Outage),
+    Answered(u64),
 }
 
 impl State {
@@ -175,6 +194,14 @@ impl State {
     /// The state of a knob.
     #[must_use]
     pub fn knob(&self, knob: &Knob) -> String {
+        if knob.sort().word == EXTENT.word
+            && let Some((_, saved)) = knob.name().split_once(' ')
+            && let Ok(Saved::Path(path)) = saved.parse()
+        {
+            let below = self.entries.iter().filter(|(found, _)| found.is_within(&path));
+            let sizes: Vec<u64> = below.map(|(_, (_, content))| content.len() as u64).collect();
+            return if sizes.is_empty() { ABSENT.to_owned() } else { sizes.iter().sum::<u64>().to_string() };
+        }
         self.knobs.get(&knob.to_string()).cloned().unwrap_or_else(|| knob.sort().unset.to_owned())
     }
 

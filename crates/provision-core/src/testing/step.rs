@@ -1,14 +1,18 @@
 //! How a made-up host does steps.
 
-use super::state::{State, bytes, owner};
+use super::state::{State, Told, bytes, owner};
+use crate::address::Address;
 use crate::attribute::Mode;
 use crate::blob::sha256_hex;
 use crate::knob::random::RANDOM;
 use crate::path::AbsPath;
 use crate::probe::{Guard, ImageState, Sort};
 use crate::request::{Delete, Reply};
-use crate::step::{After, Need, Ownership, Rewrite, Run, Step};
+use crate::step::{After, Need, Outage, Ownership, Rewrite, Run, Step, UnitAction};
 use crate::systemd::{Managed, Manager};
+
+/// How long a step takes, in hundredths of a second.
+const STEP: u64 = 100;
 
 /// What came of a step that did not fail.
 pub(super) enum Done {
@@ -28,7 +32,13 @@ fn of(manager: &Manager) -> Ownership {
 
 impl State {
     /// Does a step of a plan, as part of an apply where there is one.
-    pub(super) fn do_step(&mut self, plan: &str, apply: Option<u32>, step: &Step) -> Result<Done, String> {
+    pub(super) fn do_step(
+        &mut self,
+        plan: &str,
+        apply: Option<u32>,
+        (address, step): (&Address, &Step),
+    ) -> Result<Done, String> {
+        self.uptime += STEP;
         if self.fail_at == Some(self.log.len()) {
             self.log.push(format!("failed: {}", step.describe()));
             return Err("told to fail".to_owned());
@@ -114,7 +124,22 @@ impl State {
                 }
             }
             Step::ReloadUnits(_) => self.reload = true,
-            Step::Unit { unit, action } => self.act(&unit.to_string(), *action)?,
+            Step::Unit { unit, action } => {
+                let began = self.halted.remove(&unit.to_string());
+                let began = began.or_else(|| (*action == UnitAction::Restart).then(|| self.uptime - STEP));
+                self.act(&unit.to_string(), *action)?;
+                if let (UnitAction::Start | UnitAction::Restart, Some(from)) = (action, began) {
+                    self.told.push(Told::Outage(Outage { unit: unit.clone(), from, until: Some(self.uptime) }));
+                }
+            }
+            Step::Save { unit, data } => {
+                self.halt(&unit.to_string())?;
+                self.save(plan, apply, address, unit, data);
+            }
+            Step::Overhear(units) => {
+                let log = |unit: &Managed| self.logs.get(&unit.to_string()).cloned();
+                return Ok(Done::Said(units.iter().filter_map(log).collect::<Vec<_>>().join("\n")));
+            }
             Step::LoadImage { id, name, .. } => {
                 self.add_image(&name.manager, id);
                 self.name_image(id, name)?;
@@ -143,7 +168,8 @@ impl State {
                 }
             }
             // It is noted already what was there.
-            Step::Claim(_) | Step::Await(_) => {}
+            Step::Claim(_) => {}
+            Step::Await(_) => self.told.push(Told::Answered(self.uptime)),
         }
         Ok(Done::Said(String::new()))
     }

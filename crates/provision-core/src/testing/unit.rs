@@ -177,6 +177,9 @@ impl State {
                 unit.active = "active".to_owned();
                 unit.sub = "running".to_owned();
                 self.make_stores(name);
+                if let Some((path, content)) = self.migrates.get(name).cloned() {
+                    self.put_file(path.as_str(), &content, "0644");
+                }
             }
             UnitAction::Stop | UnitAction::ResetFailed => {
                 unit.active = "inactive".to_owned();

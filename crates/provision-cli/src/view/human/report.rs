@@ -2,7 +2,7 @@
 
 use provision_core::change::Action;
 use provision_core::engine::Verb;
-use provision_core::report::{Outcome, Report};
+use provision_core::report::{Downtime, Outcome, Report};
 
 use super::super::page::{BAD, FAINT, GOOD, PLAIN, Page, STRONG};
 use super::changes::{ACTIONS, symbol};
@@ -119,9 +119,24 @@ pub fn summary(page: &mut Page, report: &Report, verb: Verb, several: bool) {
         page.put(PLAIN, &format!("; {} kept", report.kept.len()));
     }
     page.end();
+    let back = report.rolled_back.as_deref().map(|back| back.down.as_slice()).unwrap_or_default();
+    for down in report.down.iter().filter(|down| !back.iter().any(|back| back.unit == down.unit)) {
+        downtime(page, down, &host);
+    }
     if let Some(back) = &report.rolled_back {
         summary(page, back, Verb::Rollback(report.apply.unwrap_or_default()), several);
     }
+}
+
+/// How long a service did not serve.
+fn downtime(page: &mut Page, down: &Downtime, host: &str) {
+    let Downtime { address, lasted, until, .. } = down;
+    page.put(STRONG, &address.to_string()).put(PLAIN, host);
+    match lasted {
+        Some(lasted) => page.put(PLAIN, &format!(" was down for {:.1} s", lasted.as_secs_f64())),
+        None => page.put(BAD, " was stopped"),
+    };
+    page.put(FAINT, &format!(", {until}")).end();
 }
 
 /// Secrets that were made up in this apply, for the one time that they are shown.

@@ -193,7 +193,7 @@ fn before(was: &Was) -> String {
     match was {
         Was::Absent => "absent".to_owned(),
         Was::Edit => "noted".to_owned(),
-        Was::Present | Was::Knob => "present".to_owned(),
+        Was::Present | Was::Knob | Was::Copy(_) => "present".to_owned(),
         Was::Directory { mode, user, group } => format!("directory {mode} {user}:{group}"),
         Was::File { mode, user, group, size, .. } => format!("file {mode} {user}:{group}, {}", count_bytes(*size)),
         Was::Link => "link".to_owned(),

@@ -6,6 +6,7 @@
 use zeroize::Zeroizing;
 
 use crate::plan::fields::Fields;
+use crate::plan::node::{Node, Value};
 use crate::resource::{Field, Setup};
 use crate::x509::{Given, GivenError, Part, Parts, Role};
 
@@ -19,7 +20,7 @@ pub(crate) const FIELDS: [Field; 7] = [
         takes: "file",
         required: false,
         doc: "A certificate of one's own: a file beside the plan in PEM, alone or followed by its chain. It and its key \
-              are checked when the plan is read, and put in place as they are.",
+              are checked when the plan is read, and put in place as they are. An empty name, as of an input, is none.",
     },
     Field { name: "content", takes: "text", required: false, doc: "The same as text, such as of an input." },
     Field {
@@ -75,10 +76,10 @@ pub(crate) fn read_given(fields: &Fields<'_>, setup: &Setup<'_>, role: Role) -> 
             format!("add `{name} = \"FILE\"`, a file beside the plan"),
         );
     };
-    if !fields.has("source") && !fields.has("content") {
+    if !is_there(fields, "source") && !fields.has("content") {
         lacks("source", "content", "the certificate");
     }
-    if !fields.has("key_source") && !fields.has("key_content") {
+    if !is_there(fields, "key_source") && !fields.has("key_content") {
         lacks("key_source", "key_content", "the key of its certificate");
     }
     let (certificate, chain, key) = (certificate?, chain?, key?);
@@ -106,17 +107,23 @@ pub(crate) fn refuse(fields: &Fields<'_>, error: &GivenError) {
         Part::Key => ["key_source", "key_content"],
         Part::Passphrase => ["passphrase", "passphrase"],
     };
-    let name = names.into_iter().find(|name| fields.has(name)).unwrap_or_default();
+    let name = names.into_iter().find(|name| is_there(fields, name)).unwrap_or_default();
     fields.problem(name, format!("{}: {}", fields.label(), error.flaw), error.flaw.help());
 }
 
 type Bytes = Zeroizing<Vec<u8>>;
 
+/// Whether a file is named. An empty name comes from an input that may be left out.
+fn is_there(fields: &Fields<'_>, file: &'static str) -> bool {
+    let empty = |node: &Node| matches!(&node.value, Value::Text(text) if text.expose().is_empty());
+    fields.raw(file).is_some_and(|node| !empty(node))
+}
+
 /// The bytes of a file beside the plan or of a text; none inside without either.
 fn one_of(fields: &Fields<'_>, setup: &Setup<'_>, file: &'static str, text: &'static str) -> Option<Option<Bytes>> {
     let source: Option<String> = fields.optional(file);
     let content = if text == "key_content" { secret(fields, text) } else { plain(fields, text) };
-    match (fields.has(file), fields.has(text)) {
+    match (is_there(fields, file), fields.has(text)) {
         (false, false) => Some(None),
         (true, true) => {
             fields.problem(text, format!("{} has both `{file}` and `{text}`", fields.label()), "write one of them");

@@ -69,7 +69,7 @@ fn fields_become_keys() {
     let case = container(
         "description = '100% mine'
 podman_name = 'app'
-publish = ['0.0.0.0:8443:8443', '[::]:53:53/udp']
+publish = ['0.0.0.0:8443:8443', '[::]:53:53/udp', '*:443:8443']
 volumes = ['data:/data:Z', '/srv/certs:/certs:ro']
 networks = ['host']
 environment = { WORKERS = 2, GREETING = 'say \"hi\" for 5$', EMPTY = '' }
@@ -91,6 +91,7 @@ ContainerName=app
 Image=quay.io/a/b:1
 PublishPort=0.0.0.0:8443:8443
 PublishPort=[::]:53:53/udp
+PublishPort=443:8443
 Volume=data:/data:Z
 Volume=/srv/certs:/certs:ro
 Network=host
@@ -323,6 +324,10 @@ fn wrong_fields_are_found() {
         (
             "publish = ['8443:8443']",
             "4:11: 8443:8443 does not say which address it is published on (write \"0.0.0.0:8443:8443\" for IPv4, \"[::]:8443:8443\" for IPv6, or both)",
+        ),
+        (
+            "publish = ['*:53']",
+            "4:11: \"*:53\" does not fit `publish` of container.x (\"*\" in \"*:53\" is no port from 1 to 65535, nor a rising range such as 8080-8089)",
         ),
         (
             "options.PublishPort = '80'",

@@ -56,6 +56,27 @@ pub(crate) struct Draft<'a, 'f> {
     sound: bool,
 }
 
+/// A port as `publish` has it.
+struct Published {
+    port: PublishedPort,
+    /// `*` in place of an address: both families by one mapping, which podman has without an address. On a network with IPv6
+    /// two mappings, one of each family's addresses, are not taken back by netavark (1.14): it makes the IPv6 rule for
+    /// either of them, stumbles over the second when the container stops, and what is left leads the next one's clients
+    /// nowhere.
+    everywhere: bool,
+}
+
+impl std::str::FromStr for Published {
+    type Err = PublishedPortError;
+
+    fn from_str(text: &str) -> Result<Self, PublishedPortError> {
+        let Some(rest) = text.strip_prefix("*:").filter(|rest| rest.matches(':').count() == 1) else {
+            return Ok(Self { port: text.parse()?, everywhere: false });
+        };
+        Ok(Self { port: rest.parse()?, everywhere: true })
+    }
+}
+
 impl<'a, 'f> Draft<'a, 'f> {
     /// Starts with `[Unit]`.
     pub(crate) fn new(quadlet_type: QuadletType, fields: &'a Fields<'f>, setup: &Setup<'_>) -> Self {
@@ -118,9 +139,9 @@ impl<'a, 'f> Draft<'a, 'f> {
 
     /// Reads `publish`.
     pub(crate) fn publish(&mut self) {
-        for port in self.fields.list::<PublishedPort>(PUBLISH.name) {
+        for Published { port, everywhere } in self.fields.list(PUBLISH.name) {
             self.set(PUBLISH.name, "PublishPort", &port.to_string());
-            if let Some((message, help)) = without_address(&port) {
+            if let Some((message, help)) = without_address(&port).filter(|_| !everywhere) {
                 self.fields.problem(PUBLISH.name, message, help);
             }
         }

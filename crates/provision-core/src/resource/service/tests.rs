@@ -46,6 +46,50 @@ fn stale(state: &mut State) {
     state.units.values_mut().for_each(|unit| unit.stale = true);
 }
 
+const SNAPSHOT: &str = "snapshot = ['/srv/x.db', 'data.volume']";
+
+fn reasons(case: Case) -> Vec<String> {
+    let changes = case.changes();
+    let (_, change) = changes.changed().find(|(address, _)| address.kind() == "service").unwrap();
+    assert_eq!(change.saves, change.reasons.iter().any(|reason| reason.contains("copy aside")), "{change:?}");
+    change.reasons.clone()
+}
+
+#[test]
+fn what_a_new_version_may_change_is_copied_before_it_starts() {
+    let copies =
+        "stopped first to copy aside what a rollback puts back: /srv/x.db (0 KiB), the volume data (not there)";
+    let there = |fields| with_changed_file(fields).given_file("/srv/x.db", "data", "0600");
+    assert_eq!(reasons(there(SNAPSHOT)), ["because file.conf changes", copies]);
+    there(SNAPSHOT).steps("put the file /srv/conf in place; stop x.service and copy its data aside; restart x.service");
+    // One that is down is started upon something else than it ran with.
+    assert_eq!(reasons(there(SNAPSHOT).given_unit("x.service", "failed", "enabled")), [copies]);
+    // There is nothing yet, or nothing else starts.
+    with_changed_file(SNAPSHOT).steps("put the file /srv/conf in place; restart x.service");
+    assert_eq!(
+        reasons(service(SNAPSHOT).given_file("/srv/x.db", "data", "0600").given_unit(
+            "x.service",
+            "inactive",
+            "enabled"
+        )),
+        [""; 0]
+    );
+    there(&format!("{SNAPSHOT}\non_change = 'reload'")).steps("put the file /srv/conf in place; reload x.service");
+}
+
+#[test]
+fn what_cannot_be_copied_is_refused() {
+    service("snapshot = ['data']").refused(
+        "4:13: \"data\" does not fit `snapshot` of service.x \
+         (a path on a host starts with `/`; or it is a volume of podman's, such as \"data.volume\")",
+    );
+    service("state = 'stopped'\nsnapshot = ['/srv/d']")
+        .refused("5:12: a service that is to be stopped is never restarted (take it out)");
+    service("snapshot = ['/srv/d/x', '/srv/d']").refused(
+        "4:12: /srv/d/x is copied with something else of `snapshot` already (name it once, or only what it is in)",
+    );
+}
+
 #[test]
 fn a_unit_that_does_not_run_is_started() {
     for (state, attributes, steps) in [
@@ -258,6 +302,7 @@ fn what_a_command_brings_is_started() {
     let unit = UnitName::from_str("x.service").unwrap();
     let (restart_on, reload_on) = (Vec::new(), Vec::new());
     let service = Service {
+        snapshot: Vec::new(),
         manager: Manager::System,
         unit,
         state: Running::Running,
