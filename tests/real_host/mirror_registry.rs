@@ -84,7 +84,13 @@ fn reaches(client: &Host, host: &Host, port: u16) -> Result<[bool; 2], Error> {
 /// Whether a line of a comparison is about what a plan has made, not what a boot or podman makes for itself.
 fn is_left(line: &str) -> bool {
     let path = line.split_whitespace().nth(1).unwrap_or_default().trim_end_matches(':');
-    let known = ["/etc/containers/networks", "/etc/ssl/certs/", "/var/lib/containers", "/etc/firewalld/zones", "/var/lib/systemd"];
+    let known = [
+        "/etc/containers/networks",
+        "/etc/ssl/certs/",
+        "/var/lib/containers",
+        "/etc/firewalld/zones",
+        "/var/lib/systemd",
+    ];
     line.starts_with("new ")
         && ["/etc/", "/var/lib/", "/srv/", "/usr/", "/root/mirror"].iter().any(|place| path.starts_with(place))
         && !known.iter().any(|known| path.starts_with(known))

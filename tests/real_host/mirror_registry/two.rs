@@ -13,7 +13,10 @@ const CONFIG: &str = "/etc/mirror-registry/quay-config/config.yaml";
 /// With the images as the old installer brought them.
 fn together(bed: &Testbed, host: &Host) -> Result<Plan, Error> {
     let archive = bed.quay_images()?.image_archive();
-    Ok(plan(bed, host, Payload::Two)?.variable("payload", 2).variable("archive", archive.display()).variable("within", "60s"))
+    Ok(plan(bed, host, Payload::Two)?
+        .variable("payload", 2)
+        .variable("archive", archive.display())
+        .variable("within", "60s"))
 }
 
 /// The same with another version of Quay, and an archive for each image.
