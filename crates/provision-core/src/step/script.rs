@@ -385,7 +385,8 @@ pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, ARM] {
         script.push_str(functions);
     }
-    if batch.tasks.iter().flat_map(|task| &task.steps).any(snapshot::concerns) {
+    let rolls_back = matches!(batch.journal.purpose, Purpose::Rollback { .. });
+    if rolls_back || batch.tasks.iter().flat_map(|task| &task.steps).any(snapshot::concerns) {
         script.push_str(SNAPSHOT);
     }
     if rehearses(batch) {
