@@ -46,7 +46,7 @@ pub struct Downtime {
     /// Until when.
     pub until: Until,
     /// When its stop began, in hundredths of a second since the host's boot.
-    pub(crate) from: u64,
+    pub(crate) from: Option<u64>,
     /// When systemd had it up again.
     pub(crate) up: Option<u64>,
 }

@@ -441,8 +441,12 @@ impl<'a> Run<'a> {
             }
         }
         left.retain(|(member, _)| !self.outcomes.get(member).is_some_and(Outcome::is_failure));
-        let log = self.overhear(self.units_of(left.iter().map(|(member, _)| *member)), connection).await;
-        if let Some((_, message)) = left.iter_mut().find(|(member, _)| self.units_of([*member].into_iter()).len() > 0) {
+        // What failed before has told already.
+        let told = self.outcomes.values().any(Outcome::is_failure);
+        let units = if told { Vec::new() } else { self.units_of(left.iter().map(|(member, _)| *member)) };
+        let log = self.overhear(units, connection).await;
+        if let Some((_, message)) = left.iter_mut().find(|(member, _)| !self.units_of([*member].into_iter()).is_empty())
+        {
             message.push_str(&log);
         }
         for (member, message) in left {

@@ -28,8 +28,8 @@ pub enum Heard {
 pub struct Outage {
     /// The unit.
     pub unit: Managed,
-    /// When its stop began.
-    pub from: u64,
+    /// When its stop began; nobody knows without this, since it was down already.
+    pub from: Option<u64>,
     /// When systemd had it up again; not by the end of the task without this.
     pub until: Option<u64>,
 }
@@ -139,12 +139,12 @@ fn heard(section: &Section<'_>) -> Option<Heard> {
 fn served(rest: &str) -> Option<Heard> {
     let (index, rest) = rest.split_once(' ')?;
     let (unit, (from, until)) = rest.split_once('=').and_then(|(unit, times)| Some((unit, times.split_once(':')?)))?;
-    let (index, from, until) = (index.parse().ok()?, from.parse().ok()?, until.parse().ok()?);
+    let (index, until) = (index.parse().ok()?, until.parse().ok()?);
     if unit == ANSWERED {
         return Some(Heard::Answered(index, until));
     }
     let until = Some(until).filter(|until| *until > 0);
-    Some(Heard::Served(index, Outage { unit: unit.parse().ok()?, from, until }))
+    Some(Heard::Served(index, Outage { unit: unit.parse().ok()?, from: from.parse().ok(), until }))
 }
 
 /// What no unit is called.
@@ -234,7 +234,10 @@ mod tests {
                     Heard::Begun(0),
                     Heard::Ended(0, Outcome::Done { output: "said\n@x done 7".to_owned() }),
                     Heard::Begun(1),
-                    Heard::Served(1, Outage { unit: "core/a.service".parse().unwrap(), from: 1200, until: Some(1350) }),
+                    Heard::Served(
+                        1,
+                        Outage { unit: "core/a.service".parse().unwrap(), from: Some(1200), until: Some(1350) }
+                    ),
                     Heard::Answered(1, 1400),
                     Heard::Ended(1, Outcome::Failed { step: 0, status: 3, output: "no".to_owned() }),
                     Heard::Ended(2, Outcome::Skipped { because: Some(1) }),

@@ -237,9 +237,10 @@ served() { # limit manager verb name: notes how long it did not serve, when that
   ticks
   case "$halted " in
     *" $k="*) since=${halted##*" $k="}; since=${since%% *}; halted=${halted%%" $k=$since"*}${halted##*" $k=$since"} ;;
-    *) [ "$3" = restart ] || since= ;;
+    # Since when one that is started has been down nobody knows.
+    *) [ "$3" = restart ] || since=- ;;
   esac
-  if [ -n "$since" ]; then lasted="$lasted $k=$since:$ticks"; fi
+  lasted="$lasted $k=$since:$ticks"
   followed "$k" "$1"
 }
 followed() { # unit limit
@@ -307,6 +308,11 @@ answers() { # limit pause statuses needle curl-arguments
       esac
     fi
     clock; [ $((clock + w - t)) -lt "$l" ] || break
+    # systemd has given up on it, so there is nothing to wait for.
+    for k in $asked; do
+      managed "$k"; whose "$m" || continue
+      case $(systemd - is-active -- "$x" 2>/dev/null) in failed) printf 'there will be no answer, since %s has failed: %s\n' "$k" "$e"; return 1 ;; esac
+    done
     sleep "$w"
   done
   printf 'gave up after %ss: %s\n' "$l" "$e"
@@ -411,7 +417,8 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
                 rehearsal::write_functions(script, &format!("{index}_{at}"), rehearsal)?;
             }
         }
-        writeln!(script, "task_{index}() {{\n:")?;
+        // No unit's name has anything in it that a shell takes for something else, once it stands in a variable.
+        writeln!(script, "task_{index}() {{\nasked={}", quote(&join(&task.asked)))?;
         write_leaving(script, task)?;
         if task.steps.iter().any(|step| matches!(step, Step::Save { .. })) {
             writeln!(script, "address={}", quote(&task.address.to_string()))?;
@@ -430,10 +437,7 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
                 None => command,
             };
             let failed = match (step, task.asked.as_slice()) {
-                (Step::Await(_), [_, ..]) => {
-                    let units = task.asked.iter().map(ToString::to_string);
-                    format!("{{ c=$?; {}; return $c; }}", words(std::iter::once("logs".to_owned()).chain(units)))
-                }
+                (Step::Await(_), [_, ..]) => "{ c=$?; logs $asked; return $c; }".to_owned(),
                 _ => "return".to_owned(),
             };
             writeln!(script, "at={at}; renew {limit} {bytes}; {command} || {failed}")?;
