@@ -14,7 +14,10 @@ const CONFIG: &str = "/etc/mirror-registry/quay-config/config.yaml";
 /// With the images as the old installer brought them.
 fn together(bed: &Testbed, host: &Host) -> Result<Plan, Error> {
     let archive = bed.quay_images()?.image_archive();
-    Ok(plan(bed, host, Payload::Two)?.variable("payload", 2).variable("archive", archive.display()).variable("within", "60s"))
+    Ok(plan(bed, host, Payload::Two)?
+        .variable("payload", 2)
+        .variable("archive", archive.display())
+        .variable("within", "60s"))
 }
 
 /// The same with another version of Quay, and an archive for each image.
@@ -60,7 +63,8 @@ fn pulls(client: &Host, registry: &Host) -> Result<(), Error> {
     for (family, address) in [(4, registry.ipv4.to_string()), (6, registry.ipv6.to_string())] {
         let (hosts, image) = (format!("/run/{}.hosts", registry.name), format!("{name}:8443/init/tiny:{family}"));
         client.copy_in(&hosts, format!("127.0.0.1 localhost\n{address} {name}\n").as_bytes())?;
-        let script = format!("set -e; mount --bind {hosts} /etc/hosts; podman pull --quiet {image}; podman rmi {image}");
+        let script =
+            format!("set -e; mount --bind {hosts} /etc/hosts; podman pull --quiet {image}; podman rmi {image}");
         client.exec(&["unshare", "--mount", "sh", "-c", &script])?.ok()?;
     }
     Ok(())
@@ -74,7 +78,7 @@ fn password(host: &Host) -> Result<String, Error> {
 fn goes_back(bed: &Testbed, host: &Host, plan: &Plan, build: Build) -> Result<(), Error> {
     let (made, before) = (kept(host)?, answering(host)?);
     let broken = version(bed, plan, build)?.variable("within", "15s");
-    let ran = broken.run(bed, "apply", &["--yes", "--json", "--on-failure", "rollback"])?;
+    let ran = broken.apply(bed)?;
     let back = &ran.json()["hosts"][0]["rolled_back"]["failures"];
     assert_eq!((ran.code, back), (Some(1), &serde_json::json!([])), "{}", ran.stderr);
     assert_eq!(answering(host)?, before, "{}", ran.stderr);
@@ -110,7 +114,8 @@ fn quay_2_is_brought_up_used_rebooted_mended_and_upgraded() -> Result<(), Error>
     assert!(!format!("{dry:?}").contains(&password) && !format!("{first:?}").contains(&redis), "a secret is shown");
     let journal = host.sh("journalctl --output=cat --no-pager")?.ok()?;
     assert!(!journal.contains(&password) && !journal.contains(&redis), "a secret is in the journal");
-    let containers = host.sh("podman ps --format '{{.Names}} {{.Image}}' | sort; podman secret ls --format '{{.Name}}'")?.ok()?;
+    let containers =
+        host.sh("podman ps --format '{{.Names}} {{.Image}}' | sort; podman secret ls --format '{{.Name}}'")?.ok()?;
     assert_eq!(
         containers,
         "quay-app registry.redhat.io/quay/quay-rhel8:v3.12.1\n\
@@ -118,7 +123,8 @@ fn quay_2_is_brought_up_used_rebooted_mended_and_upgraded() -> Result<(), Error>
          quay-redis registry.redhat.io/rhel8/redis-6:1-190\n\
          redis_pass"
     );
-    let modes = "cd /etc/mirror-registry && stat -c '%a %U:%G %n' quay-config/ssl.key quay-config/config.yaml secrets/*";
+    let modes =
+        "cd /etc/mirror-registry && stat -c '%a %U:%G %n' quay-config/ssl.key quay-config/config.yaml secrets/*";
     assert_eq!(
         host.sh(modes)?.ok()?,
         "640 root:root quay-config/ssl.key\n640 root:root quay-config/config.yaml\n\
@@ -145,7 +151,10 @@ fn quay_2_is_brought_up_used_rebooted_mended_and_upgraded() -> Result<(), Error>
     plan.mends(bed, &[("two/secret.redis", "update"), ("two/service.redis", "restart"), app, user])?;
     assert_eq!(restarted(&after, &starts(&host)?), ["quay-redis", "quay-app"]);
     host.sh("systemctl stop quay-pod")?.ok()?;
-    plan.mends(bed, &[("two/service.pod", "start"), ("two/service.redis", "start"), ("two/service.app", "start"), user])?;
+    plan.mends(
+        bed,
+        &[("two/service.pod", "start"), ("two/service.redis", "start"), ("two/service.app", "start"), user],
+    )?;
     host.sh("podman rm --force --volumes --time 1 quay-app")?.ok()?;
     plan.apply(bed)?.ok();
 
@@ -201,11 +210,11 @@ fn quay_2_runs_rootless() -> Result<(), Error> {
         .variable("database", "/srv/database");
 
     // The feature is off: an error that says so, and not that there is a user.
-    let off = plan.clone().variable("settings", r#"{"FEATURE_USER_INITIALIZE": false}"#).apply(bed)?;
+    let off = plan.clone().variable("settings", r#"{"FEATURE_USER_INITIALIZE": false}"#);
+    let off = off.run(bed, "apply", &["--yes", "--json", "--on-failure", "keep"])?;
     assert_eq!(off.code, Some(1), "{}", off.stderr);
     assert!(said(&off).contains("FEATURE_USER_INITIALIZE is False"), "{}", off.stderr);
-    // Made up by this apply and kept, so it is shown by this one, and by no other.
-    assert_eq!(said(&off).matches(&password(&host)?).count(), 1, "the password is not shown once");
+    assert!(!off.stderr.contains(&password(&host)?), "the password is shown");
 
     plan.applied_twice(bed, &host)?;
     is_used(bed, &client, &host)?;
