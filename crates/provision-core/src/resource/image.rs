@@ -497,10 +497,8 @@ mod tests {
             "archive = 'all.tar'",
             "4:11: cannot read PATH: tar archive holds no image: it has neither index.json nor manifest.json",
         );
-        case("pull = true\nmember = 'x.tar'").refused(
-            "3:8: where a:1 is pulled from depends on the host's own configuration (write its registry too, such as \"quay.io/...\")\n\
-             5:10: what is pulled is in no archive (take it out, or write `archive`)",
-        );
+        self::case("image", "name = 'quay.io/site/a:1'\npull = true\nmember = 'x.tar'")
+            .refused("5:10: what is pulled is in no archive (take it out, or write `archive`)");
     }
 
     #[test]

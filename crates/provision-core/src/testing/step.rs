@@ -107,6 +107,14 @@ impl State {
                 self.require_directory(path)?;
                 self.set(path, Sort::Link(target.clone()), Vec::new(), Mode::new(0o777), &of(manager));
             }
+            Step::Remove { path, .. } => {
+                if self.entries.keys().any(|other| other != path && other.is_within(path)) {
+                    return Err(format!("{path} is not empty"));
+                }
+                if let Some((_, content)) = self.entries.remove(path) {
+                    self.forget_unit(path, &content);
+                }
+            }
             Step::Rewrite { edit, rewrite, mode, ownership } => {
                 self.rewrite(&edit.path, rewrite, (*mode, ownership))?;
             }
@@ -118,10 +126,12 @@ impl State {
             Step::ReloadUnits(_) => self.reload = true,
             Step::Unit { unit, action } => {
                 let began = self.halted.remove(&unit.to_string());
-                let began = began.or_else(|| (*action == UnitAction::Restart).then(|| self.uptime - STEP));
+                let began =
+                    began.or_else(|| (*action == UnitAction::Restart).then(|| self.uptime.saturating_sub(STEP)));
                 self.act(&unit.to_string(), *action)?;
-                if let (UnitAction::Start | UnitAction::Restart, Some(from)) = (action, began) {
-                    self.told.push(Told::Outage(Outage { unit: unit.clone(), from, until: Some(self.uptime) }));
+                if let UnitAction::Start | UnitAction::Restart = action {
+                    let (from, until) = (began, Some(self.uptime));
+                    self.told.push(Told::Outage(Outage { unit: unit.clone(), from, until }));
                 }
             }
             Step::Save { unit, data } => {
