@@ -548,7 +548,7 @@ mod tests {
              (write its registry too, such as \"quay.io/...\")",
         );
         case("image", "name = 'a:1'\narchive = 'x.tar'").refused(
-            "4:11: cannot read x.tar: this plan has no directory of its own (an archive is what `podman save` writes; a relative path starts at the plan's directory)",
+            "4:11: cannot read x.tar: this plan has no directory of its own (an archive is what `podman save` writes; a relative path starts at the plan's directory; of a tar of archives, `member` says which)",
         );
         let bench = bench(&[("a:1", "amd64")]);
         bench.case(&format!("name = 'a@sha256:{OTHER}'")).refused(
