@@ -86,7 +86,7 @@ pub enum Outcome {
     Changed {
         /// What was done.
         action: Action,
-        /// What the host said, secrets masked.
+        /// What the host said, secrets masked: the last of it, where it is long.
         output: String,
     },
     /// Its guard said, at the moment itself, that nothing was needed.

@@ -29,6 +29,7 @@ use crate::secret::{Revealed, Text};
 use crate::step::{Await, Step};
 use crate::systemd::Managed;
 
+pub mod absent;
 pub mod archive;
 pub mod authorized_key;
 pub mod build;
@@ -85,6 +86,7 @@ pub static KINDS: &[&Kind] = &[
     &directory::KIND,
     &file::KIND,
     &link::KIND,
+    &absent::KIND,
     &line::KIND,
     &ini::KIND,
     &toml::KIND,
@@ -289,6 +291,12 @@ pub trait Resource: fmt::Debug + Send + Sync {
 
     /// Attributes for templates of other resources that nobody may see.
     fn secrets(&self) -> Vec<(&'static str, Text)> {
+        Vec::new()
+    }
+
+    /// Secrets that it puts somewhere, as they are there: nobody may see them in what the host says either. What was given
+    /// as a secret is known without it.
+    fn hidden(&self) -> Vec<Text> {
         Vec::new()
     }
 

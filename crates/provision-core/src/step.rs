@@ -17,6 +17,8 @@ use crate::saved::Saved;
 use crate::systemd::{Managed, Manager};
 
 #[cfg(test)]
+mod aloud_tests;
+#[cfg(test)]
 mod arrival_tests;
 mod fetch;
 mod journal;
@@ -132,6 +134,13 @@ pub enum Step {
         path: AbsPath,
         /// What it says.
         target: String,
+    },
+    /// Removes a file, a link or an empty directory, with the rights of whoever's manager it is. Nothing there is as good.
+    Remove {
+        /// As whom.
+        manager: Manager,
+        /// Where.
+        path: AbsPath,
     },
     /// Changes a piece of a file: the whole file is replaced by a copy of itself with new content, if it is still the one that
     /// was looked at.
@@ -345,6 +354,7 @@ impl Step {
             Self::PutFile { path, .. } | Self::PutUserFile { path, .. } => format!("put the file {path} in place"),
             Self::Fetch { path, .. } => format!("download {path}"),
             Self::PutLink { path, .. } | Self::PutUserLink { path, .. } => format!("put the link {path} in place"),
+            Self::Remove { path, .. } => format!("remove what is at {path}"),
             Self::Rehearse(rehearsal) => rehearsal.describe(),
             Self::ReloadUnits(Manager::System) => "let systemd read its units".to_owned(),
             Self::ReloadUnits(Manager::Own) => "let systemd read the login user's units".to_owned(),
@@ -417,7 +427,8 @@ impl Step {
             | Self::PutUserFile { path, .. }
             | Self::Fetch { path, .. }
             | Self::PutLink { path, .. }
-            | Self::PutUserLink { path, .. } => vec![Object::Path(path.clone())],
+            | Self::PutUserLink { path, .. }
+            | Self::Remove { path, .. } => vec![Object::Path(path.clone())],
             // What becomes of the data is up to what is started next; they are noted when their copies are whole.
             Self::Unit { unit, .. } | Self::Save { unit, .. } => vec![Object::Unit(unit.clone())],
             Self::LoadImage { name, .. } | Self::TagImage { name, .. } => vec![Object::Image(name.clone())],
@@ -444,6 +455,7 @@ impl Step {
             | Self::Fetch { .. }
             | Self::PutLink { .. }
             | Self::PutUserLink { .. }
+            | Self::Remove { .. }
             | Self::Rewrite { .. }
             | Self::TagImage { .. }
             | Self::Turn { .. } => Undo::Restore,

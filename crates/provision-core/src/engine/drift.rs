@@ -40,7 +40,7 @@ pub(super) fn doubt(change: &mut Change) {
 
 /// Of a resource that the host knows nothing of.
 fn unknown(change: &Change, resource: &dyn Resource) -> Moved {
-    let replaces = matches!(change.action, Action::Update | Action::Replace);
+    let replaces = matches!(change.action, Action::Update | Action::Replace | Action::Remove);
     let holds = |object: &Object| match object {
         Object::Path(_) | Object::Image(_) | Object::Volume { .. } | Object::Network { .. } => true,
         Object::Knob(knob) => knob.sort().thing,

@@ -83,7 +83,8 @@ pub(super) fn may_cut_off(step: &Step) -> bool {
         | Step::PutUserFile { path, .. }
         | Step::Fetch { path, .. }
         | Step::PutLink { path, .. }
-        | Step::PutUserLink { path, .. } => decides(path),
+        | Step::PutUserLink { path, .. }
+        | Step::Remove { path, .. } => decides(path),
         Step::Unit { unit, action } => *action != UnitAction::Enable && is_gate(unit),
         Step::Save { unit, .. } => is_gate(unit),
         Step::Revert(Revert { object, .. }) => match object {

@@ -13,7 +13,7 @@ use crate::x509::{LeafSpec, Lifetime, Names, Role, San, Usages};
 use brought::Brought;
 use files::{DIRECTORY, Files, KeyMode, OWNERSHIP};
 use given::{ASSETS, FIELDS, is_given, read_given, refuse, refuse_wishes};
-use issued::Issued;
+use issued::{Existing, Issued};
 use signer::Authority;
 use term::lifetime;
 
@@ -112,6 +112,14 @@ pub static KIND: Kind = Kind {
             doc: "How long before its end it is issued anew, with a new key; a third of the lifetime without it. Of a \
                   certificate of one's own: how long before its end `diff` and `apply` say so; \"30d\" without it.",
         },
+        Field {
+            name: "keep_existing",
+            takes: "boolean",
+            required: false,
+            doc: "Whether one that is there already stays until its end is near, such as one that another tool has made: if \
+                  `authority` has signed it, its key is there and it has all `names`, nothing else of it counts. False \
+                  without it.",
+        },
         OWNERSHIP[0],
         OWNERSHIP[1],
         OWNERSHIP[2],
@@ -175,18 +183,20 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let common_name = fields.optional("common_name");
     let key_type = fields.optional("key_type").unwrap_or_default();
     let (lifetime, renew_before) = lifetime(fields, Lifetime::LEAF, Lifetime::leaf_window)?;
+    let existing =
+        if fields.boolean("keep_existing").unwrap_or(false) { Existing::KeptIfGood } else { Existing::AsAsked };
     let spec = LeafSpec { common_name, names: names?, key_type, lifetime, usages };
     let (files, authority) = (files?, authority?);
     if let Some(authority) = &authority {
         let own: Vec<&AbsPath> = files.all().into_iter().map(|(_, path)| path).collect();
         authority.check_apart(fields, own.into_iter())?;
     }
-    Some(Box::new(Issued { files, spec, renew_before, authority }))
+    Some(Box::new(Issued { files, spec, renew_before, authority, existing }))
 }
 
 /// A certificate that whoever wrote the plan brings along.
 fn read_own(fields: &Fields<'_>, setup: &Setup<'_>, files: Option<Files>, usages: Usages) -> Option<Box<dyn Resource>> {
-    refuse_wishes(fields, &["authority", "authority_key", "common_name", "key_type", "lifetime"]);
+    refuse_wishes(fields, &["authority", "authority_key", "common_name", "key_type", "lifetime", "keep_existing"]);
     let given = read_given(fields, setup, Role::Leaf);
     // What is for clients alone may be known by its subject.
     let nameless = usages == Usages::Client && !fields.has("names");

@@ -29,7 +29,7 @@ pub(crate) use field::{
     UNIT, VOLUMES,
 };
 use instance::Instances;
-pub(crate) use place::Place;
+pub(crate) use place::{Place, reader};
 pub(crate) use want::want;
 
 /// A Quadlet file and what follows from what is in it.

@@ -213,12 +213,17 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         made.extend(spec.path.parent());
     }
     let home = if made.is_empty() { Home::Expected } else { Home::Made(made) };
-    let reader = match &manager {
-        Manager::System => Reader::of(&directory, &READ),
-        user => Reader::of_user(user, &directory, USER_DIRECTORY, &USER_READ),
-    };
+    let reader = reader(&directory, &manager);
     let definition = Definition { file: spec, reader, home, writer };
     Some(Box::new(Unit { wants: wants(&file, &manager, &unit), unit, part, definition }))
+}
+
+/// Who reads what stands in a directory.
+pub(crate) fn reader(directory: &AbsPath, manager: &Manager) -> Reader {
+    match manager {
+        Manager::System => Reader::of(directory, &READ),
+        user => Reader::of_user(user, directory, USER_DIRECTORY, &USER_READ),
+    }
 }
 
 impl Resource for Unit {

@@ -24,6 +24,7 @@ use crate::probe::script::guard_command;
 use crate::probe::store::STORAGE;
 use crate::request::REQUEST;
 use crate::shell::{AWAKE, LIMITED, MANAGER, STATE, WHOLE, preamble, quote, words};
+use crate::systemd::Manager;
 
 /// Largest piece that is read at once: one `dd` block, which is taken whole before the first byte is written, so that a
 /// full disk cannot leave half of it on standard input.
@@ -187,6 +188,13 @@ if [ -e "$1" ] && [ ! -L "$1" ]; then echo "$1 is not a link"; exit 1; fi
 rm -f -- "$t" && ln -s -- "$2" "$t" && {
   mv -fT -- "$t" "$1" 2>/dev/null || { if [ -L "$1" ]; then rm -f -- "$1"; fi; mv -f -- "$t" "$1"; }
 } || { c=$?; rm -f -- "$t"; exit $c; }'
+remove() { # path: what is there, but for a directory with something in it
+  if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir -- "$1"; else rm -f -- "$1"; fi
+}
+remove_user() { # manager path
+  whose "$1" || { echo "$why"; return 1; }
+  as - sh -c 'if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir -- "$1"; else rm -f -- "$1"; fi' sh "$2" </dev/null
+}
 unread() { # manager: it has yet to read its units
   case " $stale " in *" $1 "*) ;; *) stale="$stale $1" ;; esac
 }
@@ -270,16 +278,22 @@ pull() { # limit manager reference [platform]
   acting "$2" && as "$1" podman pull --quiet ${4:+"--platform=$4"} -- "$3" </dev/null
 }
 needed() { # the status that means so, 0 or 1; limit directory guard: 1 when it is not needed, more when nobody can tell
-  w=$1; shift; asked "$@"; c=$?
+  w=$1; shift; asked "$@" 8>&-; c=$?
   # As timeout and shells have it: the time was up, not tried, not to be run, not there.
   case $c in 124|125|126|127) shift 2; printf 'the guard %s cannot be asked: exit status %s\n' "$1" "$c"; return "$c" ;; esac
   if [ $c != 0 ]; then c=1; fi
   [ $c = "$w" ]
 }
 run() { # limit directory length command; a length of - is no input
-  if [ "$3" = - ]; then ( start "$@" ) </dev/null; return; fi
+  if [ "$3" = - ]; then aloud start "$@" </dev/null; return; fi
   left=${left#* }
-  receive "$3" | { ( start "$@" ); c=$?; cat >/dev/null; exit $c; }
+  receive "$3" | { aloud start "$@"; c=$?; cat >/dev/null; exit $c; }
+}
+aloud() { # command: what it prints goes out as it comes, on 8, and whoever still holds its output is waited for
+  say output "$number" >&8
+  # One that has lost its listeners works on: it may be an hour's work.
+  c=$( { { ( "$@" ) 3>&- 8>&- 2>&1; printf %s "$?" >&3; } | { cat >&8 || cat >/dev/null; }; } 3>&1 )
+  return "${c:-1}"
 }
 start() {
   # The usual one: what a command leaves behind is for others too, where it does not say otherwise itself.
@@ -335,7 +349,7 @@ task() { # number 'tasks it needs' 'lengths it carries' 'owes' 'pays'
   for d in $2; do
     case " $bad " in *" $d "*) bad="$bad $1"; discard $3; say skipped "$1" "$d"; return ;; esac
   done
-  say begun "$1"; renew "$limit" 0
+  say begun "$1"; number=$1; renew "$limit" 0
   case " $late " in *" $1 "*) "notes_$1"; went_on || unnoted "$1" 'what is there' "$e" ;; esac
   case $unnoted in *" $1 "*)
     eval "e=\$unnoted_$1"
@@ -371,7 +385,8 @@ pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, ARM] {
         script.push_str(functions);
     }
-    if batch.tasks.iter().flat_map(|task| &task.steps).any(snapshot::concerns) {
+    let rolls_back = matches!(batch.journal.purpose, Purpose::Rollback { .. });
+    if rolls_back || batch.tasks.iter().flat_map(|task| &task.steps).any(snapshot::concerns) {
         script.push_str(SNAPSHOT);
     }
     if rehearses(batch) {
@@ -457,9 +472,11 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
     journal::write_opening(script, batch)?;
     for (index, task) in batch.tasks.iter().enumerate() {
         let (owes, pays) = (notes(&task.owes), notes(&task.pays));
+        // Nobody but a command gets hold of where its output goes: what a tool leaves running would keep it open.
+        let aloud = if task.steps.iter().any(|step| matches!(step, Step::Run(_))) { " 8>&1" } else { "" };
         writeln!(
             script,
-            "task {index} '{}' '{}' {} {}",
+            "task {index} '{}' '{}' {} {}{aloud}",
             join(&task.after),
             join(&lengths(task)),
             quote(&owes),
@@ -494,6 +511,14 @@ fn write_leaving(script: &mut String, task: &Task) -> std::fmt::Result {
 fn used(command: &str) -> String {
     // Guards and the like are more than one command.
     format!("{{ used_step() {{ {command}; }}; used used_step; }}")
+}
+
+/// The longest that a batch may be silent for since one of its tasks has a limit of its own: a command that prints nothing
+/// is not a host that is gone.
+pub(crate) fn patience(batch: &Batch) -> Duration {
+    let own = |step: &&Step| matches!(step, Step::Run(_) | Step::Await(_) | Step::Fetch { .. } | Step::Request(_));
+    let sum = |sum: Duration, step: &Step| sum.saturating_add(limit(step, batch));
+    batch.tasks.iter().map(|task| task.steps.iter().filter(own).fold(Duration::ZERO, sum)).max().unwrap_or_default()
 }
 
 /// The longest that a step may take, apart from what it is sent.
@@ -581,6 +606,8 @@ fn command(step: &Step, batch: &Batch) -> String {
         }
         Step::PutLink { path, target } => words(["link", path.as_str(), target]),
         Step::PutUserLink { manager, path, target } => words(["link_user", manager.word(), path.as_str(), target]),
+        Step::Remove { manager: Manager::System, path } => words(["remove", path.as_str()]),
+        Step::Remove { manager, path } => words(["remove_user", manager.word(), path.as_str()]),
         // Done before the next unit of that manager is acted upon.
         Step::ReloadUnits(manager) => words(["unread", manager.word()]),
         Step::Unit { unit, action } => words(["unit", &limit, unit.manager.word(), action.verb(), &unit.name]),

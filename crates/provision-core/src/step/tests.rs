@@ -257,6 +257,7 @@ fn every_step_says_how_it_is_taken_back() {
     let cases = [
         (made, Undo::Remove),
         (put(&path, b"x"), Undo::Restore),
+        (Step::Remove { manager: Manager::System, path: path.clone() }, Undo::Restore),
         (unit(UnitAction::Stop), Undo::Restore),
         (unit(UnitAction::Restart), Undo::Repeat),
         (Step::ReloadUnits(Manager::System), Undo::Repeat),

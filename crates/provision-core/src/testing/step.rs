@@ -107,6 +107,14 @@ impl State {
                 self.require_directory(path)?;
                 self.set(path, Sort::Link(target.clone()), Vec::new(), Mode::new(0o777), &of(manager));
             }
+            Step::Remove { path, .. } => {
+                if self.entries.keys().any(|other| other != path && other.is_within(path)) {
+                    return Err(format!("{path} is not empty"));
+                }
+                if let Some((_, content)) = self.entries.remove(path) {
+                    self.forget_unit(path, &content);
+                }
+            }
             Step::Rewrite { edit, rewrite, mode, ownership } => {
                 self.rewrite(&edit.path, rewrite, (*mode, ownership))?;
             }

@@ -19,7 +19,9 @@ use crate::path::AbsPath;
 use crate::probe::{Answers, Ask, FileState, Undecided, Wanted};
 use crate::resource::{Context, Materials, Resource, Thing, Want};
 use crate::step::Step;
-use crate::x509::{self, CertificateInfo, Difference, Expiry, Found, LeafSpec, inspect, inspect_all, leaf_differences};
+use crate::x509::{
+    self, CertificateInfo, Difference, Expiry, Found, KeyAlgorithm, LeafSpec, inspect, inspect_all, leaf_differences,
+};
 
 /// A certificate that is made.
 #[derive(Debug)]
@@ -28,6 +30,16 @@ pub(super) struct Issued {
     pub(super) spec: LeafSpec,
     pub(super) renew_before: Duration,
     pub(super) authority: Option<Authority>,
+    pub(super) existing: Existing,
+}
+
+/// What becomes of a certificate that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// It is to be what a new one would be.
+    AsAsked,
+    /// It stays while it does what it is for.
+    KeptIfGood,
 }
 
 impl Resource for Issued {
@@ -65,7 +77,7 @@ impl Resource for Issued {
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        let Self { files, spec: _, renew_before: _, authority } = self;
+        let Self { files, spec: _, renew_before: _, authority, existing: _ } = self;
         let standing = files.standing(answers)?;
         let signer = match authority {
             Some(authority) => authority.signer(answers, context)?,
@@ -91,7 +103,7 @@ impl Resource for Issued {
     }
 
     fn steps(&self, change: &Change, answers: &Answers, materials: &Materials) -> Result<Vec<Step>, Undecided> {
-        let Self { files, spec, renew_before: _, authority } = self;
+        let Self { files, spec, renew_before: _, authority, existing: _ } = self;
         let stale = stale(files, change);
         if stale.is_empty() {
             return files.write(&BTreeMap::new(), change, answers);
@@ -122,7 +134,7 @@ impl Resource for Issued {
     }
 
     fn reads(&self, change: &Change) -> Vec<AbsPath> {
-        let Self { files, spec: _, renew_before: _, authority } = self;
+        let Self { files, spec: _, renew_before: _, authority, existing: _ } = self;
         let stale = stale(files, change);
         if stale.is_empty() {
             return Vec::new();
@@ -173,6 +185,18 @@ struct Verdict {
 }
 
 impl Issued {
+    /// Whether a certificate does what it is for although this of it is not what a new one would have.
+    fn does(&self, attribute: &str, certificate: &CertificateInfo) -> bool {
+        match attribute {
+            "common_name" | "lifetime" => true,
+            "names" => self.spec.names.as_set().is_subset(&certificate.names),
+            // Without any it is for everything.
+            "usages" => certificate.usages.is_empty() || self.spec.usages.names().is_subset(&certificate.usages),
+            "key_type" => matches!(certificate.key, KeyAlgorithm::Known(_)),
+            _ => false,
+        }
+    }
+
     fn verdict(&self, standing: &Standing<'_>, signer: &Signer, context: &Context<'_>) -> Result<Verdict, Undecided> {
         let verdict =
             |action, reason: Option<String>| Verdict { action, before: None, differences: Vec::new(), reason };
@@ -204,6 +228,9 @@ impl Issued {
                 (differences, Some("its authority is another one".to_owned()))
             }
         };
+        if self.existing == Existing::KeptIfGood {
+            differences.retain(|difference| !self.does(difference.attribute, &certificate));
+        }
         if standing.key.is_none() {
             reason.get_or_insert_with(|| "its private key is gone".to_owned());
         }

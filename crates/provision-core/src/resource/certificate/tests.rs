@@ -17,7 +17,7 @@ use crate::probe::Answers;
 use crate::resource::{Context, Materials, Thing};
 use crate::step::Step;
 use crate::testing::{Case, FakeHost, NOW, State, case};
-use crate::x509::{self, AuthoritySpec, LeafSpec, Lifetime, Names, Pair, inspect, issued_by, key_matches};
+use crate::x509::{self, AuthoritySpec, LeafSpec, Lifetime, Names, Pair, Usages, inspect, issued_by, key_matches};
 
 const NAMES: &str = "names = ['a.example', '192.0.2.1', '2001:db8::1']\n";
 const SELF_SIGNED: &str = "directory = '/srv'\nnames = ['a.example', '192.0.2.1', '2001:db8::1']\n";
@@ -302,6 +302,49 @@ fn a_leaf_of_a_stranger_is_issued_anew() {
     assert_eq!(shown(&case.change())[0], "issuer: CN=Site CA -> CN=Site CA");
     let case = case.because("it is signed by another authority that is called CN=Site CA too");
     assert_signed(&case.mended(), "/opt/ca.pem");
+}
+
+#[test]
+fn what_another_tool_has_issued_is_kept_while_it_does() {
+    let ours = authority("Site CA", 3650);
+    let issue = |names: &[&str], usages: Usages, days: u32| {
+        let names = Names::new(names.iter().map(|name| name.parse().unwrap())).unwrap();
+        let lifetime = Lifetime::from_days(days).unwrap();
+        let spec = LeafSpec {
+            common_name: Some("quay-enterprise".parse().unwrap()),
+            names,
+            key_type: "ecdsa-p384".parse().unwrap(),
+            lifetime,
+            usages,
+        };
+        let issuer =
+            x509::IssuerPem { certificate_pem: ours.certificate_pem.as_bytes(), key_pem: ours.key_pem.as_bytes() };
+        x509::issue_leaf(&spec, &issuer, NOW).unwrap()
+    };
+    let names = |case: &Case| inspect(&read(case, CERTIFICATE)).unwrap().names.len();
+    let theirs = |pair: Pair| {
+        let fields = FOREIGN.replace(NAMES.trim(), "names = ['a.example']");
+        case("certificate", &format!("{fields}keep_existing = true\n")).given(|state| {
+            put_foreign(state, &ours);
+            state.put_file(CERTIFICATE, pair.certificate_pem.as_bytes(), "0644");
+            state.put_file(KEY, pair.key_pem.as_bytes(), "0600");
+        })
+    };
+    let both = ["a.example", "b.example"];
+    theirs(issue(&both, Usages::ServerAndClient, 800)).in_sync();
+    for (pair, reason) in [
+        (issue(&both, Usages::Client, 800), "it is for client-auth, server-auth is asked for"),
+        (
+            issue(&["b.example"], Usages::Server, 800),
+            "it lacks a.example, and has b.example, which nobody asks for any more",
+        ),
+    ] {
+        first_reason(theirs(pair), reason);
+    }
+    let case = theirs(issue(&both, Usages::Server, 397)).in_sync().at(NOW + Duration::days(300));
+    // Once it is issued anew it is as asked.
+    let case = first_reason(case, "it expires in 97 days, and is renewed 132 days before its end").mended();
+    assert_eq!(names(&case), 1);
 }
 
 #[test]

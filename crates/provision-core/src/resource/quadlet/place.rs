@@ -32,6 +32,16 @@ pub(crate) struct Place {
     pub(crate) made: Vec<AbsPath>,
 }
 
+/// Who reads what stands in a directory.
+pub(crate) fn reader(directory: &AbsPath, manager: &Manager) -> Reader {
+    let for_users = || USERS.parse().is_ok_and(|users| directory.is_within(&users));
+    match manager {
+        Manager::System if for_users() => Reader::Nobody,
+        Manager::System => Reader::of(directory, &READ),
+        user => Reader::of_user(user, directory, &USER_DIRECTORY.join("/"), &USER_READ),
+    }
+}
+
 impl Place {
     /// Reads `scope` and `directory`; nothing when one of them is wrong.
     pub(crate) fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Self> {
@@ -59,13 +69,7 @@ impl Place {
 
     /// Who reads what stands there.
     pub(crate) fn reader(&self) -> Reader {
-        let Self { manager, directory, .. } = self;
-        let for_users = || USERS.parse().is_ok_and(|users| directory.is_within(&users));
-        match manager {
-            Manager::System if for_users() => Reader::Nobody,
-            Manager::System => Reader::of(directory, &READ),
-            user => Reader::of_user(user, directory, &USER_DIRECTORY.join("/"), &USER_READ),
-        }
+        reader(&self.directory, &self.manager)
     }
 
     /// Who owns what is put there.

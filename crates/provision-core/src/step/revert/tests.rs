@@ -13,6 +13,7 @@ use crate::attribute::Mode;
 use crate::ledger::Scope;
 use crate::object::Object;
 use crate::shell::trial::{shells, tool};
+use crate::systemd::Manager;
 
 fn home() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
@@ -408,5 +409,35 @@ fn systemd_reads_its_units_after_their_files_were_taken_back() {
         // A run that was cut has taken it back, and nobody knows whether it came to that.
         assert_eq!(take_back(shell, home.path(), &[object(&other), object(&file)], Data::Keep), [done(""), done("")]);
         assert_eq!(calls(home.path()), ["--user daemon-reload"], "{shell:?}");
+    }
+}
+
+#[test]
+fn what_was_removed_is_put_back() {
+    for shell in shells() {
+        for manager in [Manager::System, Manager::Own] {
+            let home = home();
+            let p = home.path().join("p");
+            fs::write(p.join("-f $(x)"), "theirs").unwrap();
+            fs::write(p.join("kept"), "kept").unwrap();
+            symlink("kept", p.join("link")).unwrap();
+            fs::create_dir(p.join("empty")).unwrap();
+            fs::set_permissions(p.join("empty"), fs::Permissions::from_mode(0o2710)).unwrap();
+            fs::create_dir(p.join("full")).unwrap();
+            fs::write(p.join("full/a"), "").unwrap();
+            let before = tree(&p);
+            let names = ["-f $(x)", "link", "empty", "nothing"];
+            let remove = |name: &str| Step::Remove { manager: manager.clone(), path: abs(&p.join(name)) };
+            let mut tasks: Vec<Task> = names.iter().map(|name| task("there", vec![remove(name)])).collect();
+            tasks.push(task("full", vec![remove("full")]));
+            let outcomes = apply(shell, home.path(), tasks).outcomes;
+            assert_eq!(outcomes[..4], [done(""), done(""), done(""), done("")], "{shell:?}");
+            assert!(matches!(outcomes[4], Outcome::Failed { .. }), "{shell:?}");
+            let left = |name: &str| fs::symlink_metadata(p.join(name)).is_ok();
+            assert!(!names.into_iter().any(left) && left("kept") && left("full/a"), "{shell:?}");
+            let objects = names.map(|name| Object::Path(abs(&p.join(name))));
+            assert_eq!(take_back(shell, home.path(), &objects, Data::Keep), vec![done(""); 4], "{shell:?}");
+            assert_eq!(tree(&p), before, "{shell:?}");
+        }
     }
 }

@@ -249,6 +249,24 @@ fn a_copy_that_is_half_made_is_none() {
 }
 
 #[test]
+fn what_was_kept_after_the_look_is_put_back_as_well() {
+    for host in everywhere() {
+        let (shell, what) = (host.shell, host.manager);
+        let before = tree(&host.at("srv"));
+        host.migrates();
+        host.apply();
+        fs::remove_file(host.at("new")).unwrap();
+        // Whoever takes it back has seen a unit that is stopped, and no copies yet.
+        let start = Step::Unit { unit: host.unit(), action: UnitAction::Start };
+        let reply =
+            attempt(shell, host.home.path(), &batch(rollback(host.home.path(), 1), vec![task("db", vec![start])]));
+        assert_eq!((reply.refused, reply.outcomes), (None, vec![done("")]), "{shell:?} {what}");
+        assert_eq!(tree(&host.at("srv")), before, "{shell:?} {what}");
+        assert!(host.up("db.service"), "{shell:?} {what}");
+    }
+}
+
+#[test]
 fn what_a_cut_has_left_of_a_copy_goes_with_the_next_apply() {
     for shell in shells() {
         let host = Host::new(shell, "");
