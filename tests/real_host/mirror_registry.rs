@@ -118,7 +118,8 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
     let modes = host.sh(modes)?.ok()?;
     assert!(modes.lines().all(|line| line.starts_with("600 root ")), "{modes}");
     let pull_secret = host.read("/root/auth.json")?;
-    let pull_secret: serde_json::Value = serde_json::from_slice(&pull_secret).map_err(|error| Error::Bed(error.to_string()))?;
+    let pull_secret: serde_json::Value =
+        serde_json::from_slice(&pull_secret).map_err(|error| Error::Bed(error.to_string()))?;
     let login = host.sh(&format!("printf %s 'init:{password}' | base64 -w0"))?.ok()?;
     let key = format!("{}.example.com:8443", host.name);
     assert_eq!(
@@ -126,8 +127,7 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
         serde_json::json!({ "auths": { "other.example.com": { "auth": "eDp5" }, key: { "auth": login } } })
     );
 
-    let registry =
-        Registry { host: &host, port: 8443, user: "init", password: &password, authority: &authority };
+    let registry = Registry { host: &host, port: 8443, user: "init", password: &password, authority: &authority };
     registry.is_used(bed, &client)?;
     host.reboot()?;
     registry.is_used(bed, &client)?;
@@ -202,8 +202,7 @@ fn mirror_registry_runs_rootless_with_everything_of_ones_own() -> Result<(), Err
         assert!(config.contains(line), "{line} is not in {config}");
     }
     let authority = own.authority()?;
-    let registry =
-        Registry { host: &host, port: 8445, user: "site.admin", password: PASSWORD, authority: &authority };
+    let registry = Registry { host: &host, port: 8445, user: "site.admin", password: PASSWORD, authority: &authority };
     registry.is_used(bed, &client)?;
     assert_ne!(host.sh("find /srv/images -type f | head -n 1")?.ok()?, "", "images are somewhere else");
     host.reboot()?;
@@ -214,6 +213,9 @@ fn mirror_registry_runs_rootless_with_everything_of_ones_own() -> Result<(), Err
     plan.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
     assert_eq!(host.sh(theirs)?.ok()?, theirs_before, "the services of another user were touched");
     assert_eq!(host.sh("ls -A /var/lib/systemd/linger; ls -A /srv")?.ok()?, "other");
-    assert_eq!(host.login("core", "podman ps --all --quiet; podman images --quiet; podman volume ls --quiet")?.ok()?, "");
+    assert_eq!(
+        host.login("core", "podman ps --all --quiet; podman images --quiet; podman volume ls --quiet")?.ok()?,
+        ""
+    );
     Ok(())
 }

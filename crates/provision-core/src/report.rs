@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::change::Action;
-use crate::systemd::Managed;
 use crate::secret::Revealed;
+use crate::systemd::Managed;
 
 /// What became of one host.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -59,7 +59,8 @@ fn pulls(client: &Host, registry: &Host) -> Result<(), Error> {
     for (family, address) in [(4, registry.ipv4.to_string()), (6, registry.ipv6.to_string())] {
         let (hosts, image) = (format!("/run/{}.hosts", registry.name), format!("{name}:8443/init/tiny:{family}"));
         client.copy_in(&hosts, format!("127.0.0.1 localhost\n{address} {name}\n").as_bytes())?;
-        let script = format!("set -e; mount --bind {hosts} /etc/hosts; podman pull --quiet {image}; podman rmi {image}");
+        let script =
+            format!("set -e; mount --bind {hosts} /etc/hosts; podman pull --quiet {image}; podman rmi {image}");
         client.exec(&["unshare", "--mount", "sh", "-c", &script])?.ok()?;
     }
     Ok(())
@@ -108,7 +109,8 @@ fn quay_2_is_brought_up_used_rebooted_mended_and_upgraded() -> Result<(), Error>
     assert!(!format!("{dry:?}").contains(&password) && !format!("{first:?}").contains(&redis), "a secret is shown");
     let journal = host.sh("journalctl --output=cat --no-pager")?.ok()?;
     assert!(!journal.contains(&password) && !journal.contains(&redis), "a secret is in the journal");
-    let containers = host.sh("podman ps --format '{{.Names}} {{.Image}}' | sort; podman secret ls --format '{{.Name}}'")?.ok()?;
+    let containers =
+        host.sh("podman ps --format '{{.Names}} {{.Image}}' | sort; podman secret ls --format '{{.Name}}'")?.ok()?;
     assert_eq!(
         containers,
         "quay-app registry.redhat.io/quay/quay-rhel8:v3.12.1\n\
@@ -116,7 +118,8 @@ fn quay_2_is_brought_up_used_rebooted_mended_and_upgraded() -> Result<(), Error>
          quay-redis registry.redhat.io/rhel8/redis-6:1-190\n\
          redis_pass"
     );
-    let modes = "cd /etc/mirror-registry && stat -c '%a %U:%G %n' quay-config/ssl.key quay-config/config.yaml secrets/*";
+    let modes =
+        "cd /etc/mirror-registry && stat -c '%a %U:%G %n' quay-config/ssl.key quay-config/config.yaml secrets/*";
     assert_eq!(
         host.sh(modes)?.ok()?,
         "640 root:root quay-config/ssl.key\n640 root:root quay-config/config.yaml\n\
@@ -143,7 +146,10 @@ fn quay_2_is_brought_up_used_rebooted_mended_and_upgraded() -> Result<(), Error>
     plan.mends(bed, &[("two/secret.redis", "update"), ("two/service.redis", "restart"), app, user])?;
     assert_eq!(restarted(&after, &starts(&host)?), ["quay-redis", "quay-app"]);
     host.sh("systemctl stop quay-pod")?.ok()?;
-    plan.mends(bed, &[("two/service.pod", "start"), ("two/service.redis", "start"), ("two/service.app", "start"), user])?;
+    plan.mends(
+        bed,
+        &[("two/service.pod", "start"), ("two/service.redis", "start"), ("two/service.app", "start"), user],
+    )?;
     host.sh("podman rm --force --time 1 quay-app")?.ok()?;
     plan.apply(bed)?.ok();
 
@@ -224,6 +230,9 @@ fn quay_2_runs_rootless() -> Result<(), Error> {
     assert_eq!(host.sh("ls /srv")?.ok()?, "database\nimages");
     second.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
     assert_eq!(host.sh("ls -A /srv /var/lib/systemd/linger")?.ok()?, "/srv:\n\n/var/lib/systemd/linger:");
-    assert_eq!(host.login("core", "podman ps --all --quiet; podman images --quiet; podman volume ls --quiet")?.ok()?, "");
+    assert_eq!(
+        host.login("core", "podman ps --all --quiet; podman images --quiet; podman volume ls --quiet")?.ok()?,
+        ""
+    );
     Ok(())
 }

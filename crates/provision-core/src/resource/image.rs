@@ -467,14 +467,14 @@ mod tests {
             tar.append_data(&mut header, name, bytes.as_slice()).unwrap();
         }
         tar.into_inner().unwrap();
-        let case = |fields: &str| {
-            case("image", &format!("name = 'a:1'\n{fields}")).assets(Arc::new(Folder(root.clone())))
-        };
+        let case =
+            |fields: &str| case("image", &format!("name = 'a:1'\n{fields}")).assets(Arc::new(Folder(root.clone())));
         case("archive = 'all.tar'\nmember = 'image.tar'")
             .creates(&format!("id: (absent) -> {}", &bench.id()[..12]))
             .because("3.0 kB are sent")
             .mended();
-        let (_, blob) = crate::plan::asset::Assets::image_archive(&Folder(root.clone()), "all.tar", Some("image.tar")).unwrap();
+        let (_, blob) =
+            crate::plan::asset::Assets::image_archive(&Folder(root.clone()), "all.tar", Some("image.tar")).unwrap();
         assert_eq!(blob.read().unwrap(), inner);
         // One in a bundle is a stretch of a stretch.
         let within = blob.stretch(512..1024).unwrap();
@@ -497,9 +497,7 @@ mod tests {
             "archive = 'all.tar'",
             "3:11: cannot read PATH: tar archive holds no image: it has neither index.json nor manifest.json",
         );
-        case("pull = true\nmember = 'x.tar'").refused(
-            "3:1: where a:1 is pulled from",
-        );
+        case("pull = true\nmember = 'x.tar'").refused("3:1: where a:1 is pulled from");
     }
 
     #[test]
