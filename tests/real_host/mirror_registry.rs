@@ -1,6 +1,8 @@
 //! `playbooks/mirror-registry` on real hosts, with images that stand in for Quay's: brought up, used from another host over
 //! both families, applied again, rebooted, upgraded, taken away. Here what is Quay 3.x's; 2.x is in `two`.
 
+#![expect(clippy::indexing_slicing, reason = "a test stops at its first surprise")]
+
 mod own;
 mod two;
 
@@ -79,6 +81,21 @@ fn reaches(client: &Host, host: &Host, port: u16) -> Result<[bool; 2], Error> {
     Ok([over(host.ipv4.to_string())?, over(host.ipv6.to_string())?])
 }
 
+/// Whether a line of a comparison is about what a plan has made, not what a boot or podman makes for itself.
+fn is_left(line: &str) -> bool {
+    let path = line.split_whitespace().nth(1).unwrap_or_default().trim_end_matches(':');
+    let known = [
+        "/etc/containers/networks",
+        "/etc/ssl/certs/",
+        "/var/lib/containers",
+        "/etc/firewalld/zones",
+        "/var/lib/systemd",
+    ];
+    line.starts_with("new ")
+        && ["/etc/", "/var/lib/", "/srv/", "/usr/", "/root/mirror"].iter().any(|place| path.starts_with(place))
+        && !known.iter().any(|known| path.starts_with(known))
+}
+
 /// Everything by default, in a login whose umask is 077 and that has no terminal, on a host where podman has never run.
 #[test]
 fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Error> {
@@ -91,7 +108,11 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
     let plan = plan(bed, &host, Payload::Three)?.variable("pull_secret", "/root/auth.json");
     let before = Trace::of(&host)?;
 
-    // What is refused, and what that leaves: a port that somebody has, a certificate that was good once.
+    // What is refused, and what that leaves: a host without podman, a port that somebody has, a certificate that was good
+    // once.
+    host.sh("mv /usr/bin/podman /root/podman")?.ok()?;
+    refused(&plan.apply(bed)?, &["podman", "must be 4.4 or later", "is not there"]);
+    host.sh("mv /root/podman /usr/bin/podman")?.ok()?;
     host.sh("printf '[Socket]\\nListenStream=8443\\nAccept=yes\\n' >/run/systemd/system/theirs.socket
          printf '[Service]\\nExecStart=/bin/true\\n' >/run/systemd/system/theirs@.service
          systemctl daemon-reload && systemctl start theirs.socket")?
@@ -112,6 +133,8 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
     let password = String::from_utf8(host.read("/etc/mirror-registry/secrets/password")?).unwrap_or_default();
     assert_eq!(password.len(), 32);
     assert!(!format!("{dry:?}").contains(&password), "the password is shown");
+    assert_eq!(first.stdout.matches(&password).count(), 1, "the password is not shown once: {}", first.stdout);
+    assert!(first.stdout.contains("by a network of its own with IPv6"), "{}", first.stdout);
     let authority = host.read("/etc/mirror-registry/ca.crt")?;
     let modes = "cd /etc/mirror-registry && stat -c '%a %U %n' quay-config/ssl.key quay-config/config.yaml \
                  authority/ca.key secrets/* /root/auth.json";
@@ -133,6 +156,25 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
     registry.is_used(bed, &client)?;
     plan.mends(bed, &[])?;
 
+    // A newer version has all that the one before had. One that never becomes healthy goes back by itself, data included.
+    let upgrade = |build| -> Result<Plan, Error> {
+        let image = bed.quay_images()?.quay(Payload::Three, build);
+        Ok(plan.clone().variable("image", image.name).variable("archive", image.archive.display()))
+    };
+    let broken = upgrade(Build::Unhealthy)?.variable("within", "4s");
+    let plan = upgrade(Build::Second)?;
+    let ran = plan.apply(bed)?.ok();
+    assert!(ran.json()["hosts"][0]["down"][0]["seconds"].is_number(), "{}", ran.stdout);
+    registry.is_used(bed, &client)?;
+    let ran = broken.apply(bed)?;
+    assert_eq!(ran.code, Some(1), "{ran:#?}");
+    assert_eq!(ran.json()["hosts"][0]["rolled_back"]["failures"], serde_json::json!([]), "{}", ran.stdout);
+    let version = "curl --silent --insecure --output /dev/null --write-out '%header{x-quay-version}' --retry 9 \
+                   --retry-all-errors https://127.0.0.1:8443/healthz";
+    assert_eq!(host.sh(version)?.ok()?, "2");
+    registry.is_used(bed, &client)?;
+    plan.mends(bed, &[])?;
+
     // Another port, and the one before is closed; a certificate of one's own, and what was made once stays.
     let moved = own.given(&plan.clone().variable("port", 9443), "good");
     moved.apply(bed)?.ok();
@@ -149,11 +191,18 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
     assert!(left.contains("quay.db") && left.contains("password") && !left.contains(".service"), "{left}");
     plan.apply(bed)?.ok();
     assert_eq!(host.read("/etc/mirror-registry/secrets/password")?, password.as_bytes(), "the password changed");
-    let authority = host.read("/etc/mirror-registry/ca.crt")?;
-    Registry { authority: &authority, ..registry }.is_used(bed, &client)?;
+    assert_eq!(host.read("/etc/mirror-registry/ca.crt")?, authority, "the authority changed");
+    registry.is_used(bed, &client)?;
 
     plan.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
-    assert_eq!(before.left(&Trace::of(&host)?), [""; 0], "not everything is gone");
+    let left = host.snapshot()?;
+    let left: Vec<String> = files.differences(&left).into_iter().filter(|line| is_left(line)).collect();
+    assert_eq!(left, [""; 0], "not everything is gone");
+    // Images of other versions stay, as they do when one is upgraded.
+    let things = "(podman ps --all --quiet; podman images --quiet quay.io/quay/quay-mirror:2; podman volume ls --quiet; \
+                  podman network ls --quiet --filter name=mirror; firewall-cmd --list-ports; \
+                  firewall-cmd --permanent --list-ports; nft list ruleset | grep 8443; cat /root/auth.json) | grep .";
+    assert_eq!(host.sh(things)?.ok()?, r#"{"auths": {"other.example.com": {"auth": "eDp5"}}}"#);
     Ok(())
 }
 

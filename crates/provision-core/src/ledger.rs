@@ -42,6 +42,9 @@ pub struct Ledger {
     pub resources: Vec<Entry>,
 }
 
+/// What is wanted of a resource that stays as data does, other than by its sort.
+pub(crate) const STAYS: &str = "stays";
+
 /// A resource that the plan owns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {

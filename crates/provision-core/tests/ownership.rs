@@ -450,3 +450,35 @@ async fn a_secret_that_was_made_up_is_shown_also_when_the_rest_fails_for_it_stay
     assert_eq!(revealed, [content(&host, "/srv/r").unwrap().as_str()]);
     assert_eq!(content(&host, "/srv/a"), None);
 }
+
+/// Whoever trusts it was told by hand: a later authority of the same plan is the same one.
+#[tokio::test]
+async fn an_authority_that_stays_is_data() {
+    let host = FakeHost::new();
+    let text = |more: &str| {
+        format!(
+            "[directory.a]\npath = \"/srv/a\"\n[certificate_authority.site]\ndirectory = \"/srv/a\"\n\
+             common_name = \"Site\"\n{more}after = [\"directory.a\"]\n"
+        )
+    };
+    let with = text("stays = true\n");
+    applied(&with, &host).await;
+    let made = content(&host, "/srv/a/site.crt").unwrap();
+    // With the plan, with a plan that has no authority any more, and with one that has left twice.
+    applied("[directory.a]\npath = \"/srv/a\"\n", &host).await;
+    assert_eq!(content(&host, "/srv/a/site.crt").as_deref(), Some(&*made));
+    for _ in 0..2 {
+        destroyed(&host, Data::Keep).await;
+        assert_eq!(content(&host, "/srv/a/site.crt").as_deref(), Some(&*made));
+    }
+    assert!(content(&host, "/srv/a/site.key").is_some());
+    applied(&with, &host).await;
+    assert_eq!(content(&host, "/srv/a/site.crt").as_deref(), Some(&*made));
+    destroyed(&host, Data::Delete).await;
+    assert_eq!((content(&host, "/srv/a/site.crt"), content(&host, "/srv/a/site.key")), (None, None));
+
+    // Without it, it goes like everything else.
+    applied(&text(""), &host).await;
+    destroyed(&host, Data::Keep).await;
+    assert_eq!(content(&host, "/srv/a/site.crt"), None);
+}

@@ -17,6 +17,7 @@ use crate::object::{Object, Record};
 use crate::plan::Plan;
 use crate::plan::host::Host;
 use crate::probe::{Answers, Ask};
+use crate::resource::certificate_authority;
 use crate::secret::{Secrets, Text};
 use crate::step::Data;
 
@@ -48,6 +49,8 @@ pub struct Observed {
     pub(super) records: Vec<Record>,
     /// What is taken back, in the order in which it was applied.
     pub(super) leaving: Vec<(Address, Vec<Object>)>,
+    /// What of that is data because its plan said so.
+    pub(super) stays: BTreeSet<Object>,
     pub(super) data: Data,
 }
 
@@ -87,6 +90,7 @@ pub async fn observe(plan: &Plan, host: &Host, connection: &dyn Connection) -> R
     let mut observed = Observed::ask(Subject::new(plan, host), graph, Verb::Apply, None, connection).await?;
     let orphans = observed.ownership.orphans.iter();
     observed.leaving = orphans.map(|(entry, lost)| (entry.address.clone(), lost.clone())).collect();
+    observed.stays = observed.ownership.staying();
     if observed.leaving.iter().any(|(_, objects)| !objects.is_empty()) {
         observed.ask_records(Scope::Origin, connection).await?;
         let records = std::mem::take(&mut observed.records);
@@ -117,6 +121,10 @@ pub async fn observe_destroy(plan: &Plan, host: &Host, connection: &dyn Connecti
     for record in observed.records.iter().filter(|record| !named.contains(&record.object)) {
         beside.entry(&record.address).or_default().push(record.object.clone());
     }
+    let mut stays = observed.ownership.staying();
+    // An authority beside those that the plan has: it stayed before.
+    let authorities = beside.iter().filter(|(address, _)| address.kind() == certificate_authority::KIND.name);
+    stays.extend(authorities.flat_map(|(_, objects)| objects.iter().cloned()));
     for objects in beside.values_mut() {
         // A directory before what is in it.
         objects.sort();
@@ -128,6 +136,7 @@ pub async fn observe_destroy(plan: &Plan, host: &Host, connection: &dyn Connecti
     }
     leaving.splice(0..0, beside.into_iter().map(|(address, objects)| (address.clone(), objects)));
     observed.leaving = leaving;
+    observed.stays = stays;
     observed.ask_standing(connection).await?;
     Ok(observed)
 }
@@ -205,6 +214,7 @@ impl Observed {
             ownership,
             records: Vec::new(),
             leaving: Vec::new(),
+            stays: BTreeSet::new(),
         })
     }
 
@@ -264,6 +274,7 @@ impl Observed {
             data: self.data,
             records: &self.records,
             held: self.ledger.resources.iter().flat_map(|entry| &entry.objects).collect(),
+            stays: &self.stays,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::Address;
 use crate::graph::Graph;
-use crate::ledger::{Entry, FORMAT, Ledger, LedgerFound, Memory};
+use crate::ledger::{Entry, FORMAT, Ledger, LedgerFound, Memory, STAYS};
 use crate::object::Object;
 use crate::probe::Undecided;
 
@@ -83,6 +83,12 @@ impl Ownership {
     /// The ledger while an apply is under way: what leaves stays in it until it has left.
     pub(crate) fn during(&self, wanted: &Ledger) -> Ledger {
         self.with_orphans(wanted, |_| true)
+    }
+
+    /// What of the orphans is data because the plan said so.
+    pub(crate) fn staying(&self) -> BTreeSet<Object> {
+        let staying = self.orphans.iter().filter(|(entry, _)| entry.wanted.contains_key(STAYS));
+        staying.flat_map(|(_, lost)| lost.iter().cloned()).collect()
     }
 
     /// The ledger with those orphans that have not left.

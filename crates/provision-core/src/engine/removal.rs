@@ -43,6 +43,8 @@ pub(crate) struct Takeback<'a> {
     pub(crate) records: &'a [Record],
     /// What the plan still holds: a directory above any of it stays.
     pub(crate) held: BTreeSet<&'a Object>,
+    /// What is data because the plan said so.
+    pub(crate) stays: &'a BTreeSet<Object>,
 }
 
 /// What of the host is another by the time that the next is taken back.
@@ -400,6 +402,9 @@ impl Takeback<'_> {
         match (&record.was, now) {
             (Was::Absent, PathState::Absent) => Ok(Back::Same),
             (Was::Absent, PathState::Present(entry)) => {
+                if self.stays.contains(&record.object) && self.scope == Scope::Origin {
+                    return Ok(self.data(|| one(label, stands(entry).into(), Shown::Absent)));
+                }
                 if entry.sort == Sort::Directory {
                     let below = self.held.iter().filter_map(|object| object.path());
                     if below.into_iter().any(|held| held.is_within(path)) {

@@ -100,6 +100,13 @@ pub static KIND: Kind = Kind {
         OWNERSHIP[2],
         OWNERSHIP[3],
         OWNERSHIP[4],
+        Field {
+            name: "stays",
+            takes: "boolean",
+            required: false,
+            doc: "Whether it stays on its host when it leaves the plan, as data does unless that is deleted, so that whoever \
+                  trusts it trusts what is made there next; false without it.",
+        },
     ],
     example: r#"
 [directory.certificates]
@@ -132,6 +139,7 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
     let authority = Authority::read(fields);
     let path_length = fields.integer("path_length", 0..=LONGEST_PATH);
     let key_type = fields.optional("key_type").unwrap_or_default();
+    let stays = fields.boolean("stays").unwrap_or(false);
     if fields.boolean("install_key").is_some() {
         let message = format!("`install_key` says nothing of the key that {} makes", fields.label());
         fields.problem("install_key", message, "take it out: a key that is made on a host is kept there");
@@ -144,7 +152,7 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         let own: Vec<&AbsPath> = files.all().into_iter().map(|(_, path)| path).collect();
         authority.check_apart(fields, own.into_iter())?;
     }
-    Some(Box::new(Made { files, spec, renew_before, authority }))
+    Some(Box::new(Made { files, spec, renew_before, authority, stays }))
 }
 
 /// Nobody has more authorities above one another than this; a larger number is a slip.
@@ -152,7 +160,8 @@ const LONGEST_PATH: i64 = 16;
 
 /// An authority that whoever wrote the plan brings along.
 fn read_own(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
-    let wishes = ["common_name", "organization", "authority", "authority_key", "path_length", "key_type", "lifetime"];
+    let wishes =
+        ["common_name", "organization", "authority", "authority_key", "path_length", "key_type", "lifetime", "stays"];
     refuse_wishes(fields, &wishes);
     let install = fields.boolean("install_key").unwrap_or(false);
     let keeping = if install { KeyKeeping::Host } else { KeyKeeping::Here };

@@ -6,6 +6,7 @@ use time::Duration;
 use zeroize::Zeroizing;
 
 use crate::change::{Action, Change, Shown, Signal};
+use crate::ledger::STAYS;
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::probe::{Answers, Ask, Undecided};
@@ -28,6 +29,8 @@ pub(super) struct Made {
     pub(super) spec: AuthoritySpec,
     pub(super) renew_before: Duration,
     pub(super) authority: Option<Authority>,
+    /// Whether it is data when it leaves.
+    pub(super) stays: bool,
 }
 
 impl Resource for Made {
@@ -40,7 +43,14 @@ impl Resource for Made {
     }
 
     fn wanted(&self) -> Vec<(&'static str, Shown)> {
-        self.wish().wanted().into_iter().chain([("is_ca", "true".into())]).chain(self.files.wanted()).collect()
+        let stays = self.stays.then(|| (STAYS, "true".into()));
+        self.wish()
+            .wanted()
+            .into_iter()
+            .chain([("is_ca", "true".into())])
+            .chain(self.files.wanted())
+            .chain(stays)
+            .collect()
     }
 
     fn wants(&self) -> Vec<Want> {
@@ -53,7 +63,7 @@ impl Resource for Made {
     }
 
     fn diff(&self, answers: &Answers, context: &Context<'_>) -> Result<Change, Undecided> {
-        let Self { files, spec: _, renew_before: _, authority } = self;
+        let Self { files, spec: _, renew_before: _, authority, stays: _ } = self;
         let standing = files.standing(answers)?;
         let signer = match authority {
             Some(authority) => authority.signer(answers, context)?,
@@ -83,7 +93,7 @@ impl Resource for Made {
     }
 
     fn steps(&self, change: &Change, answers: &Answers, materials: &Materials) -> Result<Vec<Step>, Undecided> {
-        let Self { files, spec, renew_before: _, authority } = self;
+        let Self { files, spec, renew_before: _, authority, stays: _ } = self;
         let mut contents = BTreeMap::new();
         if change.signal == Signal::None {
             return files.write(&contents, change, answers);
@@ -117,7 +127,7 @@ impl Resource for Made {
     }
 
     fn reads(&self, change: &Change) -> Vec<AbsPath> {
-        let Self { files, spec: _, renew_before: _, authority } = self;
+        let Self { files, spec: _, renew_before: _, authority, stays: _ } = self;
         let own = [files.certificate.clone(), files.key.clone()];
         let above = authority.iter().flat_map(Authority::reads);
         match (change.signal, is_issued(change), change.action) {
@@ -162,7 +172,7 @@ impl Made {
         answers: &Answers,
         context: &Context<'_>,
     ) -> Result<Change, Undecided> {
-        let Self { files, spec, renew_before, authority: _ } = self;
+        let Self { files, spec, renew_before, authority: _, stays: _ } = self;
         let all = inspect_all(standing.pem).map_err(|error| self.unusable(&chain(&error)))?;
         let Some((certificate, above)) = all.split_first() else { return Err(self.unusable("it is empty")) };
         let found = Found { certificate, key_sha256: files.key_sha256(standing)? };
