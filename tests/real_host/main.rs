@@ -1,5 +1,6 @@
 //! What is proved on real hosts: systemd, podman, firewalld, haproxy and sshd, in network namespaces of their own.
 
+mod adopt;
 mod bed;
 mod cases;
 mod concurrent;

@@ -3,12 +3,12 @@
 use crate::change::{Action, Change, Shown, Signal};
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
-use crate::probe::{Answers, Ask, PathState, Sort, Undecided};
+use crate::probe::{Answers, Ask, PathState, Sort, Undecided, UnitState};
 use crate::resource::definition::Reader;
 use crate::resource::file::refuse_root;
 use crate::resource::scope::{self, SCOPE};
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Thing, Want, quadlet, unit};
-use crate::step::Step;
+use crate::step::{Step, UnitAction};
 use crate::systemd::{Managed, Manager, UnitName};
 
 /// The kind.
@@ -20,7 +20,7 @@ pub static KIND: Kind = Kind {
             name: "path",
             takes: "path",
             required: true,
-            doc: "Where nothing is to be. Of what is there only a file, a link (never what it leads to) or an empty directory goes, and only with `adopt`. The file of a unit or of Quadlet's is one that its service notices: it restarts, once, with whatever defines a unit of that name then.",
+            doc: "Where nothing is to be. Of what is there only a file, a link (never what it leads to) or an empty directory goes, and only with `adopt`. The file of a unit or of Quadlet's is one that its service notices: it restarts, once, with whatever defines a unit of that name then. A unit that runs is stopped before its file goes, by what that file says.",
         },
         SCOPE,
     ],
@@ -85,7 +85,8 @@ impl Resource for Absent {
     }
 
     fn asks(&self) -> Vec<Ask> {
-        vec![Ask::Path(self.path.clone()), Ask::Listing(self.path.clone())]
+        let unit = self.unit.clone().map(Ask::Unit);
+        [Ask::Path(self.path.clone()), Ask::Listing(self.path.clone())].into_iter().chain(unit).collect()
     }
 
     fn diff(&self, answers: &Answers, _context: &Context<'_>) -> Result<Change, Undecided> {
@@ -119,10 +120,14 @@ impl Resource for Absent {
         }))
     }
 
-    fn steps(&self, _change: &Change, _answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
+    fn steps(&self, _change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
+        // What runs is stopped as its own definition says: another one, which may come next, does not know how.
+        let defines = self.unit.as_ref().filter(|unit| self.path.name() == unit.name);
+        let runs = defines.filter(|unit| answers.unit(unit).is_ok_and(UnitState::is_up));
+        let stop = runs.map(|unit| Step::Unit { unit: unit.clone(), action: UnitAction::Stop });
         let remove = Step::Remove { manager: self.writer.clone(), path: self.path.clone() };
         let reload = self.reader.manager().map(|manager| Step::ReloadUnits(manager.clone()));
-        Ok(std::iter::once(remove).chain(reload).collect())
+        Ok(stop.into_iter().chain([remove]).chain(reload).collect())
     }
 }
 
