@@ -12,6 +12,7 @@ mod hosts;
 mod kinds;
 mod lockout;
 mod mirror_registry;
+mod oc_mirror;
 mod ownership;
 mod packages;
 mod preflight;

@@ -5,7 +5,7 @@ use provision_tests::{Error, Host, Testbed};
 
 use crate::support::Plan;
 
-const PASSWORD: &str = "it's a \"$(secret)\" `pass`";
+pub const PASSWORD: &str = "it's a \"$(secret)\" `pass`";
 
 pub fn plan(bed: &Testbed, host: &Host) -> Plan {
     Plan::new("playbooks/registry/plan.toml")

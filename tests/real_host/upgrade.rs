@@ -2,6 +2,12 @@
 //! one that was cut, when that is asked for. What stands in for Quay here refuses a database that a later version has
 //! taken over, so that an old version which serves has its own.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test stops at its first surprise, and nothing else runs in its thread"
+)]
+
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};

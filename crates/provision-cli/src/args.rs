@@ -351,7 +351,7 @@ pub struct Output {
     /// Prints one JSON object on standard output, for programs
     #[arg(long, global = true, display_order = 900)]
     pub json: bool,
-    /// Shows more: what stays as it is, whole files, what commands print
+    /// Shows more: what stays as it is, whole files, what tools print
     #[arg(long, short, global = true, action = ArgAction::SetTrue, display_order = 901)]
     pub verbose: bool,
     /// When to use colours; NO_COLOR is respected

@@ -120,19 +120,19 @@ impl<T: Transport> ShellConnection<T> {
         self.transport
     }
 
-    fn request(&self, program: String, blobs: Vec<Blob>) -> Request {
+    fn request(&self, program: String, blobs: Vec<Blob>, patience: Duration) -> Request {
         // Always set, so that no variable of the login can stand for it.
         let base = quote(self.state.as_ref().map_or("", AbsPath::as_str));
         let program = format!("base={base}\n{program}");
         let command = bootstrap(&program, self.become_);
         let input = std::iter::once(Blob::from_bytes(program.into_bytes())).chain(blobs).collect();
-        Request { command, input, silence: self.silence }
+        Request { command, input, silence: self.silence.saturating_add(patience) }
     }
 
     /// Runs a program that only reads, and gives its whole output.
     async fn exchange(&self, program: String) -> Result<(Vec<u8>, Exit), ConnectionError> {
         let mut reply = Vec::new();
-        let exit = self.transport.exchange(self.request(program, Vec::new()), &mut reply).await?;
+        let exit = self.transport.exchange(self.request(program, Vec::new(), Duration::ZERO), &mut reply).await?;
         Ok((reply, exit))
     }
 
@@ -210,8 +210,10 @@ impl<T: Transport> Connection for ShellConnection<T> {
         let nonce = random_nonce()?;
         let program = step::script::program(&batch, &nonce);
         let blobs: Vec<Blob> = batch.blobs().cloned().collect();
+        let request = self.request(program, blobs, step::script::patience(&batch));
         let mut progress = Progress::new(&nonce, tell);
-        let ended = self.transport.exchange(self.request(program, blobs), &mut progress).await;
+        let ended = self.transport.exchange(request, &mut progress).await;
+        progress.finish();
         let read = step::reply::read(&batch, &progress.reply, &nonce);
         match (ended, read) {
             (Ok(exit), Err(error)) => Err(self.refuse(error, &exit)),

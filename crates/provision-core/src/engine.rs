@@ -15,6 +15,7 @@ mod ownership;
 mod prepare;
 mod rehearsal;
 mod removal;
+mod said;
 mod status;
 mod tasks;
 pub(crate) mod watch;

@@ -12,6 +12,14 @@ pub enum Event {
         /// The resource.
         address: Address,
     },
+    /// What a resource does has printed a line, while it is still at work. Every secret of the plan is masked in it;
+    /// nothing else is made harmless: a host may print anything, such as what a terminal acts upon.
+    Said {
+        /// The resource.
+        address: Address,
+        /// The line, without its end. One that is very long is cut.
+        line: String,
+    },
     /// A resource has come to its end.
     Finished {
         /// The resource.

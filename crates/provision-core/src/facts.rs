@@ -22,6 +22,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("os_id", "`ID` of os-release(5): debian, fedora, rhel"),
     ("os_version", "`VERSION_ID` of os-release(5): 13, 42, 9.6; empty where there is none"),
     ("podman_version", "such as 5.4.2; empty without podman"),
+    ("runtime_directory", "the login's `XDG_RUNTIME_DIR`, also where the steps run as root: /run/user/1000"),
     ("selinux", "`enforcing`, `permissive` or `disabled`"),
     ("systemd_version", "such as 257; empty without systemd"),
     ("user", "name of the user as whom the steps run"),
@@ -52,6 +53,7 @@ impl Facts {
             "debian",
             "13",
             "5.4.2",
+            "/run/user/0",
             "disabled",
             "257",
             "root",
@@ -177,6 +179,9 @@ for f in /etc/os-release /usr/lib/os-release; do
   fi
 done
 if command -v podman >/dev/null 2>&1; then say fact podman_version; v=$(podman --version 2>/dev/null); printf '%s' "${v##* }"; fi
+say fact runtime_directory
+# sudo takes the variable away, or has the one of its own session.
+if [ -n "${SUDO_UID-}" ] && [ "$SUDO_UID" != 0 ]; then printf /run/user/%s "$SUDO_UID"; else printf %s "${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"; fi
 say fact selinux; v=; if [ -r /sys/fs/selinux/enforce ]; then read -r v </sys/fs/selinux/enforce; fi
 case $v in 1) printf enforcing ;; 0) printf permissive ;; *) printf disabled ;; esac
 if command -v systemctl >/dev/null 2>&1; then
@@ -262,6 +267,21 @@ mod tests {
                 std::fs::write(&at, text).unwrap();
                 assert_eq!(selinux(), word, "{shell:?}");
             }
+        }
+    }
+
+    #[test]
+    fn the_run_time_directory_is_that_of_the_login() {
+        use crate::shell::trial::{run, shells};
+        for shell in shells() {
+            let told = |before: &str| {
+                let program = format!("{before}\n{}", program(&BTreeSet::new(), "n"));
+                let facts = read(&run(shell, &["-c", &program], b""), "n").unwrap();
+                facts.iter().find(|(name, _)| *name == "runtime_directory").unwrap().1.to_owned()
+            };
+            assert_eq!(told("SUDO_UID=1000 XDG_RUNTIME_DIR=/run/user/0"), "/run/user/1000", "{shell:?}");
+            assert_eq!(told("SUDO_UID=0 XDG_RUNTIME_DIR=/run/else"), "/run/else", "{shell:?}");
+            assert_eq!(told("unset SUDO_UID XDG_RUNTIME_DIR; id() { echo 7; }"), "/run/user/7", "{shell:?}");
         }
     }
 

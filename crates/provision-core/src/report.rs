@@ -46,7 +46,7 @@ pub struct Downtime {
     /// Until when.
     pub until: Until,
     /// When its stop began, in hundredths of a second since the host's boot.
-    pub(crate) from: u64,
+    pub(crate) from: Option<u64>,
     /// When systemd had it up again.
     pub(crate) up: Option<u64>,
 }
@@ -86,7 +86,7 @@ pub enum Outcome {
     Changed {
         /// What was done.
         action: Action,
-        /// What the host said, secrets masked.
+        /// What the host said, secrets masked: the last of it, where it is long.
         output: String,
     },
     /// Its guard said, at the moment itself, that nothing was needed.

@@ -294,6 +294,12 @@ pub trait Resource: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Secrets that it puts somewhere, as they are there: nobody may see them in what the host says either. What was given
+    /// as a secret is known without it.
+    fn hidden(&self) -> Vec<Text> {
+        Vec::new()
+    }
+
     /// A secret that this change makes up and that people are to see once, when it has been made.
     fn reveals(&self, _change: &Change) -> Option<Revealed> {
         None

@@ -126,6 +126,20 @@ impl Secrets {
         other.0.iter().for_each(|secret| self.add(secret));
     }
 
+    /// The beginning of a longer text, with every known secret masked, and without what may be a piece of one at its end.
+    #[must_use]
+    pub fn mask_beginning(&self, text: &str) -> String {
+        let mut masked = self.mask(text);
+        // The longest is the first.
+        let piece = self.0.first().map_or(0, |longest| longest.len().saturating_sub(1));
+        let mut end = masked.len().saturating_sub(piece);
+        while !masked.is_char_boundary(end) {
+            end -= 1;
+        }
+        masked.truncate(end);
+        masked
+    }
+
     /// The text with every known secret masked.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {
@@ -162,5 +176,20 @@ mod tests {
         );
         secrets.add("a\"b\\c");
         assert_eq!(secrets.mask("{\"echo\": \"a\\\"b\\\\c\"}"), "{\"echo\": \"(secret)\"}");
+    }
+
+    #[test]
+    fn of_a_text_that_is_cut_no_piece_of_a_secret_is_left() {
+        let mut secrets = Secrets::default();
+        assert_eq!(secrets.mask_beginning("nothing is known"), "nothing is known");
+        secrets.add("hunter22");
+        secrets.add("hunter22-longer");
+        let whole = "as it begins: hunter22-longer";
+        for length in 0..whole.len() {
+            let shown = secrets.mask_beginning(&whole[..length]);
+            assert!("as it begins: (secret)".starts_with(&shown), "{shown}");
+        }
+        assert_eq!(secrets.mask_beginning("that is hunter22, and so on for long"), "that is (secret), and ");
+        assert_eq!(secrets.mask_beginning("äääääääääääääääää€"), "äääääääääää");
     }
 }

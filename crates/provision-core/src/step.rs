@@ -17,6 +17,8 @@ use crate::saved::Saved;
 use crate::systemd::{Managed, Manager};
 
 #[cfg(test)]
+mod aloud_tests;
+#[cfg(test)]
 mod arrival_tests;
 mod fetch;
 mod journal;

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,17 +23,19 @@ use provision_core::testing::{FakeHost, NOW};
 use provision_core::transport::local::Local;
 use provision_core::transport::{Exit, Request, Sink, Stream, Transport, TransportError};
 
-/// This machine, with every exchange counted.
+/// This machine, with every exchange counted, and how long one was to be waited for at most.
 #[derive(Default)]
 struct Counted {
     inner: Local,
     exchanges: AtomicUsize,
+    seconds: AtomicU64,
 }
 
 #[async_trait]
 impl Transport for &Counted {
     async fn exchange(&self, request: Request, sink: &mut (dyn Sink + '_)) -> Result<Exit, TransportError> {
         self.exchanges.fetch_add(1, Ordering::SeqCst);
+        self.seconds.fetch_max(request.silence.as_secs(), Ordering::SeqCst);
         self.inner.exchange(request, sink).await
     }
 
@@ -229,6 +231,43 @@ async fn a_secret_reaches_no_change_no_event_and_no_report() {
     seen.push_str(&format!("{report:?} {:?}", events.lock().unwrap()));
     assert!(!seen.contains(SECRET), "{seen}");
     assert!(seen.contains("p=(secret)"), "what the tool echoed is masked: {seen}");
+}
+
+#[tokio::test]
+async fn what_a_command_prints_is_told_at_once_without_secrets_and_its_silence_is_no_end() {
+    const SECRET: &str = "s3cr3t-of-the-plan";
+    let root = tempfile::tempdir().unwrap();
+    // The secret in two pieces, and a line that is cut, which has none of it at its end.
+    let text = "IFS= read -r s; printf %s \"${s%-*}\"; echo \"-${s##*-}\"; \
+        x=$(printf '%08180d' 0); echo \"$x$s and more\"; i=0; while [ $i -lt 200 ]; do echo $i; i=$((i + 1)); done; exit 3";
+    let plan = PlanBuilder::new("said")
+        .secret("password", SECRET)
+        .resource(
+            "command",
+            "it",
+            toml::toml! { run = (vec!["sh", "-c", text]) input = "{{ input.password }}\n" unless = ["false"] timeout = "12h" },
+        )
+        .build()
+        .unwrap();
+    let transport = Counted::default();
+    let usual = Duration::from_secs(30);
+    let connection = ShellConnection::new(&transport, Become::No, usual).with_state(Some(state(root.path())));
+    let events = Mutex::new(Vec::new());
+    let changes = changes(&plan, &connection).await;
+    let report = apply(changes, &connection, &|event: Event| events.lock().unwrap().push(event)).await.unwrap();
+    assert!(transport.seconds.load(Ordering::SeqCst) >= 30 + 12 * 3600, "a silent command would be cut");
+    let events = events.into_inner().unwrap();
+    let lines: Vec<&str> = events
+        .iter()
+        .filter_map(|event| if let Event::Said { line, .. } = event { Some(line.as_str()) } else { None })
+        .collect();
+    assert_eq!((lines.len(), lines[0], lines[2], lines[201]), (202, "(secret)", "0", "199"));
+    assert!(lines[1].starts_with("000") && lines[1].ends_with("00..."), "{}", lines[1]);
+    let seen = format!("{report:?} {events:?}");
+    assert!(!seen.contains("s3cr"), "{seen}");
+    let [(_, Outcome::Failed { message })] = &report.resources[..] else { panic!("{report:?}") };
+    assert!(message.starts_with("cannot run sh: exit status 3\n(182 lines before)\n180\n"), "{message}");
+    assert!(message.ends_with("\n199"), "{message}");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! How an apply goes on, while it does: one line for each resource that has come to its end, and on a terminal a line
-//! that says what is being done.
+//! How an apply goes on, while it does: one line for each resource that has come to its end, what commands print as it
+//! comes, and on a terminal a line that says what is being done.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -24,6 +24,8 @@ pub struct Progress<'a> {
     /// Whether a line that is written over makes sense.
     live: bool,
     state: Mutex<BTreeMap<String, State>>,
+    /// Whose words the last line was, by host: what follows of them needs no title.
+    speaker: Mutex<Option<(String, Address)>>,
 }
 
 /// What is known of one host.
@@ -37,6 +39,8 @@ pub struct State {
     pub waited_for: Option<String>,
     /// Whose lock was taken over, since they were gone.
     pub took_over: Option<String>,
+    /// What the resource that it is working on has printed was shown already.
+    said: bool,
 }
 
 impl<'a> Progress<'a> {
@@ -45,7 +49,7 @@ impl<'a> Progress<'a> {
         // A pipe, a file or a terminal that cannot write over a line gets whole lines only.
         let live =
             io::stderr().is_terminal() && anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-        Self { view, several: hosts > 1, live, state: Mutex::default() }
+        Self { view, several: hosts > 1, live, state: Mutex::default(), speaker: Mutex::default() }
     }
 
     /// Takes one event of one host.
@@ -57,14 +61,19 @@ impl<'a> Progress<'a> {
             Event::Begun { address } => {
                 self.status(prefix, &address.to_string());
                 state.running = Some(address);
+                state.said = false;
+            }
+            Event::Said { address, line } => {
+                state.said = true;
+                self.say(host, prefix, &address, &line);
             }
             Event::Finished { address, outcome } => {
                 state.finished += 1;
                 state.running = None;
                 let mut page = Page::new(None);
-                report::finished(&mut page, prefix, &address.to_string(), &outcome, self.view.is_verbose());
-                self.clear();
-                self.view.tell(&page);
+                let verbose = self.view.is_verbose() && !state.said;
+                report::finished(&mut page, prefix, &address.to_string(), &outcome, verbose);
+                self.tell(&page);
             }
             Event::Waiting { holder } => {
                 self.line(prefix, &format!("waiting for {holder}"));
@@ -96,8 +105,28 @@ impl<'a> Progress<'a> {
         let mut page = Page::new(None);
         let host = host.map(|host| format!("{host}: ")).unwrap_or_default();
         page.put(CHANGE, "  . ").put(FAINT, &host).line(PLAIN, text);
+        self.tell(&page);
+    }
+
+    /// Shows what is no command's words.
+    fn tell(&self, page: &Page) {
+        *self.speaker.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.clear();
+        self.view.tell(page);
+    }
+
+    /// Shows a line of what a command prints, below a title that says whose it is.
+    fn say(&self, host: &str, prefix: Option<&str>, address: &Address, line: &str) {
+        let speaker = Some((host.to_owned(), address.clone()));
+        if *self.speaker.lock().unwrap_or_else(PoisonError::into_inner) != speaker {
+            self.line(prefix, &format!("{address} says"));
+            *self.speaker.lock().unwrap_or_else(PoisonError::into_inner) = speaker;
+        }
+        let mut page = Page::new(None);
+        report::said(&mut page, line);
         self.clear();
         self.view.tell(&page);
+        self.status(prefix, &address.to_string());
     }
 
     fn status(&self, host: Option<&str>, text: &str) {

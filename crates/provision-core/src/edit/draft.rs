@@ -127,6 +127,12 @@ impl Draft {
         Self { hidden, ..self }
     }
 
+    /// The same, where an edit makes the file with these permission bits.
+    #[must_use]
+    pub fn made(self, mode: Mode) -> Self {
+        Self { mode: self.mode.or(Some(mode)), ..self }
+    }
+
     /// Whether everybody may read it: what is in any other may be a secret. A file that is not there hides nothing.
     #[must_use]
     pub fn is_public(&self) -> bool {

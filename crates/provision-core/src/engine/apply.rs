@@ -22,6 +22,12 @@ use crate::step::Step;
 /// When nothing has been done: the host cannot be reached, somebody else is at it or has been since it was looked at, or a
 /// change cannot be prepared. Everything that goes wrong later is in the report.
 pub async fn apply(changes: Changes, connection: &dyn Connection, events: Events<'_>) -> Result<Report, EngineError> {
+    let mut report = make(changes, connection, events).await?;
+    outage::settle(&mut report);
+    Ok(report)
+}
+
+async fn make(changes: Changes, connection: &dyn Connection, events: Events<'_>) -> Result<Report, EngineError> {
     refuse(&changes)?;
     let mut materials = gather(&changes, connection).await?;
     let mut work = prepare(&changes, &mut materials)?;
@@ -84,7 +90,7 @@ async fn roll_back(
         // What the apply went on from is no state to come back to: its own way leads further.
         let cut = observed.follows_a_cut();
         let back = observed.diff(changes.time()).ordered(changes.orders.clone());
-        let back = apply(back, connection, events).await?;
+        let back = make(back, connection, events).await?;
         let further = cut && back.succeeded();
         backs.push(back);
         if !further {

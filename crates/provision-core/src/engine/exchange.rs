@@ -10,6 +10,7 @@ use super::observe::{Verb, asks};
 use super::outage::Outages;
 use super::prepare::{Member, Work};
 use super::rehearsal;
+use super::said::Said;
 use super::tasks::blob;
 use super::watch::{self, Trust};
 use crate::address::Address;
@@ -21,7 +22,7 @@ use crate::event::{Event, Events};
 use crate::ledger::Ended;
 use crate::report::{Outcome, Report};
 use crate::resource::{Materials, Watch};
-use crate::step::reply::{Heard, Refusal};
+use crate::step::reply::{Heard, Line, Refusal};
 use crate::step::{self, Arm, Purpose, Step, Task};
 
 /// An apply on its way.
@@ -30,6 +31,8 @@ pub(super) struct Run<'a> {
     materials: &'a Materials,
     events: Events<'a>,
     outcomes: BTreeMap<Member, Outcome>,
+    /// What each has printed while it was at work: the end of it.
+    said: BTreeMap<Member, Said>,
     /// Whether anything of it changes the host, and is therefore noted there.
     pub(super) journalled: bool,
     /// The apply's number on the host, once it has begun.
@@ -49,6 +52,7 @@ impl<'a> Run<'a> {
             materials,
             events,
             outcomes,
+            said: BTreeMap::new(),
             journalled: false,
             number: None,
             failures,
@@ -87,6 +91,19 @@ impl<'a> Run<'a> {
             (self.events)(Event::Finished { address, outcome: outcome.clone() });
         }
         self.outcomes.insert(member, outcome);
+    }
+
+    /// Something that a member does has printed a line.
+    fn hear(&mut self, member: Member, line: &Line) {
+        let secrets = &self.changes.observed.secrets;
+        let line = match line {
+            Line { text, cut: false } => secrets.mask(text),
+            Line { text, cut: true } => format!("{}...", secrets.mask_beginning(text)),
+        };
+        self.said.entry(member).or_default().add(&line);
+        if let Some(address) = self.address(member) {
+            (self.events)(Event::Said { address, line });
+        }
     }
 
     /// Skips what cannot be tried any more, because something that it needs has failed, and gives the rest.
@@ -156,6 +173,11 @@ impl<'a> Run<'a> {
                 let member = members.get(index).filter(|member| self.change(**member).is_some() || is_check(**member));
                 if let Some(address) = member.and_then(|member| self.address(*member)) {
                     (self.events)(Event::Begun { address });
+                }
+            }
+            Heard::Said(index, line) => {
+                if let Some(member) = members.get(index) {
+                    self.hear(*member, &line);
                 }
             }
             Heard::Ended(index, outcome) => {
@@ -331,7 +353,7 @@ impl<'a> Run<'a> {
         let mut tell = |heard: Heard| match heard {
             Heard::Waiting(holder) => (self.events)(Event::Waiting { holder }),
             Heard::TookOver(holder) => (self.events)(Event::TookOver { holder }),
-            Heard::Begun(_) | Heard::Ended(..) | Heard::Served(..) | Heard::Answered(..) => {}
+            Heard::Begun(_) | Heard::Said(..) | Heard::Ended(..) | Heard::Served(..) | Heard::Answered(..) => {}
         };
         match connection.run(batch, &mut tell).await {
             Ok(reply) => {
@@ -349,9 +371,13 @@ impl<'a> Run<'a> {
 
     fn outcome(&self, member: Member, outcome: &step::Outcome, members: &[Member], steps: &[String]) -> Outcome {
         let mask = |text: &str| self.changes.observed.secrets.mask(text);
+        let said = self.said.get(&member);
         match outcome {
             step::Outcome::Done { output } => match self.change(member) {
-                Some(change) => Outcome::Changed { action: change.action, output: mask(output) },
+                Some(change) => {
+                    let said = said.map(Said::end).unwrap_or_default();
+                    Outcome::Changed { action: change.action, output: together(&said, &mask(output)) }
+                }
                 None if output.is_empty() => Outcome::Answered { answer: "answered as it should".to_owned() },
                 None => Outcome::Answered { answer: mask(output) },
             },
@@ -359,11 +385,12 @@ impl<'a> Run<'a> {
             step::Outcome::Failed { step, status, output } => {
                 let what = steps.get(*step).map_or("", String::as_str);
                 let output = step::told(output);
-                let why = match (*status, output.trim()) {
-                    (124, "") => "its time was up".to_owned(),
-                    (124, said) => format!("its time was up\n{said}"),
-                    (status, "") => format!("exit status {status}"),
-                    (_, said) => said.to_owned(),
+                let said = said.map(Said::last).unwrap_or_default();
+                let why = match (*status, output.trim(), said.as_str()) {
+                    (124, own, said) => together("its time was up", &together(said, own)),
+                    // A command's own words need not tell that it has failed.
+                    (status, "", said) => together(&format!("exit status {status}"), said),
+                    (_, own, said) => together(said, own),
                 };
                 Outcome::Failed { message: short(&mask(&format!("cannot {what}: {why}"))) }
             }
@@ -441,8 +468,12 @@ impl<'a> Run<'a> {
             }
         }
         left.retain(|(member, _)| !self.outcomes.get(member).is_some_and(Outcome::is_failure));
-        let log = self.overhear(self.units_of(left.iter().map(|(member, _)| *member)), connection).await;
-        if let Some((_, message)) = left.iter_mut().find(|(member, _)| self.units_of([*member].into_iter()).len() > 0) {
+        // What failed before has told already.
+        let told = self.outcomes.values().any(Outcome::is_failure);
+        let units = if told { Vec::new() } else { self.units_of(left.iter().map(|(member, _)| *member)) };
+        let log = self.overhear(units, connection).await;
+        if let Some((_, message)) = left.iter_mut().find(|(member, _)| !self.units_of([*member].into_iter()).is_empty())
+        {
             message.push_str(&log);
         }
         for (member, message) in left {
@@ -529,6 +560,12 @@ fn still(change: &Change) -> String {
         parts.push(format!("it would {} again", change.action.word()));
     }
     parts.join(", ")
+}
+
+/// Two texts, the second below the first, each of which may be empty.
+fn together(first: &str, second: &str) -> String {
+    let gap = if first.is_empty() || second.is_empty() { "" } else { "\n" };
+    format!("{first}{gap}{second}")
 }
 
 /// Cuts lines that nobody would read to their end, such as a page that a server answers with. What is masked must be masked

@@ -76,10 +76,11 @@ impl Outages {
             if !own {
                 continue;
             }
-            let (lasted, until) = match (outage.until, member) {
-                (None, _) => (None, Until::Never),
-                (Some(until), Member::Resource(index)) => self.answer(graph, *index, outage.from, until, *at),
-                (Some(until), _) => (Some(ticks(until.saturating_sub(outage.from))), Until::Up),
+            let (lasted, until) = match (outage.from, outage.until, member) {
+                (_, None, _) => (None, Until::Never),
+                (None, Some(_), _) => (None, Until::Up),
+                (Some(from), Some(until), Member::Resource(index)) => self.answer(graph, *index, from, until, *at),
+                (Some(from), Some(until), _) => (Some(ticks(until.saturating_sub(from))), Until::Up),
             };
             let (from, up) = (outage.from, outage.until);
             all.retain(|known| known.address != address);
@@ -131,11 +132,20 @@ pub(super) fn join(report: &mut Report) {
         for later in &mut back.down {
             let earlier =
                 report.down.iter().find(|earlier| earlier.unit == later.unit && earlier.until == Until::Never);
-            if let (Some(earlier), Some(up)) = (earlier, later.up) {
-                later.lasted = Some(ticks(up.saturating_sub(earlier.from)));
+            if let (Some(from), Some(up)) = (earlier.and_then(|earlier| earlier.from), later.up) {
+                later.lasted = Some(ticks(up.saturating_sub(from)));
             }
         }
         next = back.rolled_back.as_deref_mut();
+    }
+}
+
+/// Of what was down before an apply began it cannot tell for how long.
+pub(super) fn settle(report: &mut Report) {
+    let mut next = Some(report);
+    while let Some(report) = next {
+        report.down.retain(|down| down.lasted.is_some() || (down.from.is_some() && down.until == Until::Never));
+        next = report.rolled_back.as_deref_mut();
     }
 }
 

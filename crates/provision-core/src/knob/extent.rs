@@ -19,7 +19,7 @@ pub static EXTENT: KnobSort = KnobSort {
 /// The text of data that are there and cannot be counted.
 pub const UNKNOWN: &str = "unknown";
 
-// Podman is not asked: it writes. Counting goes through all of it, so it has an end.
+// Podman is not asked: it writes. Counting goes through all of it, at each look, so it has an end.
 const FUNCTIONS: &str = r#"
 prepare_extent() { :; }
 get_extent() { # manager path|volume name
@@ -32,7 +32,7 @@ get_extent() { # manager path|volume name
       if [ ! -e "$1" ] && [ -e "$g/volumes/systemd-$o" ]; then set -- "$g/volumes/systemd-$o"; fi ;;
   esac
   if [ ! -e "$1" ]; then return 0; fi
-  got=$(limited 60 du -sk -- "$1" 2>/dev/null </dev/null) || { got=unknown; return 0; }
+  got=$(limited 10 du -sk -- "$1" 2>/dev/null </dev/null) || { got=unknown; return 0; }
   got=$((${got%%[!0-9]*} * 1024))
 }
 set_extent() { echo "an extent is read and never set"; return 1; }

@@ -34,7 +34,10 @@ get_linger() { # user
 set_linger() { # user state limit
   got=$(lingerer "$1")
   case $2 in
-    yes) limited "$3" loginctl enable-linger "$got" </dev/null && acting "$1" ;;
+    yes) limited "$3" loginctl enable-linger "$got" </dev/null || return
+      # Root's manager is nothing that is acted upon; what root lingers for is the run-time directory.
+      if [ "$(id -u "$got")" != 0 ]; then acting "$1"; return; fi
+      t=0; until [ -d /run/user/0 ] || [ $t -ge 100 ]; do sleep 0.1 2>/dev/null || { sleep 1; t=$((t + 9)); }; t=$((t + 1)); done ;;
     no) limited "$3" loginctl disable-linger "$got" </dev/null ;;
     # The user has gone, or comes to an end: nobody lingers.
     *) rm -f -- "/var/lib/systemd/linger/$got" ;;

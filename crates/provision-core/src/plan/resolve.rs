@@ -84,6 +84,9 @@ impl Plan {
         for (_, value) in vertices.iter().flat_map(|vertex| vertex.resource.secrets()) {
             resolved.secrets.add(value.expose());
         }
+        for value in vertices.iter().flat_map(|vertex| vertex.resource.hidden()) {
+            resolved.secrets.add(value.expose());
+        }
         let graph = Graph::build(self.name.clone(), vertices, outputs, &mut problems);
         resolved.graph = Some(graph.with_ownership(&self.ownership).with_secrets(&resolved.secrets));
         (resolved, problems)

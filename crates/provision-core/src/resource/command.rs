@@ -9,6 +9,10 @@
 //! things are, with that reason; just before the command the guard decides, and the report says which way. What only comes
 //! before, by `after`, does not put a guard's answer in doubt: if it turns out otherwise, the verification says so.
 //! `creates` is never in doubt: nothing in a plan takes a path away.
+//!
+//! # What it prints
+//! Goes out line by line while it runs, and is not kept: of an output of any length the last lines are in the report. A
+//! command that says nothing for long is ended by its own `timeout` alone.
 
 use std::time::Duration;
 
@@ -35,7 +39,7 @@ pub static KIND: Kind = Kind {
             takes: "list of text",
             required: true,
             doc: "Program and arguments. No shell sees them: `[\"sh\", \"-c\", \"...\"]` where one is meant. It runs with \
-                  umask 022, and what it leaves running must let go of its output.",
+                  umask 022, what it prints is shown as it comes, and what it leaves running must let go of its output.",
         },
         Field {
             name: "creates",

@@ -347,10 +347,34 @@ impl Resource for Piece {
         let mut draft = self.draft(answers, drafts).ok()?;
         let new = self.wish.set(&self.edit, draft.text()).ok()?;
         draft.rewrite(&self.edit, Some(new)).ok()?;
+        let draft = match &self.make {
+            Some((mode, _)) => draft.made(*mode),
+            None => draft,
+        };
         Some((self.edit.path.clone(), draft))
+    }
+
+    fn hidden(&self) -> Vec<Text> {
+        let mut hidden = Vec::new();
+        if let Wish::Value(value) = &self.wish
+            && self.secret
+        {
+            texts(value, &mut hidden);
+        }
+        hidden
     }
 
     fn attributes(&self) -> Vec<(&'static str, String)> {
         vec![("path", self.edit.path.to_string())]
+    }
+}
+
+/// The texts within a value.
+fn texts(value: &Value, found: &mut Vec<Text>) {
+    match value {
+        Value::Text(text) => found.push(Text::secret(text.clone())),
+        Value::List(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Table(entries) => entries.values().for_each(|item| texts(item, found)),
+        Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Other(_) => {}
     }
 }

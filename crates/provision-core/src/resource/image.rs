@@ -487,17 +487,18 @@ mod tests {
         };
         refused(
             "archive = 'all.tar'\nmember = 'quay.tar'",
-            "4:10: cannot read PATH: it has no file quay.tar that could be read where it is; it has image.tar, other.tar",
+            "5:10: cannot read PATH: it has no file quay.tar that could be read where it is; it has image.tar, other.tar",
         );
         refused(
             "archive = 'all.tar'\nmember = 'other.tar'",
-            "4:10: cannot read other.tar in PATH: not an image archive: neither a tar nor a gzip of one",
+            "5:10: cannot read other.tar in PATH: not an image archive: neither a tar nor a gzip of one",
         );
         refused(
             "archive = 'all.tar'",
-            "3:11: cannot read PATH: tar archive holds no image: it has neither index.json nor manifest.json",
+            "4:11: cannot read PATH: tar archive holds no image: it has neither index.json nor manifest.json",
         );
-        case("pull = true\nmember = 'x.tar'").refused("3:1: where a:1 is pulled from");
+        self::case("image", "name = 'quay.io/site/a:1'\npull = true\nmember = 'x.tar'")
+            .refused("5:10: what is pulled is in no archive (take it out, or write `archive`)");
     }
 
     #[test]
@@ -548,7 +549,7 @@ mod tests {
              (write its registry too, such as \"quay.io/...\")",
         );
         case("image", "name = 'a:1'\narchive = 'x.tar'").refused(
-            "4:11: cannot read x.tar: this plan has no directory of its own (an archive is what `podman save` writes; a relative path starts at the plan's directory)",
+            "4:11: cannot read x.tar: this plan has no directory of its own (an archive is what `podman save` writes; a relative path starts at the plan's directory; of a tar of archives, `member` says which)",
         );
         let bench = bench(&[("a:1", "amd64")]);
         bench.case(&format!("name = 'a@sha256:{OTHER}'")).refused(

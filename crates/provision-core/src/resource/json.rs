@@ -90,4 +90,12 @@ mod tests {
             .plan("[yaml.y]\npath = '/etc/f'\nkey = 'b'\nvalue = 1\n")
             .refused("6:7: json.x takes /etc/f for json, and yaml.y for yaml (leave it to one of them)");
     }
+
+    #[test]
+    fn several_secrets_go_into_a_file_that_the_first_of_them_makes() {
+        let key =
+            |key: &str| format!("path = '/etc/f'\nkey = '{key}'\nvalue = '{{{{ input.password }}}}'\ncreate = true\n");
+        let second = format!("[json.second]\n{}\n[input.password]\ndefault = 'hunter22'\nsecret = true\n", key("b"));
+        case("json", &key("a")).plan(&second).creates("value: (absent) -> (secret), mode: (absent) -> 0600").mended();
+    }
 }

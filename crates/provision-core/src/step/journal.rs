@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use super::{Arm, Batch, Keep, Purpose, rehearsal};
+use super::{Arm, Batch, Keep, Purpose, Step, rehearsal};
 use crate::blob::Blob;
 use crate::ledger::Ended;
 use crate::shell::{quote, words};
@@ -216,6 +216,13 @@ pub(super) fn write_opening(script: &mut String, batch: &Batch) -> std::fmt::Res
         Purpose::Rollback { stamp, number } => {
             writeln!(script, "enter {} last || return\n{disarmed}", quote(stamp))?;
             writeln!(script, "into=$state/history/{number}\nsweep\nrm -f -- \"$into/result\"")?;
+            let reverts = batch.tasks.iter().flat_map(|task| &task.steps);
+            let known: Vec<String> = reverts
+                .filter_map(|step| if let Step::Revert(revert) = step { Some(revert.object.key()) } else { None })
+                .collect();
+            let limit = batch.step_limit.as_secs().max(1).to_string();
+            let call = words(["overlooked", &number.to_string(), &limit, &known.join(" ")]);
+            writeln!(script, "{call} || {{ refuse journal '' \"$e\"; release; return; }}")?;
         }
         Purpose::End { stamp: Some(stamp), .. } => {
             writeln!(script, "enter {} last || return\n{disarmed}\nsweep", quote(stamp))?;

@@ -245,9 +245,10 @@ served() { # limit manager verb name: notes how long it did not serve, when that
   ticks
   case "$halted " in
     *" $k="*) since=${halted##*" $k="}; since=${since%% *}; halted=${halted%%" $k=$since"*}${halted##*" $k=$since"} ;;
-    *) [ "$3" = restart ] || since= ;;
+    # Since when one that is started has been down nobody knows.
+    *) [ "$3" = restart ] || since=- ;;
   esac
-  if [ -n "$since" ]; then lasted="$lasted $k=$since:$ticks"; fi
+  lasted="$lasted $k=$since:$ticks"
   followed "$k" "$1"
 }
 followed() { # unit limit
@@ -277,16 +278,22 @@ pull() { # limit manager reference [platform]
   acting "$2" && as "$1" podman pull --quiet ${4:+"--platform=$4"} -- "$3" </dev/null
 }
 needed() { # the status that means so, 0 or 1; limit directory guard: 1 when it is not needed, more when nobody can tell
-  w=$1; shift; asked "$@"; c=$?
+  w=$1; shift; asked "$@" 8>&-; c=$?
   # As timeout and shells have it: the time was up, not tried, not to be run, not there.
   case $c in 124|125|126|127) shift 2; printf 'the guard %s cannot be asked: exit status %s\n' "$1" "$c"; return "$c" ;; esac
   if [ $c != 0 ]; then c=1; fi
   [ $c = "$w" ]
 }
 run() { # limit directory length command; a length of - is no input
-  if [ "$3" = - ]; then ( start "$@" ) </dev/null; return; fi
+  if [ "$3" = - ]; then aloud start "$@" </dev/null; return; fi
   left=${left#* }
-  receive "$3" | { ( start "$@" ); c=$?; cat >/dev/null; exit $c; }
+  receive "$3" | { aloud start "$@"; c=$?; cat >/dev/null; exit $c; }
+}
+aloud() { # command: what it prints goes out as it comes, on 8, and whoever still holds its output is waited for
+  say output "$number" >&8
+  # One that has lost its listeners works on: it may be an hour's work.
+  c=$( { { ( "$@" ) 3>&- 8>&- 2>&1; printf %s "$?" >&3; } | { cat >&8 || cat >/dev/null; }; } 3>&1 )
+  return "${c:-1}"
 }
 start() {
   # The usual one: what a command leaves behind is for others too, where it does not say otherwise itself.
@@ -315,6 +322,11 @@ answers() { # limit pause statuses needle curl-arguments
       esac
     fi
     clock; [ $((clock + w - t)) -lt "$l" ] || break
+    # systemd has given up on it, so there is nothing to wait for.
+    for k in $asked; do
+      managed "$k"; whose "$m" || continue
+      case $(systemd - is-active -- "$x" 2>/dev/null) in failed) printf 'there will be no answer, since %s has failed: %s\n' "$k" "$e"; return 1 ;; esac
+    done
     sleep "$w"
   done
   printf 'gave up after %ss: %s\n' "$l" "$e"
@@ -337,7 +349,7 @@ task() { # number 'tasks it needs' 'lengths it carries' 'owes' 'pays'
   for d in $2; do
     case " $bad " in *" $d "*) bad="$bad $1"; discard $3; say skipped "$1" "$d"; return ;; esac
   done
-  say begun "$1"; renew "$limit" 0
+  say begun "$1"; number=$1; renew "$limit" 0
   case " $late " in *" $1 "*) "notes_$1"; went_on || unnoted "$1" 'what is there' "$e" ;; esac
   case $unnoted in *" $1 "*)
     eval "e=\$unnoted_$1"
@@ -373,7 +385,8 @@ pub(crate) fn program(batch: &Batch, nonce: &str) -> String {
     for functions in [LIMITED, MANAGER, AWAKE, FUNCTIONS, LOOK, LOCK, NOTE, JOURNAL, REVERT, ARM] {
         script.push_str(functions);
     }
-    if batch.tasks.iter().flat_map(|task| &task.steps).any(snapshot::concerns) {
+    let rolls_back = matches!(batch.journal.purpose, Purpose::Rollback { .. });
+    if rolls_back || batch.tasks.iter().flat_map(|task| &task.steps).any(snapshot::concerns) {
         script.push_str(SNAPSHOT);
     }
     if rehearses(batch) {
@@ -419,7 +432,8 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
                 rehearsal::write_functions(script, &format!("{index}_{at}"), rehearsal)?;
             }
         }
-        writeln!(script, "task_{index}() {{\n:")?;
+        // No unit's name has anything in it that a shell takes for something else, once it stands in a variable.
+        writeln!(script, "task_{index}() {{\nasked={}", quote(&join(&task.asked)))?;
         write_leaving(script, task)?;
         if task.steps.iter().any(|step| matches!(step, Step::Save { .. })) {
             writeln!(script, "address={}", quote(&task.address.to_string()))?;
@@ -438,10 +452,7 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
                 None => command,
             };
             let failed = match (step, task.asked.as_slice()) {
-                (Step::Await(_), [_, ..]) => {
-                    let units = task.asked.iter().map(ToString::to_string);
-                    format!("{{ c=$?; {}; return $c; }}", words(std::iter::once("logs".to_owned()).chain(units)))
-                }
+                (Step::Await(_), [_, ..]) => "{ c=$?; logs $asked; return $c; }".to_owned(),
                 _ => "return".to_owned(),
             };
             writeln!(script, "at={at}; renew {limit} {bytes}; {command} || {failed}")?;
@@ -461,9 +472,11 @@ fn write_batch(script: &mut String, batch: &Batch) -> std::fmt::Result {
     journal::write_opening(script, batch)?;
     for (index, task) in batch.tasks.iter().enumerate() {
         let (owes, pays) = (notes(&task.owes), notes(&task.pays));
+        // Nobody but a command gets hold of where its output goes: what a tool leaves running would keep it open.
+        let aloud = if task.steps.iter().any(|step| matches!(step, Step::Run(_))) { " 8>&1" } else { "" };
         writeln!(
             script,
-            "task {index} '{}' '{}' {} {}",
+            "task {index} '{}' '{}' {} {}{aloud}",
             join(&task.after),
             join(&lengths(task)),
             quote(&owes),
@@ -498,6 +511,14 @@ fn write_leaving(script: &mut String, task: &Task) -> std::fmt::Result {
 fn used(command: &str) -> String {
     // Guards and the like are more than one command.
     format!("{{ used_step() {{ {command}; }}; used used_step; }}")
+}
+
+/// The longest that a batch may be silent for since one of its tasks has a limit of its own: a command that prints nothing
+/// is not a host that is gone.
+pub(crate) fn patience(batch: &Batch) -> Duration {
+    let own = |step: &&Step| matches!(step, Step::Run(_) | Step::Await(_) | Step::Fetch { .. } | Step::Request(_));
+    let sum = |sum: Duration, step: &Step| sum.saturating_add(limit(step, batch));
+    batch.tasks.iter().map(|task| task.steps.iter().filter(own).fold(Duration::ZERO, sum)).max().unwrap_or_default()
 }
 
 /// The longest that a step may take, apart from what it is sent.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
 
-use super::reply::BatchReply;
+use super::reply::{BatchReply, Heard, Progress};
 use super::{Batch, Data, Journal, Keep, Outcome, Ownership, Purpose, Revert, Step, Task, reply, script};
 use crate::address::Address;
 use crate::attribute::Mode;
@@ -15,6 +15,7 @@ use crate::object::{Object, Record, Was};
 use crate::path::AbsPath;
 use crate::shell::trial::run;
 use crate::shell::{Become, bootstrap};
+use crate::transport::Sink;
 
 pub(crate) const NONCE: &str = "n0nce";
 pub(crate) const LEDGER: &[u8] = b"{\"format\": 1, \"plan\": \"test\", \"resources\": []}\n";
@@ -116,8 +117,29 @@ pub(crate) fn attempt(shell: &[&str], home: &Path, batch: &Batch) -> BatchReply 
 }
 
 pub(crate) fn attempt_with(shell: &[&str], home: &Path, batch: &Batch, input: &[u8]) -> BatchReply {
-    let reply = exchange(shell, &program(home, batch), input);
-    reply::read(batch, &reply, NONCE).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&reply)))
+    heard(batch, &exchange(shell, &program(home, batch), input)).0
+}
+
+/// What a reply comes to, with what commands print before what their tasks say themselves, and all that is told of it.
+pub(crate) fn heard(batch: &Batch, reply: &[u8]) -> (BatchReply, Vec<Heard>) {
+    let mut told = Vec::new();
+    let mut tell = |heard| told.push(heard);
+    let mut progress = Progress::new(NONCE, &mut tell);
+    progress.accept(reply);
+    progress.finish();
+    let kept = std::mem::take(&mut progress.reply);
+    let mut whole =
+        reply::read(batch, &kept, NONCE).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(reply)));
+    for (index, outcome) in whole.outcomes.iter_mut().enumerate() {
+        let (Outcome::Done { output } | Outcome::Failed { output, .. }) = outcome else { continue };
+        let lines = told.iter().filter_map(|heard| match heard {
+            Heard::Said(task, line) if *task == index => Some(line.text.as_str()),
+            _ => None,
+        });
+        let lines: Vec<&str> = lines.chain([output.as_str()]).collect();
+        *output = lines.join("\n").trim_end().to_owned();
+    }
+    (whole, told)
 }
 
 pub(crate) fn task(name: &str, steps: Vec<Step>) -> Task {

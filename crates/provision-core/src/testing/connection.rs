@@ -15,8 +15,8 @@ use crate::connection::{Connection, ConnectionError};
 use crate::facts::Facts;
 use crate::path::AbsPath;
 use crate::probe::{Answers, Ask, Sort};
-use crate::step::reply::{BatchReply, Heard};
-use crate::step::{Batch, Outcome, Task};
+use crate::step::reply::{BatchReply, Heard, Line};
+use crate::step::{Batch, Outcome, Step, Task};
 use crate::transport::{Stream, TransportError};
 
 const NAME: &str = "fake";
@@ -55,7 +55,8 @@ impl State {
                 Some(because) => Outcome::Skipped { because: Some(*because) },
                 None => {
                     tell(Heard::Begun(index));
-                    match self.attempt(batch, reply.apply, task) {
+                    let mut say = |line| tell(Heard::Said(index, line));
+                    match self.attempt(batch, reply.apply, task, &mut say) {
                         Some(outcome) => outcome,
                         None => {
                             self.lose();
@@ -86,7 +87,13 @@ impl State {
     }
 
     /// Does one task; gives nothing when the connection is lost on the way.
-    fn attempt(&mut self, batch: &Batch, apply: Option<u32>, task: &Task) -> Option<Outcome> {
+    fn attempt(
+        &mut self,
+        batch: &Batch,
+        apply: Option<u32>,
+        task: &Task,
+        say: &mut dyn FnMut(Line),
+    ) -> Option<Outcome> {
         if let Some(number) = apply.filter(|_| task.late) {
             self.note(&batch.plan, number, task);
         }
@@ -97,7 +104,13 @@ impl State {
                 return None;
             }
             self.steps.push((task.address.clone(), step.clone()));
-            match self.do_step(&batch.plan, apply, (&task.address, step)) {
+            let result = self.do_step(&batch.plan, apply, (&task.address, step));
+            if let (Step::Run(run), Ok(Done::Said(_)) | Err(_)) = (step, &result)
+                && let Some(printed) = self.prints.get(&run.argv)
+            {
+                printed.lines().for_each(|line| say(Line { text: line.to_owned(), cut: false }));
+            }
+            match result {
                 Ok(Done::Said(output)) if output.is_empty() => {}
                 Ok(Done::Said(output)) => said.push(output),
                 Ok(Done::NotNeeded) => needed = false,

@@ -66,6 +66,8 @@ pub struct State {
     pub(super) told: Vec<Told>,
     /// Exit status of commands by argument list; others succeed.
     pub statuses: BTreeMap<Vec<String>, i32>,
+    /// What a command prints, by argument list.
+    pub prints: BTreeMap<Vec<String>, String>,
     /// Files that a command makes, by argument list.
     pub makes: BTreeMap<Vec<String>, AbsPath>,
     /// Ports that something listens on, of any address, and what it says to whoever sent an HTTP request.

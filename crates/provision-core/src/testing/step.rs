@@ -126,10 +126,12 @@ impl State {
             Step::ReloadUnits(_) => self.reload = true,
             Step::Unit { unit, action } => {
                 let began = self.halted.remove(&unit.to_string());
-                let began = began.or_else(|| (*action == UnitAction::Restart).then(|| self.uptime - STEP));
+                let began =
+                    began.or_else(|| (*action == UnitAction::Restart).then(|| self.uptime.saturating_sub(STEP)));
                 self.act(&unit.to_string(), *action)?;
-                if let (UnitAction::Start | UnitAction::Restart, Some(from)) = (action, began) {
-                    self.told.push(Told::Outage(Outage { unit: unit.clone(), from, until: Some(self.uptime) }));
+                if let UnitAction::Start | UnitAction::Restart = action {
+                    let (from, until) = (began, Some(self.uptime));
+                    self.told.push(Told::Outage(Outage { unit: unit.clone(), from, until }));
                 }
             }
             Step::Save { unit, data } => {

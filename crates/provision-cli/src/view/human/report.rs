@@ -60,10 +60,13 @@ pub fn finished(page: &mut Page, host: Option<&str>, address: &str, outcome: &Ou
     if let Outcome::Changed { output, .. } = outcome
         && verbose
     {
-        for line in output.trim_end().lines() {
-            page.put(FAINT, "      | ").content(PLAIN, line).end();
-        }
+        output.trim_end().lines().for_each(|line| said(page, line));
     }
+}
+
+/// A line of what something on a host has printed.
+pub fn said(page: &mut Page, line: &str) {
+    page.put(FAINT, "      | ").content(PLAIN, line).end();
 }
 
 /// One line: `applied: 3 created, 1 updated; 12 unchanged`; and one more where all of it was taken back.

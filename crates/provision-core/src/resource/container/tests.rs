@@ -327,7 +327,7 @@ fn wrong_fields_are_found() {
         ),
         (
             "publish = ['*:53']",
-            "4:11: \"*:53\" does not fit `publish` of container.x (\"*\" in \"*:53\" is no port from 1 to 65535, nor a rising range such as 8080-8089)",
+            "4:12: \"*:53\" does not fit `publish` of container.x (\"*\" in \"*:53\" is no port from 1 to 65535, nor a rising range such as 8080-8089)",
         ),
         (
             "options.PublishPort = '80'",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::super::reply::{self, BatchReply, Heard, Progress};
+use super::super::reply::{BatchReply, Heard, Progress};
 use super::super::trial::*;
 use super::super::{Batch, Outcome, Purpose, Refusal, Run, Step};
 use crate::ledger::Ended;
@@ -57,9 +57,7 @@ impl Connection {
     fn finish(&self) -> BatchReply {
         let done = self.place.join(format!("done{}", self.batches.len() - 1));
         until("the exchange to end", || done.exists());
-        let reply = self.said();
-        reply::read(self.batches.last().unwrap(), &reply, NONCE)
-            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&reply)))
+        super::super::trial::heard(self.batches.last().unwrap(), &self.said()).0
     }
 
     fn exchange(&mut self, shell: &[&str], home: &Path, batch: Batch) -> BatchReply {
