@@ -187,5 +187,19 @@ fn an_old_installation_is_taken_over_with_all_that_it_has() -> Result<(), Error>
     pulls(&client, &host)?;
     Registry { host: &host, port: 8443, user: "init", password: PASSWORD, authority: &authority }
         .is_used(bed, &client)?;
+
+    // It gives it back as it was, to whoever wants the old one.
+    plan.run(bed, "destroy", &["--yes", "--json"])?.ok();
+    host.sh(&format!(
+        "for i in $(seq 100); do curl --silent --fail --max-time 5 {}/health/instance && break; sleep 0.2; done",
+        way(&host)
+    ))?
+    .ok()?;
+    assert_eq!(identity(&host)?, before, "a certificate or key has changed");
+    assert_eq!(
+        host.sh("systemctl is-enabled quay-app.service; podman secret ls --format '{{.Name}}'")?.ok()?,
+        "enabled\nredis_pass"
+    );
+    pulls(&client, &host)?;
     Ok(())
 }

@@ -28,7 +28,7 @@ use trial::Cut;
 use way::Way;
 
 /// As many as a run of CI has time for; `PROVISION_CUTS` makes more of them.
-const CUTS: usize = 100;
+const CUTS: usize = 60;
 
 const SEED: u64 = 20_261_123;
 

@@ -80,6 +80,18 @@ impl Object {
     pub fn path(&self) -> Option<&AbsPath> {
         if let Self::Path(path) = self { Some(path) } else { None }
     }
+
+    /// Whether it is of a user's systemd or podman.
+    pub(crate) fn is_of_a_user(&self) -> bool {
+        match self {
+            Self::Unit(unit)
+            | Self::Image(unit)
+            | Self::Volume { unit, .. }
+            | Self::Network { unit, .. }
+            | Self::Snapshot { unit, .. } => unit.manager != Manager::System,
+            Self::Path(_) | Self::Edit(_) | Self::Knob(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Object {

@@ -482,3 +482,21 @@ async fn an_authority_that_stays_is_data() {
     destroyed(&host, Data::Keep).await;
     assert_eq!(content(&host, "/srv/a/site.crt"), None);
 }
+
+#[tokio::test]
+async fn what_an_earlier_plan_left_of_a_user_s_goes_while_the_user_lingers() {
+    let host = FakeHost::new();
+    let text = |name: &str| {
+        format!(
+            "[linger.core]\nuser = \"core\"\n[image.{name}]\nname = \"quay.io/site/{name}:1\"\npull = true\nscope = \"user:core\"\n"
+        )
+    };
+    applied(&text("old"), &host).await;
+    applied(&text("new"), &host).await;
+    let before = host.with(|state| state.steps.len());
+    destroyed(&host, Data::Delete).await;
+    let steps: Vec<String> =
+        host.with(|state| state.steps.iter().skip(before).map(|(address, _)| address.to_string()).collect());
+    let at = |address: &str| steps.iter().position(|step| step == address).unwrap();
+    assert!(at("image.old") < at("linger.core") && at("image.new") < at("linger.core"), "{steps:?}");
+}

@@ -13,7 +13,7 @@ fn quay_3_is_initialised_serves_and_is_upgraded() -> Result<(), Error> {
     let host = bed.fresh_host("quaythree")?;
     let [first, second, unhealthy, exits] =
         [Build::First, Build::Second, Build::Unhealthy, Build::Exits].map(|build| images.quay(Payload::Three, build));
-    load(&host, "root", &[first.clone(), second.clone(), unhealthy.clone(), exits.clone()])?;
+    load(&host, &[first.clone(), second.clone(), unhealthy.clone(), exits.clone()])?;
     let run = |image: &str, command: &str| format!("--interactive --volume {DATA}:/data:Z {image} {command}");
     let name = format!("{}.example.com:9443", host.name);
     host.sh(&format!("mkdir {DATA}"))?.ok()?;

@@ -40,7 +40,7 @@ pub(super) fn doubt(change: &mut Change) {
 
 /// Of a resource that the host knows nothing of.
 fn unknown(change: &Change, resource: &dyn Resource) -> Moved {
-    let replaces = matches!(change.action, Action::Update | Action::Replace | Action::Remove);
+    let replaces = matches!(change.action, Action::Update | Action::Replace);
     let holds = |object: &Object| match object {
         Object::Path(_) | Object::Image(_) | Object::Volume { .. } | Object::Network { .. } => true,
         Object::Knob(knob) => knob.sort().thing,
@@ -49,6 +49,8 @@ fn unknown(change: &Change, resource: &dyn Resource) -> Moved {
     };
     match change.action {
         _ if replaces && resource.objects().iter().any(holds) => Moved::Foreign,
+        // What stands at a path is lost with it; a package that is to go comes back as it was.
+        Action::Remove if resource.objects().iter().any(|object| matches!(object, Object::Path(_))) => Moved::Foreign,
         Action::Restart | Action::Reload | Action::Run => Moved::Follows,
         _ => Moved::New,
     }

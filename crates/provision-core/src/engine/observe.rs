@@ -12,6 +12,7 @@ use crate::address::Address;
 use crate::connection::Connection;
 use crate::facts::Facts;
 use crate::graph::Graph;
+use crate::knob::linger::LINGER;
 use crate::ledger::{Ended, Ledger, LedgerFound, Memory, Scope};
 use crate::object::{Object, Record};
 use crate::plan::Plan;
@@ -134,7 +135,16 @@ pub async fn observe_destroy(plan: &Plan, host: &Host, connection: &dyn Connecti
         objects.extend(entry.objects.iter().cloned());
         leaving.push((entry.address.clone(), objects));
     }
-    leaving.splice(0..0, beside.into_iter().map(|(address, objects)| (address.clone(), objects)));
+    let beside = beside.into_iter().map(|(address, objects)| (address.clone(), objects));
+    // Of what is a user's podman is asked, and it answers for as long as the user lingers.
+    let (of_users, others): (Vec<_>, Vec<_>) =
+        beside.partition(|(_, objects)| objects.iter().any(Object::is_of_a_user));
+    let lingers = |(_, objects): &(Address, Vec<Object>)| {
+        objects.iter().any(|object| matches!(object, Object::Knob(knob) if knob.sort().word == LINGER.word))
+    };
+    let at = leaving.iter().rposition(lingers).map_or(0, |at| at + 1);
+    leaving.splice(at..at, of_users);
+    leaving.splice(0..0, others);
     observed.leaving = leaving;
     observed.stays = stays;
     observed.ask_standing(connection).await?;

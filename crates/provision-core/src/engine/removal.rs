@@ -54,6 +54,8 @@ struct Way {
     gone: BTreeSet<AbsPath>,
     /// Files of which pieces have been put back.
     drafts: Drafts,
+    /// Units to be stopped by the definition that they have now: they get another one back, and hold a network that goes.
+    stops: BTreeSet<Managed>,
 }
 
 /// One object on its way back.
@@ -101,7 +103,7 @@ impl Takeback<'_> {
     /// Also the files of which pieces are put back, as they are then.
     pub(crate) fn removals(&self, resources: &[(Address, Vec<Object>)], answers: &Answers) -> (Vec<Removal>, Drafts) {
         let records: BTreeMap<&Object, &Record> = self.records.iter().map(|record| (&record.object, record)).collect();
-        let mut way = Way::default();
+        let mut way = Way { stops: held_up(&records, answers), ..Way::default() };
         let mut found: Vec<(Removal, Vec<&Record>)> = Vec::new();
         for (address, objects) in resources.iter().rev() {
             let records: Vec<&Record> =
@@ -246,8 +248,13 @@ impl Takeback<'_> {
             if let (Object::Path(path), Was::Absent) = (&record.object, &record.was) {
                 way.gone.insert(path.clone());
             }
-            if !comes_back(record) {
-                steps.push(self.revert(record));
+            match &record.object {
+                Object::Unit(unit) if comes_back(record) => {
+                    if way.stops.contains(unit) {
+                        steps.push(Step::Unit { unit: unit.clone(), action: UnitAction::Stop });
+                    }
+                }
+                _ => steps.push(self.revert(record)),
             }
         }
         Ok(change)
@@ -544,6 +551,28 @@ fn unit_back(unit: &Managed, was: &Was, now: &UnitState) -> Back {
 /// Whether it is a unit that ran or started at boot before, so that its way back has a second half.
 fn comes_back(record: &Record) -> bool {
     matches!(&record.was, Was::Unit { active, file } if is_up(active) || file == "enabled")
+}
+
+/// Units that run, did before, and get the file back that defined them then, where a network goes: whatever they have in it
+/// would hold it.
+fn held_up(records: &BTreeMap<&Object, &Record>, answers: &Answers) -> BTreeSet<Managed> {
+    let goes = |record: &&Record| matches!(record.object, Object::Network { .. }) && record.was != Was::Present;
+    if !records.values().any(goes) {
+        return BTreeSet::new();
+    }
+    let defines = |record: &Record, unit: &Managed| {
+        let path = record.object.path().filter(|_| matches!(record.was, Was::File { .. } | Was::Link));
+        path.is_some_and(|path| path.name() == unit.name && path.as_str().contains("/systemd/"))
+    };
+    let units = records.values().filter(|record| comes_back(record)).filter_map(|record| match &record.object {
+        Object::Unit(unit) => Some(unit),
+        _ => None,
+    });
+    units
+        .filter(|unit| answers.unit(unit).is_ok_and(UnitState::is_up))
+        .filter(|unit| records.values().any(|record| defines(record, unit)))
+        .cloned()
+        .collect()
 }
 
 /// Whether a record is of a file system on this directory, which was not there before.
