@@ -185,6 +185,9 @@ pub(crate) fn read_snapshot(reply: &[u8]) -> Result<Snapshot, Error> {
 
 /// Loaded units, then all unit files.
 pub(crate) const UNITS_SCRIPT: &str = r#"
+# A service may say that it reloads after whoever asked for that has been told that it is done.
+i=0
+while [ "$(systemctl list-units --no-legend --no-pager --plain --state=reloading)" ] && [ $i -lt 300 ]; do sleep 0.1; i=$((i + 1)); done
 systemctl show --all --property=Id,ActiveState,SubState,UnitFileState,InvocationID "*" || exit
 echo
 systemctl list-unit-files --no-legend --no-pager --full --plain

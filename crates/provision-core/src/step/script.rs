@@ -202,12 +202,19 @@ units_read() { # manager*: those read their units that have yet to; one that doe
   for m; do
     case " $stale " in *" $m "*) ;; *) continue ;; esac
     whose "$m" || { echo "$why"; return 1; }
-    asleep || systemd - daemon-reload || return
+    asleep || systemd - daemon-reload || leaving || return
     k=; for i in $stale; do [ "$i" = "$m" ] || k="$k $i"; done; stale=$k
   done
 }
 ticks() { # hundredths of a second since the boot
   read -r ticks clock_idle </proc/uptime; ticks=${ticks%%.*}${ticks#*.}
+}
+leaving() { # whether the manager that did not answer is on its way out: that of a user who lingers no more
+  if [ -z "$who" ]; then return 1; fi
+  t=0; until asleep; do
+    if [ $t -ge 50 ]; then return 1; fi
+    sleep 0.1 2>/dev/null || { sleep 1; t=$((t + 9)); }; t=$((t + 1))
+  done
 }
 unit() { # limit manager verb name
   acting "$2" && units_read "$2" || return
