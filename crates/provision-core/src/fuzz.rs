@@ -203,16 +203,7 @@ fn batch() -> Batch {
     let task = |name: &str| {
         let steps = vec![Step::ReloadUnits(Manager::System)];
         let address = format!("service.{name}").parse().unwrap_or_else(|error| panic!("{error}"));
-        Task {
-            address,
-            after: Vec::new(),
-            steps,
-            owes: Vec::new(),
-            pays: Vec::new(),
-            late: false,
-            drifted: Vec::new(),
-            asked: Vec::new(),
-        }
+        Task::new(address, steps)
     };
     let second = Duration::from_secs(1);
     let [who, since] = ["me@here", "2026-06-01T12:00:00Z"].map(str::to_owned);

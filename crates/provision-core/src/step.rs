@@ -554,6 +554,23 @@ pub struct Task {
     pub asked: Vec<Managed>,
 }
 
+impl Task {
+    /// Steps that wait for nothing and owe nothing.
+    #[must_use]
+    pub const fn new(address: Address, steps: Vec<Step>) -> Self {
+        Self {
+            address,
+            after: Vec::new(),
+            steps,
+            owes: Vec::new(),
+            pays: Vec::new(),
+            late: false,
+            drifted: Vec::new(),
+            asked: Vec::new(),
+        }
+    }
+}
+
 /// What one exchange does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {

@@ -181,8 +181,7 @@ impl Run<'_> {
         if units.is_empty() {
             return String::new();
         }
-        let (after, owes, pays, drifted, asked) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let task = Task { address, after, steps: vec![Step::Overhear(units)], owes, pays, late: false, drifted, asked };
+        let task = Task::new(address, vec![Step::Overhear(units)]);
         let reply = connection.run(self.exchange(vec![task], Purpose::Watch), &mut |_| {}).await;
         match reply.ok().and_then(|reply| reply.outcomes.into_iter().next()) {
             Some(Outcome::Done { output }) if !output.trim().is_empty() => format!("\n{}", output.trim_end()),

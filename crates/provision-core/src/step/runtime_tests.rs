@@ -7,6 +7,7 @@ use std::path::Path;
 use time::macros::datetime;
 
 use super::reply::BatchReply;
+use super::trial::task;
 use super::*;
 use crate::engine::watch::server::Server;
 use crate::shell::trial::{run, shells, tool};
@@ -17,20 +18,6 @@ fn home() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     fs::create_dir(home.path().join("bin")).unwrap();
     home
-}
-
-fn task(name: &str, steps: Vec<Step>) -> Task {
-    let address = Address::new("file", name).unwrap();
-    Task {
-        address,
-        after: Vec::new(),
-        steps,
-        owes: Vec::new(),
-        pays: Vec::new(),
-        late: false,
-        drifted: Vec::new(),
-        asked: Vec::new(),
-    }
 }
 
 /// Does some tasks, and after them one whose file proves that standard input was left at its place.

@@ -18,16 +18,7 @@ fn place() -> (tempfile::TempDir, AbsPath) {
 }
 
 fn task(name: &str, after: &[usize], steps: Vec<Step>) -> Task {
-    Task {
-        address: Address::new("file", name).unwrap(),
-        after: after.to_vec(),
-        steps,
-        owes: Vec::new(),
-        pays: Vec::new(),
-        late: false,
-        drifted: Vec::new(),
-        asked: Vec::new(),
-    }
+    Task { after: after.to_vec(), ..Task::new(Address::new("file", name).unwrap(), steps) }
 }
 
 fn put(path: &AbsPath, content: &[u8]) -> Step {

@@ -143,17 +143,7 @@ pub(crate) fn heard(batch: &Batch, reply: &[u8]) -> (BatchReply, Vec<Heard>) {
 }
 
 pub(crate) fn task(name: &str, steps: Vec<Step>) -> Task {
-    let address = Address::new("file", name).unwrap();
-    Task {
-        address,
-        after: Vec::new(),
-        steps,
-        owes: Vec::new(),
-        pays: Vec::new(),
-        late: false,
-        drifted: Vec::new(),
-        asked: Vec::new(),
-    }
+    Task::new(Address::new("file", name).unwrap(), steps)
 }
 
 pub(crate) fn put(path: &Path, content: &[u8]) -> Step {

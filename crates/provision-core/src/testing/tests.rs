@@ -28,17 +28,7 @@ fn wait<F: Future>(future: F) -> F::Output {
 }
 
 fn task(name: &str, steps: Vec<Step>) -> Task {
-    let address = format!("file.{name}").parse().unwrap();
-    Task {
-        address,
-        after: Vec::new(),
-        steps,
-        owes: Vec::new(),
-        pays: Vec::new(),
-        late: false,
-        drifted: Vec::new(),
-        asked: Vec::new(),
-    }
+    Task::new(format!("file.{name}").parse().unwrap(), steps)
 }
 
 fn batch(purpose: Purpose, tasks: Vec<Task>) -> Batch {
