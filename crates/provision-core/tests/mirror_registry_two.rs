@@ -34,6 +34,9 @@ default = "init"
 type = "list"
 default = ["0.0.0.0:8443:8443"]
 
+[input.listen]
+default = "IPv4"
+
 [input.superusers]
 type = "list"
 default = []
@@ -68,6 +71,7 @@ hostname = "{{ input.hostname }}"
 user = "{{ input.user }}"
 password = "{{ input.password }}"
 publish = "{{ input.publish }}"
+listen = "{{ input.listen }}"
 superusers = "{{ input.superusers }}"
 settings = "{{ input.settings }}"
 url = "https://registry.example.com:8443"
