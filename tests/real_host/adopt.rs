@@ -3,7 +3,7 @@
 
 use provision_tests::{Build, Error, Host, Payload, Testbed};
 
-use crate::mirror_registry::{self, Registry, plan};
+use crate::mirror_registry::{Registry, plan};
 use crate::support::Plan;
 
 /// Where it has been put, and by whose podman it runs.
@@ -239,7 +239,7 @@ fn an_old_installation_is_taken_over_with_all_that_it_has() -> Result<(), Error>
     // Not by mistake, and not by 3.x: it says what has the port.
     let refused = plain.apply(bed)?;
     assert_ne!(refused.code, Some(0));
-    let three = mirror_registry::plan(bed, &host, Payload::Three)?.apply(bed)?;
+    let three = plan(bed, &host, Payload::Three)?.apply(bed)?;
     assert!(three.stderr.contains("port 8443/tcp") && !matches!(three.code, Some(0 | 2)), "{three:#?}");
     assert!(three.stderr.contains("nothing was changed"), "{three:#?}");
     assert_eq!(identity(&host, SYSTEM)?, before);
