@@ -24,9 +24,9 @@ pub async fn run(arguments: &args::Status, surroundings: &Surroundings, view: &V
         link.close().await;
         status.map_err(|error| Error::host(&host.name, connector.user(host), error))
     };
-    let Asked { found, waiting, mut errors } =
+    let Asked { found, waiting, errors } =
         order::ask(plan, &connector, &hosts, question, |status: &Status| Some(&status.changes)).await;
-    errors.extend(waiting.into_iter().map(|waiting| waiting.into_error(&connector)));
     view.show(&human::status::status(&found, view));
-    Ok(Outcome::new(view.body(|| json::status::status(plan, &found)), errors))
+    view.show(&human::changes::waiting(&waiting, view));
+    Ok(Outcome::new(view.body(|| json::status::status(plan, &found, &waiting)), errors))
 }
