@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::host::Host;
-use super::module::References;
-use super::problem::{Place, Problems};
+use super::module::USE;
+use super::problem::{Place, Problems, suggest};
 use super::template::{Part, Reference};
 use super::world::{Mode, Sight, Target, World};
 use crate::address::{Address, Segment};
 use crate::facts::Facts;
+use crate::resource::kind;
 
 /// What begins such a reference.
 pub(super) const ON: &str = "on";
@@ -113,11 +114,13 @@ impl<'a> World<'a> {
             other.view = view;
             other.expand();
             circles.extend(other.borrow_after(facts, &trail));
+            other.values = vec![None; other.cells.len()];
             let mut of_references = Problems::default();
             let order = other.order(&mut of_references);
-            other.values = vec![None; other.cells.len()];
             if of_references.is_empty() {
-                for at in order {
+                // Not all of it: a plan of a thousand resources is not read again for each of a hundred hosts.
+                let needed = other.all_behind(self.taken_from(&other));
+                for at in order.into_iter().filter(|at| needed.contains(at)) {
                     // Whatever is wrong with it is told where it is looked at as a host of its own.
                     let _vertex = other.read(at);
                 }
@@ -194,27 +197,53 @@ impl<'a> World<'a> {
         map(all.into_iter().chain(groups.into_iter().map(|(group, hosts)| (group, map(hosts)))))
     }
 
-    /// Adds the resources of other hosts that some references lead to.
-    pub(super) fn collect_borrowed(&self, references: &References, sight: Sight<'_>, borrowed: &mut Borrowed) {
-        for (reference, _) in references.iter().filter(|(reference, _)| reference.is(ON)) {
-            let path = self.path(reference, sight);
-            let Some((host, named)) = self.lender(&path) else { continue };
-            let Some(other) = self.others.get(host.name.as_str()) else { continue };
-            let Some(scope) = self.beside(sight, other) else { continue };
-            let rest = path.iter().skip(named).cloned().map(Part::Name).collect();
-            let cells = other.cells_behind(&Reference(rest), Sight { scope, each: None });
-            borrowed.entry(host.name.clone()).or_default().extend(other.resources_at(cells));
+    /// The cells of another host that this one takes values of.
+    fn taken_from(&self, other: &World<'_>) -> Vec<usize> {
+        let mut taken = Vec::new();
+        for cell in self.cells.iter().filter(|cell| cell.absent.is_none()) {
+            let sight = Sight { scope: cell.scope, each: cell.each.as_deref() };
+            for (reference, _) in cell.references().iter().filter(|(reference, _)| reference.is(ON)) {
+                let path = self.path(reference, sight);
+                let Some((_, named)) = self.lender(&path).filter(|(host, _)| host.name == other.host.name) else {
+                    continue;
+                };
+                let Some(scope) = self.beside(sight, other) else { continue };
+                let rest = path.iter().skip(named).cloned().map(Part::Name).collect();
+                taken.extend(other.cells_behind(&Reference(rest), Sight { scope, each: None }));
+            }
         }
+        taken
     }
 
     /// What this host takes of others.
     pub(super) fn borrowed(&self) -> Borrowed {
-        let mut borrowed = Borrowed::new();
-        for cell in self.cells.iter().filter(|cell| cell.absent.is_none()) {
-            let sight = Sight { scope: cell.scope, each: cell.each.as_deref() };
-            self.collect_borrowed(cell.references(), sight, &mut borrowed);
+        let of = |(name, other): (&&str, &World<'_>)| {
+            let addresses: BTreeSet<Address> = other.resources_at(self.taken_from(other)).into_iter().collect();
+            ((*name).to_owned(), addresses)
+        };
+        self.others.iter().map(of).collect()
+    }
+
+    /// That a reference names a host that there is not, by a key or by what is known only now.
+    pub(super) fn check_host(&self, path: &[String], text: &str, place: Option<Place>, problems: &mut Problems) {
+        if self.lender(path).is_some() {
+            return;
         }
-        borrowed
+        let message = format!("`{text}` refers to something that is not there");
+        let group = path.get(1).map(String::as_str);
+        let of_group: Vec<&str> =
+            self.plan.hosts.iter().filter(|host| host.group.as_deref() == group).filter_map(Host::key).collect();
+        let is_kind = |word: &String| word == USE || kind(word).is_some();
+        if !of_group.is_empty() && path.get(2).is_none_or(is_kind) {
+            // Without a key: told where it is written.
+            return;
+        }
+        let names = self.plan.hosts.iter().map(|host| host.name.as_str());
+        let help = match path.get(2) {
+            Some(key) if !of_group.is_empty() => suggest(key, of_group),
+            _ => suggest(group.unwrap_or_default(), names),
+        };
+        problems.add_help(place, message, help);
     }
 }
 

@@ -304,6 +304,17 @@ impl<'a> World<'a> {
         self.resources_from(self.behind(at).into_iter().collect(), BTreeSet::from([at]))
     }
 
+    /// Some cells with all that they refer to.
+    pub(super) fn all_behind(&self, mut open: Vec<usize>) -> BTreeSet<usize> {
+        let mut seen = BTreeSet::new();
+        while let Some(at) = open.pop() {
+            if seen.insert(at) {
+                open.extend(self.behind(at));
+            }
+        }
+        seen
+    }
+
     /// The resources that some cells are, or refer to through inputs and outputs of plans.
     pub(super) fn resources_at(&self, cells: Vec<usize>) -> Vec<Address> {
         self.resources_from(cells, BTreeSet::new())

@@ -316,6 +316,9 @@ impl<'a> World<'a> {
             let path = self.path(reference, sight);
             let text = reference.text();
             let place = place.map(|place| place_of(&self.plan.sources, reference, place));
+            if reference.is(ON) {
+                self.check_host(&path, &text, place, problems);
+            }
             let missing = |node: &Node, left: usize, problems: &mut Problems| {
                 let rest = path.get(left..).unwrap_or_default();
                 let (found, depth) = node.at(rest);
