@@ -138,6 +138,7 @@ owner() { # home: the manager that reads what is in it
 }
 down() { # unit limit: stops it unless it is
   managed "$1"
+  if dormant "$m"; then return 0; fi
   whose "$m" || { echo "$why"; return 1; }
   if asleep; then return 0; fi
   active=$(systemd - show --no-pager --property=ActiveState -- "$x") || { printf '%s\n' "$active"; return 1; }
@@ -151,6 +152,11 @@ down() { # unit limit: stops it unless it is
 }
 revert_unit() { # name limit
   a=${was#unit:}; f=${a#*:}; a=${a%%:*}
+  managed "$1"
+  if dormant "$m"; then
+    if [ "$f" != enabled ] && [ "$(offline - is-enabled "$x" 2>/dev/null)" = enabled ]; then offline "$2" disable "$x"; fi
+    return
+  fi
   case $a in
     # Started again by a step of its own, where it must be.
     active|activating|reloading|refreshing) ;;
@@ -171,12 +177,12 @@ revert_unit() { # name limit
 }
 revert_image() { # keep|delete manager name
   case $was in
-    image:*) tag "$2" "${was#image:}" "$3" ;;
+    image:*) keeping "$2" && as - podman tag "${was#image:}" "$3" </dev/null ;;
     *)
       e=$(podman_has "$2" image "$3" 2>&1) || { printf '%s\n' "$e"; return 1; }
       if [ "$e" = absent ]; then return 0; fi
       if [ "$1" = keep ]; then kept='an image is data, which is kept'; return 0; fi
-      acting "$2" && as - podman rmi -- "$3" </dev/null ;;
+      keeping "$2" && as - podman rmi -- "$3" </dev/null ;;
   esac
 }
 revert_knob() { # record keep|delete limit word name
@@ -194,7 +200,7 @@ revert_stored() { # volume|network keep|delete limit name unit
   # Its unit is up for as long as it has made it; down, the next start makes it again.
   down "$5" "$3" || return
   managed "$5"
-  if [ "$e" = present ]; then acting "$m" && as "$3" podman "$1" rm -- "$4" </dev/null; fi
+  if [ "$e" = present ]; then keeping "$m" && as "$3" podman "$1" rm -- "$4" </dev/null; fi
 }
 "#;
 

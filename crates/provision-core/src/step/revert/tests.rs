@@ -390,6 +390,98 @@ fn what_podman_holds_goes_only_where_it_was_not_and_data_only_when_it_may() {
     }
 }
 
+/// A systemd-run that tells what it is asked for, and fails where it is told to.
+const SYSTEMD_RUN: &str = r#"
+[ ! -e "HOME/refuses" ] || { echo 'Failed to start transient service unit' >&2; exit 1; }
+told=; while [ "$1" != -- ]; do told="$told $1"; shift; done; shift
+echo "systemd-run$told" >>"HOME/calls"
+exec "$@""#;
+
+/// Root's batch, on a host with a user `core` whose manager does not run, and none called `gone`.
+fn by_root(shell: &[&str], home: &Path, tasks: Vec<Task>) -> Vec<Outcome> {
+    let here = home.to_str().unwrap();
+    tool(&home.join("bin"), "setpriv", "shift 4; exec \"$@\"");
+    tool(&home.join("bin"), "systemd-run", &SYSTEMD_RUN.replace("HOME", here));
+    tool(&home.join("bin"), "podman", &format!("HOME='{here}'; case $1 in --log-level=*) shift 2 ;; esac\n{PODMAN}"));
+    let systemctl = format!(
+        "[ \"$SYSTEMD_OFFLINE $1\" = '1 --user' ] || exit 9\n\
+         case $2 in is-enabled) cat '{here}/offline' ;; disable) echo disabled >'{here}/offline' ;; esac"
+    );
+    tool(&home.join("bin"), "systemctl", &systemctl);
+    let batch = batch(begin(&stamp(home)), tasks);
+    let id = "id() { case $* in *core) echo 4711 ;; *gone) return 1 ;; -un) echo root ;; *) echo 0 ;; esac; }";
+    let program = program(home, &batch).replacen("id() { echo 1000; }", id, 1);
+    let program = format!("base='{here}/.local/state/provision'\n{program}");
+    heard(&batch, &exchange(shell, &program, &input(&batch))).0.outcomes
+}
+
+#[test]
+fn data_of_a_user_whose_manager_does_not_run_can_be_taken_away() {
+    for shell in shells() {
+        let home = home();
+        let claims = |objects: &[Object]| vec![task("c", objects.iter().cloned().map(Step::Claim).collect())];
+        let reverts = |objects: &[Object]| {
+            let each = objects.iter().enumerate();
+            each.map(|(i, object)| task(&format!("t{i}"), vec![revert(object, Scope::Origin, Data::Delete)])).collect()
+        };
+        let has = |sort: &str, name: &str| {
+            fs::create_dir_all(home.path().join(sort)).unwrap();
+            fs::write(home.path().join(sort).join(name), "a1\n").unwrap();
+        };
+        has("image", "old");
+        let objects: Vec<Object> = [
+            "image core new",
+            "volume data core/data-volume.service",
+            "network net core/net-network.service",
+            "image core old",
+        ]
+        .map(|text| text.parse().unwrap())
+        .to_vec();
+        assert_eq!(by_root(shell, home.path(), claims(&objects)), [done("")], "{shell:?}");
+        [("image", "new"), ("volume", "data"), ("network", "net")].into_iter().for_each(|(sort, name)| has(sort, name));
+        fs::write(home.path().join("image/old"), "b2\n").unwrap();
+        calls(home.path());
+
+        // What systemd-run itself fails of must not be taken for an image that is not there.
+        fs::write(home.path().join("refuses"), "").unwrap();
+        let outcomes = by_root(shell, home.path(), reverts(&objects[..1]));
+        let Outcome::Failed { output, .. } = &outcomes[0] else { panic!("{outcomes:?} {shell:?}") };
+        assert!(output.contains("Failed to start transient service unit"), "{output} {shell:?}");
+        fs::remove_file(home.path().join("refuses")).unwrap();
+
+        assert_eq!(by_root(shell, home.path(), reverts(&objects)), vec![done(""); 4], "{shell:?}");
+        let told = calls(home.path());
+        let (asked, told): (Vec<_>, Vec<_>) = told.into_iter().partition(|line| line.starts_with("systemd-run"));
+        assert_eq!(told, ["rmi -- new", "volume rm -- data", "network rm -- net", "tag a1 old"], "{shell:?}");
+        let own = "systemd-run --property=TemporaryFileSystem=/run/user \
+                   --property=TemporaryFileSystem=/dev/shm:mode=1777 \
+                   --property=TemporaryFileSystem=/run/user/4711:mode=0700,uid=4711,gid=4711";
+        assert!(asked.iter().all(|line| line.starts_with(own) && line.ends_with("--property=User=core")), "{asked:?}");
+        let limited = asked.iter().filter(|line| line.contains(" --property=RuntimeMaxSec=20 "));
+        assert_eq!(limited.count(), 2, "{asked:?} {shell:?}");
+        assert_eq!(records(home.path(), Scope::Origin).len(), 0, "{shell:?}");
+
+        // A unit does not run, and whether it starts with the manager is told and changed without it.
+        let unit: Object = "unit core/a.service".parse().unwrap();
+        fs::write(home.path().join("offline"), "disabled").unwrap();
+        assert_eq!(by_root(shell, home.path(), claims(std::slice::from_ref(&unit))), [done("")], "{shell:?}");
+        assert_eq!(
+            was(home.path(), Scope::Origin, &unit).map(|was| was.to_string()).as_deref(),
+            Some("unit:inactive:disabled")
+        );
+        fs::write(home.path().join("offline"), "enabled").unwrap();
+        assert_eq!(by_root(shell, home.path(), reverts(&[unit])), [done("")], "{shell:?}");
+        assert_eq!(fs::read_to_string(home.path().join("offline")).unwrap(), "disabled\n", "{shell:?}");
+
+        // Of a user that has gone meanwhile nothing is left to take away.
+        let objects = ["image gone x:1", "volume data gone/data-volume.service", "unit gone/a.service"]
+            .map(|text| text.parse().unwrap());
+        assert_eq!(by_root(shell, home.path(), claims(&objects)), [done("")], "{shell:?}");
+        assert_eq!(by_root(shell, home.path(), reverts(&objects)), vec![done(""); 3], "{shell:?}");
+        assert_eq!((calls(home.path()).len(), records(home.path(), Scope::Origin).len()), (0, 0), "{shell:?}");
+    }
+}
+
 #[test]
 fn systemd_reads_its_units_after_their_files_were_taken_back() {
     for shell in shells() {
