@@ -270,16 +270,14 @@ pub enum UnitAction {
     Enable,
     /// `disable`.
     Disable,
-    /// `start`.
+    /// `start`, which the unit's limit of starts does not refuse (`StartLimitBurst=`, systemd.unit(5)).
     Start,
     /// `stop`.
     Stop,
-    /// `restart`.
+    /// `restart`, which the unit's limit of starts does not refuse either.
     Restart,
     /// `reload`.
     Reload,
-    /// `reset-failed`: forgets failures, which also lets a unit start that has failed too often to be started.
-    ResetFailed,
 }
 
 impl UnitAction {
@@ -293,7 +291,6 @@ impl UnitAction {
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::Reload => "reload",
-            Self::ResetFailed => "reset-failed",
         }
     }
 }
@@ -463,7 +460,6 @@ impl Step {
             Self::Unit { action, .. } => match action {
                 UnitAction::Enable | UnitAction::Disable | UnitAction::Start | UnitAction::Stop => Undo::Restore,
                 UnitAction::Restart | UnitAction::Reload => Undo::Repeat,
-                UnitAction::ResetFailed => Undo::Nothing,
             },
             Self::ReloadUnits(_) => Undo::Repeat,
             Self::Save { .. } => Undo::Restore,

@@ -219,7 +219,7 @@ leaving() { # whether the manager that did not answer is on its way out: that of
 unit() { # limit manager verb name
   acting "$2" && units_read "$2" || return
   ticks; since=$ticks
-  systemd "$1" "$3" -- "$4" && { served "$@"; return; }
+  told "$1" "$3" "$4" && { served "$@"; return; }
   c=$?
   case $3 in restart) stopped "$2" "$4" ;; esac
   case $3 in
@@ -228,6 +228,12 @@ unit() { # limit manager verb name
       logged "$4" ;;
   esac
   return $c
+}
+told() { # limit verb unit
+  # How often it may start in how many seconds (StartLimitBurst=, systemd.unit(5)) bounds a unit that fails again and again,
+  # and counts a start by somebody who knows what he does as well: those of before are forgotten, and that it failed.
+  case $2 in start|restart) systemd - reset-failed -- "$3" >/dev/null 2>&1 ;; esac
+  systemd "$1" "$2" -- "$3"
 }
 logged() { # unit: what it said last, and what its manager said of it
   if [ -z "$who" ]; then journalctl --no-pager --output=cat --lines=20 --unit="$1" </dev/null 2>&1
@@ -262,7 +268,7 @@ followed() { # unit limit
   case $1 in */*) k=$owed/${1%%/*}=${1#*/} ;; *) k=$owed/$1 ;; esac
   if [ ! -s "$k" ]; then return 0; fi
   while read -r k; do
-    systemd "$2" start -- "$k" || echo "$k, which was stopped along with $1, does not start again"
+    told "$2" start "$k" || echo "$k, which was stopped along with $1, does not start again"
   done <"$k"
 }
 load() { # limit length manager id name

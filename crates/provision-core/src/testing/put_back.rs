@@ -156,7 +156,7 @@ impl State {
         if !is_up(active) {
             self.stop(name)?;
             if active != "failed" && self.units.get(name).is_some_and(|unit| unit.active == "failed") {
-                self.act(name, UnitAction::ResetFailed)?;
+                self.act(name, UnitAction::Stop)?;
             }
         }
         if file != "enabled" && self.units.get(name).is_some_and(|unit| unit.file == "enabled") {
