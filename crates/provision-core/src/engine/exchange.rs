@@ -30,7 +30,7 @@ pub(super) struct Run<'a> {
     pub(super) changes: &'a Changes,
     materials: &'a Materials,
     events: Events<'a>,
-    outcomes: BTreeMap<Member, Outcome>,
+    pub(super) outcomes: BTreeMap<Member, Outcome>,
     /// What each has printed while it was at work: the end of it.
     said: BTreeMap<Member, Said>,
     /// Whether anything of it changes the host, and is therefore noted there.
@@ -522,6 +522,7 @@ impl<'a> Run<'a> {
             outputs: Vec::new(),
             reverted: self.reverted,
             rolled_back: None,
+            serving: Vec::new(),
             revealed,
         };
         if report.succeeded() {
