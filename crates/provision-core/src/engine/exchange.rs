@@ -487,10 +487,18 @@ impl<'a> Run<'a> {
         let changes = self.changes;
         let mut resources: Vec<(Address, Outcome)> = Vec::new();
         let mut revealed = Vec::new();
+        let mut kept: Vec<(Address, String)> =
+            changes.kept().map(|(address, why)| (address.clone(), why.to_owned())).collect();
         for (at, removal) in changes.removals.iter().enumerate() {
             let first = self.outcomes.remove(&Member::Removal(at));
             let second = self.outcomes.remove(&Member::Resumed(at)).filter(Outcome::is_failure);
             let skipped = || (!removal.steps.is_empty()).then_some(Outcome::Skipped { because: None });
+            // What the host itself has found a reason to keep.
+            if let Some(Outcome::Changed { output: said, .. } | Outcome::Answered { answer: said }) = &first {
+                let stays = said.lines().filter_map(|line| line.strip_prefix("kept ")?.split_once(": "));
+                let stays = stays.map(|(object, why)| (removal.address.clone(), format!("{object} stays: {why}")));
+                kept.extend(stays);
+            }
             let outcome = second.or(first).or_else(skipped);
             let seen = removal.change.as_ref().is_ok_and(|change| !change.is_none());
             if let Some(outcome) = outcome.filter(|outcome| seen || outcome.is_failure()) {
@@ -509,7 +517,6 @@ impl<'a> Run<'a> {
             }
             resources.push((address.clone(), outcome));
         }
-        let kept = changes.kept().map(|(address, why)| (address.clone(), why.to_owned())).collect();
         let down = self.downtimes();
         let (host, apply) = (changes.observed.host.name.clone(), self.number);
         let mut report = Report {

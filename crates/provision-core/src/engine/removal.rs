@@ -28,6 +28,8 @@ pub(crate) struct Removal {
     pub(crate) change: Result<Change, Undecided>,
     /// What takes it back: also what only forgets a record, where there is nothing to see.
     pub(crate) steps: Vec<Step>,
+    /// The keys of what stays because it is data.
+    pub(crate) stays: Vec<String>,
     /// What follows once everything else has been taken back.
     pub(crate) after: Vec<Step>,
 }
@@ -109,8 +111,9 @@ impl Takeback<'_> {
             let records: Vec<&Record> =
                 objects.iter().rev().filter_map(|object| records.get(object).copied()).collect();
             let mut steps = Vec::new();
-            let change = self.take_back(&records, answers, &mut way, &mut steps);
-            found.push((Removal { address: address.clone(), change, steps, after: Vec::new() }, records));
+            let mut stays = Vec::new();
+            let change = self.take_back(&records, answers, &mut way, (&mut steps, &mut stays));
+            found.push((Removal { address: address.clone(), change, steps, stays, after: Vec::new() }, records));
         }
         // What a unit that runs has taken in: files, pieces of them, and secrets of podman's.
         let files = found.iter().any(|(removal, records)| {
@@ -194,6 +197,8 @@ impl Takeback<'_> {
             (Object::Path(path), _) => answers.path(path).ok()?.entry().map_or_else(|| message("gone"), |_| None),
             // Whether they are back nobody but the host can tell.
             (Object::Snapshot { .. }, _) => None,
+            // Something may still use it, and then the host has said so.
+            (object, _) if object.image_id().is_some() => None,
             // It says itself what may stay of it; where that was so, the host has said why.
             (Object::Knob(knob), Was::Absent) if knob.sort().stays.is_some() => None,
             _ => match self.back(record, answers, &BTreeSet::new()) {
@@ -212,7 +217,7 @@ impl Takeback<'_> {
         records: &[&Record],
         answers: &Answers,
         way: &mut Way,
-        steps: &mut Vec<Step>,
+        (steps, stays): (&mut Vec<Step>, &mut Vec<String>),
     ) -> Result<Change, Undecided> {
         let mut change = Change::new(Action::Remove);
         for record in records {
@@ -229,6 +234,13 @@ impl Takeback<'_> {
                 Back::Same => {}
                 Back::Changes(attributes) => change.attributes.extend(attributes),
                 Back::Kept(why) => {
+                    if let Object::Path(_) | Object::Image(_) | Object::Volume { .. } = record.object {
+                        stays.push(record.object.key());
+                    }
+                    // An image that has a name stays by that.
+                    if record.object.image_id().is_some_and(|id| is_named(id, answers)) {
+                        continue;
+                    }
                     change.reasons.push(format!("{} stays: {why}", name(&record.object)));
                     continue;
                 }
@@ -265,6 +277,7 @@ impl Takeback<'_> {
         match object {
             Object::Path(path) => self.path(path, record, answers, gone),
             Object::Unit(unit) => Ok(unit_back(unit, was, answers.unit(unit)?)),
+            Object::Image(id) if object.image_id().is_some() => Ok(self.image_itself(id, was, answers)),
             Object::Image(name) => self.image(name, was, answers),
             Object::Volume { name, unit } => {
                 let name = unit.beside(name);
@@ -395,6 +408,18 @@ impl Takeback<'_> {
             (_, None) => Back::Same,
             (_, Some(now)) => self.data(|| one(format!("image {name}"), short(now).into(), Shown::Absent)),
         })
+    }
+
+    /// An image that a plan has brought, whatever has its name by now. Under somebody else's name it is theirs.
+    fn image_itself(&self, id: &Managed, was: &Was, answers: &Answers) -> Back {
+        let images = answers.images(&id.manager).map_or(&[][..], Vec::as_slice);
+        if *was != Was::Absent || images.iter().all(|image| image.id != id.name) {
+            return Back::Same;
+        }
+        if self.data == Data::Delete && is_named(id, answers) {
+            return Back::Same;
+        }
+        self.data(|| one(short_name(id), "present".into(), Shown::Absent))
     }
 
     fn path(
@@ -598,8 +623,22 @@ fn changed(name: String, before: Shown, after: Shown) -> Back {
     if before == after { Back::Same } else { Back::Changes(vec![one(name, before, after)]) }
 }
 
+/// Whether an image has a name.
+fn is_named(id: &Managed, answers: &Answers) -> bool {
+    answers
+        .images(&id.manager)
+        .is_ok_and(|images| images.iter().any(|image| image.id == id.name && !image.names.is_empty()))
+}
+
+/// What an image without a name is called.
+fn short_name(id: &Managed) -> String {
+    let short = Managed::new(&id.manager, id.name.get(..12).unwrap_or(&id.name));
+    format!("image {}", short.spelled())
+}
+
 fn name(object: &Object) -> String {
     match object {
+        Object::Image(id) if object.image_id().is_some() => short_name(id),
         Object::Path(path) => path.to_string(),
         Object::Edit(edit) => edit.title(),
         Object::Knob(knob) => knob.title(),

@@ -43,7 +43,10 @@ revert() { # directory key keep|delete limit [path and what `rewrite` is told]
       else rewrite "$5" "$6" "$7" "$8" '' '' ''; fi && reread "${object#edit * * }" ;;
     *) echo "$record cannot be read"; return 1 ;;
   esac || return
-  if [ -n "$kept" ]; then printf 'kept %s: %s\n' "$object" "$kept"; return 0; fi
+  if [ -n "$kept" ]; then
+    case $1 in history/*) command : >"$record.stays" || return ;; esac
+    printf 'kept %s: %s\n' "$object" "$kept"; return 0
+  fi
   if [ "$1" != origin ] || [ -z "$drops" ]; then return 0; fi
   # The record first: without it the copy means nothing, and is found by whoever puts the record back.
   set -- "$record"
@@ -175,7 +178,8 @@ revert_unit() { # name limit
       [ "${e#*=}" != enabled ] || { units_read "$m" && systemd "$2" disable -- "$x"; } ;;
   esac
 }
-revert_image() { # keep|delete manager name
+revert_image() { # keep|delete manager name|ID
+  case $3 in *[!0-9a-f]*) ;; *) revert_image_itself "$@"; return ;; esac
   case $was in
     image:*) keeping "$2" && as - podman tag "${was#image:}" "$3" </dev/null ;;
     *)
@@ -184,6 +188,21 @@ revert_image() { # keep|delete manager name
       if [ "$1" = keep ]; then kept='an image is data, which is kept'; return 0; fi
       keeping "$2" && as - podman rmi -- "$3" </dev/null ;;
   esac
+}
+revert_image_itself() { # keep|delete manager ID
+  if [ "$was" != absent ]; then return 0; fi
+  e=$(podman_has "$2" image "$3" 2>&1) || { printf '%s\n' "$e"; return 1; }
+  if [ "$e" = absent ]; then return 0; fi
+  if [ "$1" = keep ]; then kept='an image is data, which is kept'; return 0; fi
+  keeping "$2" || return
+  e=$(as - podman image inspect --format '{{len .RepoTags}} {{len .RepoDigests}}' -- "$3" </dev/null 2>&1) || { printf '%s\n' "$e"; return 1; }
+  # Whoever has given it a name has it.
+  if [ "$e" != '0 0' ]; then return 0; fi
+  e=$(as - podman rmi -- "$3" </dev/null 2>&1) && return
+  c=$?
+  # podman-rmi(1)
+  case $c in 2) kept="something still uses it: $e"; return 0 ;; esac
+  printf '%s\n' "$e"; return $c
 }
 revert_knob() { # record keep|delete limit word name
   want=absent

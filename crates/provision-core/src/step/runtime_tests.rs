@@ -182,6 +182,7 @@ case "$*" in load*) cat >"$HOME/archive"; echo "Loaded image: x" ;; *:1) case $1
             told.into_iter().partition(|call| call.starts_with("image ") && call.ends_with(":1"));
         assert_eq!(noted.len(), 6, "how each of three names was is noted, {shell:?}: {noted:?}");
         let expected = [
+            "image inspect --format {{.Id}} -- b7c1",
             "load --quiet",
             "image inspect --format {{.Id}} -- b7c1",
             "tag b7c1 localhost/a:1",
@@ -209,8 +210,9 @@ fn a_load_that_fails_leaves_nothing_of_the_archive_on_standard_input() {
     for shell in shells() {
         for (podman, expected) in &cases {
             let home = home();
-            // The name is noted before: nothing has it.
-            let podman = format!("case \"$*\" in 'image '*:1) exit 1 ;; esac\n{podman}");
+            // The name and the image are noted before: neither is there.
+            let noted = "[ -e \"$HOME/loaded\" ] || case $1 in image) exit 1 ;; load) : >\"$HOME/loaded\" ;; esac";
+            let podman = format!("{noted}\n{podman}");
             tool(&home.path().join("bin"), "podman", &podman);
             let reply = attempt(shell, home.path(), vec![task("image", vec![load(&archive)])]);
             let Outcome::Failed { status, output, .. } = &reply.outcomes[0] else { panic!("{reply:?}") };

@@ -390,6 +390,53 @@ fn what_podman_holds_goes_only_where_it_was_not_and_data_only_when_it_may() {
     }
 }
 
+/// A podman with images of no name, of one, and of one that a container uses.
+const IMAGES: &str = r#"
+id=; for id; do :; done
+case "$1 $2" in
+  'image inspect') [ -e "$HOME/$id" ] || exit 125; case $4 in '{{.Id}}') echo "$id" ;; *) cat "$HOME/$id" ;; esac ;;
+  'image exists') [ -e "$HOME/$id" ] ;;
+  'rmi --')
+    echo "$*" >>"$HOME/calls"
+    case $id in c*) echo 'image is in use by a container' >&2; exit 2 ;; esac
+    rm "$HOME/$id" ;;
+  *) exit 9 ;;
+esac"#;
+
+#[test]
+fn an_image_itself_goes_when_data_may_and_nobody_else_has_it() {
+    for shell in shells() {
+        let home = home();
+        tool(&home.path().join("bin"), "podman", IMAGES);
+        let [nameless, named, used, before, gone] = ["a", "b", "c", "d", "e"].map(|digit| digit.repeat(64));
+        let has = |id: &str, names: &str| fs::write(home.path().join(id), names).unwrap();
+        has(&before, "0 0");
+        let all = [&nameless, &named, &used, &before, &gone];
+        let objects: Vec<Object> = all.iter().map(|id| format!("image {id}").parse().unwrap()).collect();
+        assert!(objects.iter().all(|object| object.image_id().is_some()));
+        apply(shell, home.path(), vec![task("i", objects.iter().cloned().map(Step::Claim).collect())]);
+        for (id, names) in [(&nameless, "0 0"), (&named, "1 1"), (&used, "0 0")] {
+            has(id, names);
+        }
+        let kept = |id: &str, why: &str| done(&format!("kept image {id}: {why}"));
+        let data = "an image is data, which is kept";
+        let expected = [kept(&nameless, data), kept(&named, data), kept(&used, data), done(""), done("")];
+        assert_eq!(take_back(shell, home.path(), &objects, Data::Keep), expected, "{shell:?}");
+        assert_eq!(calls(home.path()), [""; 0], "{shell:?}");
+
+        let expected = [
+            done(""),
+            done(""),
+            kept(&used, "something still uses it: image is in use by a container"),
+            done(""),
+            done(""),
+        ];
+        assert_eq!(take_back(shell, home.path(), &objects, Data::Delete), expected, "{shell:?}");
+        assert_eq!(calls(home.path()), [format!("rmi -- {nameless}"), format!("rmi -- {used}")], "{shell:?}");
+        assert_eq!(records(home.path(), Scope::Origin), [format!("1 file.i absent image {used}")], "{shell:?}");
+    }
+}
+
 /// A systemd-run that tells what it is asked for, and fails where it is told to.
 const SYSTEMD_RUN: &str = r#"
 [ ! -e "HOME/refuses" ] || { echo 'Failed to start transient service unit' >&2; exit 1; }
