@@ -16,7 +16,7 @@ use crate::change::{Action, Cause, Change, Shown};
 use crate::check::Check;
 use crate::edit::Edit;
 use crate::edit::draft::{Draft, Drafts};
-use crate::facts::{Homes, KeptSecrets};
+use crate::facts::{Homes, KeptSecrets, Lends};
 use crate::fetch::{Download, Outside};
 use crate::knob::Knob;
 use crate::object::Object;
@@ -191,6 +191,8 @@ pub struct Setup<'a> {
     pub homes: &'a Homes<'a>,
     /// Secrets that are kept on the host.
     pub kept: &'a KeptSecrets<'a>,
+    /// What it lends to other hosts.
+    pub lends: Lends<'a>,
 }
 
 /// One resource: what is wanted of one thing on one host.

@@ -54,6 +54,7 @@ use serde_json::{Map, Value, json};
 use super::human::graph::{addresses, targets};
 use super::progress::State;
 use super::safe;
+use crate::command::order::Waiting;
 use crate::error::Error;
 use crate::exit::Exit;
 
@@ -159,6 +160,17 @@ fn kept_one(address: &Address, why: &str) -> Value {
 pub fn of_stranger(stranger: &Host) -> Map<String, Value> {
     let mut host = host(stranger);
     host.insert("changes".to_owned(), json!([]));
+    host
+}
+
+/// A host that waits for others.
+pub fn of_waiting(waiting: &Waiting<'_>) -> Map<String, Value> {
+    let on = waiting.on.iter().map(|(host, addresses)| {
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        json!({ "host": host, "resources": addresses })
+    });
+    let mut host = of_stranger(waiting.host);
+    host.insert("waits_for".to_owned(), on.collect());
     host
 }
 

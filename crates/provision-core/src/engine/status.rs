@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use time::OffsetDateTime;
 
-use super::{Changes, EngineError, observe};
+use super::{Changes, EngineError, Lent, observe_with};
 use crate::address::Address;
 use crate::change::{Change, Moved};
 use crate::connection::Connection;
@@ -64,17 +64,18 @@ pub enum Standing {
     Undecided(Undecided),
 }
 
-/// Asks a host how a plan stands there: what [`observe`] asks, and one exchange more; another where something is kept.
+/// Asks a host how a plan stands there: what [`observe_with`] asks, and one exchange more; another where something is kept.
 ///
 /// # Errors
-/// As for [`observe`].
+/// As for [`observe_with`].
 pub async fn status(
     plan: &Plan,
     host: &Host,
+    lent: &Lent,
     connection: &dyn Connection,
     now: OffsetDateTime,
 ) -> Result<Status, EngineError> {
-    let changes = observe(plan, host, connection).await?.diff(now);
+    let changes = observe_with(plan, host, lent, connection).await?.diff(now);
     let name = plan.name();
     let records = Ask::Records { plan: name.to_owned(), scope: Scope::Origin };
     let asks = BTreeSet::from([records, Ask::History(name.to_owned()), Ask::Owed(name.to_owned())]);
