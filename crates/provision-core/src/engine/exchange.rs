@@ -392,7 +392,13 @@ impl<'a> Run<'a> {
                     (status, "", said) => together(&format!("exit status {status}"), said),
                     (_, own, said) => together(said, own),
                 };
-                Outcome::Failed { message: short(&mask(&format!("cannot {what}: {why}"))) }
+                // A command that could be tried has run, whatever came of it.
+                let tried = !matches!(*status, 126 | 127) && !output.trim_start().starts_with("the guard ");
+                let message = match what.strip_prefix("run ").filter(|_| tried) {
+                    Some(program) => format!("{program} failed: {why}"),
+                    None => format!("cannot {what}: {why}"),
+                };
+                Outcome::Failed { message: short(&mask(&message)) }
             }
             step::Outcome::Skipped { because } => {
                 let because = because.and_then(|index| members.get(index)).and_then(|failed| self.root(*failed));
