@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::image::{is_named, short_name};
 use crate::address::Address;
 use crate::change::{Action, Attribute, Change, Shown};
 use crate::edit::draft::{Draft, Drafts};
@@ -18,6 +19,8 @@ use crate::probe::{Answers, Ask, FileState, PathState, Sort, Store, Undecided, U
 use crate::saved::{Saved, amount};
 use crate::step::{After, Data, Revert, Rewrite, Step, UnitAction};
 use crate::systemd::{Managed, Manager, path_name};
+
+mod image;
 
 /// A resource, or what is left of one, on its way out.
 #[derive(Debug)]
@@ -395,33 +398,6 @@ impl Takeback<'_> {
         }
     }
 
-    fn image(&self, name: &Managed, was: &Was, answers: &Answers) -> Result<Back, Undecided> {
-        let images = answers.images(&name.manager).map_or(&[][..], Vec::as_slice);
-        let now = images.iter().find(|image| image.names.contains(&name.name)).map(|image| &image.id);
-        let name = name.spelled();
-        let short = |id: &String| id.get(..12).unwrap_or(id).to_owned();
-        Ok(match (was, now) {
-            (Was::Image(before), Some(now)) if before == now => Back::Same,
-            (Was::Image(before), now) => {
-                Back::Changes(vec![one(format!("image {name}"), now.map(short).into(), short(before).into())])
-            }
-            (_, None) => Back::Same,
-            (_, Some(now)) => self.data(|| one(format!("image {name}"), short(now).into(), Shown::Absent)),
-        })
-    }
-
-    /// An image that a plan has brought, whatever has its name by now. Under somebody else's name it is theirs.
-    fn image_itself(&self, id: &Managed, was: &Was, answers: &Answers) -> Back {
-        let images = answers.images(&id.manager).map_or(&[][..], Vec::as_slice);
-        if *was != Was::Absent || images.iter().all(|image| image.id != id.name) {
-            return Back::Same;
-        }
-        if self.data == Data::Delete && is_named(id, answers) {
-            return Back::Same;
-        }
-        self.data(|| one(short_name(id), "present".into(), Shown::Absent))
-    }
-
     fn path(
         &self,
         path: &AbsPath,
@@ -621,19 +597,6 @@ fn is_of_firewall(knob: &Knob) -> bool {
 
 fn changed(name: String, before: Shown, after: Shown) -> Back {
     if before == after { Back::Same } else { Back::Changes(vec![one(name, before, after)]) }
-}
-
-/// Whether an image has a name.
-fn is_named(id: &Managed, answers: &Answers) -> bool {
-    answers
-        .images(&id.manager)
-        .is_ok_and(|images| images.iter().any(|image| image.id == id.name && !image.names.is_empty()))
-}
-
-/// What an image without a name is called.
-fn short_name(id: &Managed) -> String {
-    let short = Managed::new(&id.manager, id.name.get(..12).unwrap_or(&id.name));
-    format!("image {}", short.spelled())
 }
 
 fn name(object: &Object) -> String {
