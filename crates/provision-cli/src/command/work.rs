@@ -340,14 +340,28 @@ fn failures(report: &Report) -> Vec<Error> {
     let help = match &report.rolled_back {
         _ if report.reverted => Some("what was done was taken back by the host; mend the cause and apply again"),
         None => Some("what was done stays; mend the cause and apply again, and it goes on from there"),
+        Some(_) if !unanswered(report).is_empty() => Some(
+            "what was done was taken back, but what was there before does not answer either: look at what its check and its log say",
+        ),
         Some(back) if back.succeeded() => Some("what was done was taken back; mend the cause and apply again"),
         Some(_) => Some("what was done was taken back in part; `provision rollback` does the rest"),
     };
     if let Some(back) = &report.rolled_back {
         errors.extend(self::failed(back));
     }
+    errors.extend(unanswered(report));
     errors.push(Error::Incomplete { message, help });
     errors
+}
+
+/// What did not answer after a rollback.
+fn unanswered(report: &Report) -> Vec<Error> {
+    let failed = report.serving.iter().filter_map(|(address, outcome)| {
+        let Resource::Failed { message } = outcome else { return None };
+        let message = format!("asked again after what was done was taken back: {message}");
+        Some(Error::Resource { host: report.host.clone(), address: address.clone(), message })
+    });
+    failed.collect()
 }
 
 fn failed(report: &Report) -> Vec<Error> {

@@ -154,6 +154,10 @@ fn left(changes: &Changes, records: &[Record]) -> Vec<Record> {
 fn is_there(object: &Object, answers: &Answers) -> bool {
     match object {
         Object::Path(path) => answers.path(path).is_ok_and(|state| state.entry().is_some()),
+        // With a name it is that which counts.
+        Object::Image(id) if object.image_id().is_some() => answers
+            .images(&id.manager)
+            .is_ok_and(|images| images.iter().any(|image| image.id == id.name && image.names.is_empty())),
         Object::Image(name) => answers
             .images(&name.manager)
             .is_ok_and(|images| images.iter().any(|image| image.names.contains(&name.name))),

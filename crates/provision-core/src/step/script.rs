@@ -274,6 +274,7 @@ followed() { # unit limit
 load() { # limit length manager id name
   acting "$3" || return
   left=${left#* }
+  had=$(as - podman images --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' </dev/null 2>/dev/null)
   # What podman leaves unread, because it failed at once or the disk is full, is taken off all the same.
   if [ -n "$arrived" ] && [ -z "$who" ]; then
     # podman makes no copy of its own of what is a file.
@@ -282,7 +283,17 @@ load() { # limit length manager id name
     o=$(receive "$2" | { as "$1" podman load --quiet 2>&1; c=$?; cat >/dev/null; exit $c; }) || { c=$?; printf '%s\n' "$o"; return $c; }
   fi
   as - podman image inspect --format '{{.Id}}' -- "$4" </dev/null >/dev/null 2>&1 || { printf '%s\n' "$o" "the archive did not bring the image $4"; return 1; }
-  as - podman tag "$4" "$5" </dev/null
+  as - podman tag "$4" "$5" </dev/null && alone "$4" "$5"
+}
+alone() { # id name: of the names that the archive has brought only this one stays; another's come back
+  for k in $(printf '%s\n' "$o" | sed -n 's/^Loaded image[^:]*: //p' | tr ',' ' '); do
+    case $k in "$2"|sha256:*) continue ;; esac
+    c=$(printf '%s\n' "$had" | awk -v k="$k" '$2 == k { print $1; exit }')
+    if [ -n "$c" ]; then as - podman tag "${c#sha256:}" "$k" </dev/null || return; continue; fi
+    c=$(as - podman image inspect --format '{{.Id}}' -- "$k" </dev/null 2>/dev/null) || continue
+    if [ "${c#sha256:}" = "$1" ]; then as - podman untag "$k" "$k" </dev/null
+    else as - podman rmi -- "$k" </dev/null >/dev/null; fi || return
+  done
 }
 tag() { # manager id name
   acting "$1" && as - podman tag "$2" "$3" </dev/null
