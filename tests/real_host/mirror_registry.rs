@@ -105,7 +105,11 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
     assert_eq!(host.login("root", "umask")?.ok()?, "0077");
     host.copy_in("/root/auth.json", br#"{"auths": {"other.example.com": {"auth": "eDp5"}}}"#)?;
     host.sh("chmod 600 /root/auth.json")?.ok()?;
-    let plan = plan(bed, &host, Payload::Three)?.variable("pull_secret", "/root/auth.json");
+    let plan = plan(bed, &host, Payload::Three)?
+        .variable("pull_secret", "/root/auth.json")
+        .variable("clients", format!("{{ beta = \"{}\" }}", client.ipv4));
+    let name = format!("{}.example.com", host.name);
+    client.sh(&format!("echo '{} {name}' >>/etc/hosts", host.ipv4))?.ok()?;
     let before = Trace::of(&host)?;
 
     // What is refused, and what that leaves: a host without podman, a port that somebody has, a certificate that was good
@@ -125,6 +129,10 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
 
     let (files, units) = (host.snapshot()?, host.unit_states()?);
     let dry = plan.diff(bed)?.ok();
+    assert_eq!(
+        dry.json()["hosts"][1]["waits_for"],
+        serde_json::json!([{ "host": "registry", "resources": ["trust_anchor.registry"] }])
+    );
     assert_eq!(files.differences(&host.snapshot()?), [""; 0], "the dry run changed the file system");
     assert_eq!(units.differences(&host.unit_states()?), [""; 0], "the dry run changed a unit");
 
@@ -149,6 +157,13 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
         pull_secret,
         serde_json::json!({ "auths": { "other.example.com": { "auth": "eDp5" }, key: { "auth": login } } })
     );
+
+    // The client trusts it: the system, and podman.
+    let taken = first.json()["hosts"][1]["results"].clone();
+    assert_eq!(taken[0]["resource"], "trust_anchor.clients", "{taken:#}");
+    client.sh(&format!("curl --silent --fail https://{name}:8443/healthz"))?.ok()?;
+    let anchor = format!("/etc/containers/certs.d/{name}:8443/ca.crt");
+    assert_eq!(client.read(&anchor)?, authority);
 
     let registry = Registry { host: &host, port: 8443, user: "init", password: &password, authority: &authority };
     registry.is_used(bed, &client)?;
@@ -209,6 +224,8 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
     registry.is_used(bed, &client)?;
 
     plan.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
+    let left = client.sh(&format!("ls '{anchor}' /usr/local/share/ca-certificates/mirror-registry.crt"))?;
+    assert!(!left.success(), "a client still trusts the registry: {left:?}");
     let left = host.snapshot()?;
     let left: Vec<String> = files.differences(&left).into_iter().filter(|line| is_left(line)).collect();
     assert_eq!(left, [""; 0], "not everything is gone");

@@ -118,7 +118,7 @@ fn a_host_becomes_a_client_and_mirrors_what_is_new_alone() -> Result<(), Error> 
     let plan = plan.variable("graph", "true");
     host.sh("touch /var/tmp/fail")?.ok()?;
     let failed = plan.apply(bed)?;
-    assert!(failed.stderr.contains("cannot run /var/lib/oc-mirror/run: exit status 3\n"), "{failed:#?}");
+    assert!(failed.stderr.contains("/var/lib/oc-mirror/run failed: exit status 3\n"), "{failed:#?}");
     assert!(failed.stderr.contains("no space left"), "{failed:#?}");
     // What it prints is not mixed into the one object.
     assert!(failed.stderr.contains("      | it mirrors\n") && failed.json()["hosts"].is_array(), "{failed:#?}");

@@ -120,6 +120,60 @@ fn data_is_kept_by_a_destroy_that_is_not_told_otherwise() -> Result<(), Error> {
     done(&first, bed, "destroy", &["--delete-data"])?;
     assert_eq!(there(&host, &["/srv/owned", "/var/lib/provision"])?, [""; 0]);
     assert_eq!(host.sh("podman volume ls --quiet; podman images --quiet")?.ok()?, "");
+    versions(bed, &host)
+}
+
+/// An image whose name passes to another, and a command that fails when it is told to.
+const VERSIONS: &str = r#"
+name = "versions"
+on_failure = "rollback"
+[input.address]
+[input.archive]
+type = "path"
+[input.works]
+[host.h]
+address = "{{ input.address }}"
+user = "root"
+
+[image.app]
+name = "localhost/app:1"
+archive = "{{ input.archive }}"
+
+[command.works]
+run = ["{{ input.works }}"]
+unless = ["{{ input.works }}"]
+after = ["image.app"]
+"#;
+
+/// Every image that applies have brought is there for a rollback or another try, and goes when data may.
+fn versions(bed: &Testbed, host: &Host) -> Result<(), Error> {
+    let file = bed.directory().join("versions.toml");
+    std::fs::write(&file, VERSIONS).map_err(Error::Run)?;
+    let version = |archive: &std::path::Path, works: &str| {
+        let plan = Plan { file: file.clone(), variables: Vec::new(), secrets: Vec::new() };
+        plan.variable("address", host.ipv4).variable("archive", archive.display()).variable("works", works)
+    };
+    let (one, two) = (&bed.tiny_archive(), &bed.registry_archive());
+    let images = || host.sh("podman images --all --format '{{.Repository}}' | sort")?.ok();
+    done(&version(one, "/bin/true"), bed, "apply", &[])?;
+    let failed = version(two, "/bin/false").apply(bed)?;
+    assert_eq!(failed.code, Some(1), "{}\n{}", failed.stdout, failed.stderr);
+    assert_eq!(images()?, "<none>\nlocalhost/app");
+    let again = version(two, "/bin/true");
+    let dry = again.run(bed, "diff", &[])?.ok();
+    assert!(dry.stdout.contains("only the name is given"), "{}", dry.stdout);
+    done(&again, bed, "apply", &[])?;
+    // A container of somebody else's keeps what it was made of.
+    host.sh("podman create --name theirs $(podman images --all --quiet --filter dangling=true) /bin/true")?.ok()?;
+    done(&again, bed, "destroy", &[])?;
+    assert_eq!(images()?, "<none>\nlocalhost/app");
+    let ran = done(&again, bed, "destroy", &["--delete-data"])?;
+    assert_eq!(images()?, "<none>");
+    assert!(ran.json()["hosts"][0]["kept"].to_string().contains("something still uses it"), "{}", ran.stdout);
+    host.sh("podman rm theirs")?.ok()?;
+    done(&again, bed, "destroy", &["--delete-data"])?;
+    assert_eq!(images()?, "");
+    assert_eq!(there(host, &["/var/lib/provision"])?, [""; 0]);
     Ok(())
 }
 

@@ -61,8 +61,20 @@ fn registry_runs_rootless_with_one_input_changed() -> Result<(), Error> {
     plan.mends(bed, &[("directory.storage", "update")])?;
     registry::used_from(&client, &host, bed)?;
 
-    plan.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
+    // The image is data, and stays when the lingering goes. It can be taken away when nothing of core's runs any more, and
+    // nothing does for that.
+    plan.run(bed, "destroy", &["--yes", "--json"])?.ok();
     assert_eq!(host.sh("ls -A /var/lib/systemd/linger")?.ok()?, "", "somebody lingers");
+    let out = "t=0; while pgrep -u core >/dev/null || [ -e /run/user/1000 ]; do t=$((t + 1)); [ $t -lt 300 ] || exit; sleep 0.1; done";
+    host.sh(out)?.ok()?;
+    let kept = "cat /home/core/.local/share/containers/storage/*-images/images.json | grep -c localhost/registry:1";
+    assert_eq!(host.sh(kept)?.ok()?, "1");
+    let since = host.sh("journalctl --quiet --no-pager --lines=1 --show-cursor | sed -n 's/^-- cursor: //p'")?.ok()?;
+    plan.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();
+    let left = "pgrep -l -u core; ls -d /run/user/1000 /var/lib/provision 2>/dev/null; ls -A /var/lib/systemd/linger";
+    assert_eq!(host.sh(left)?.ok()?, "");
+    let started = format!("journalctl --quiet --no-pager --after-cursor='{since}' -u user@1000.service");
+    assert_eq!(host.sh(&started)?.ok()?, "", "core's manager ran");
     assert_eq!(core(&host, "podman ps --all --quiet; podman images --quiet; podman volume ls --quiet")?, "");
     assert_eq!(core(&host, "find .config/containers .config/systemd 2>/dev/null; true")?, "");
     Ok(())

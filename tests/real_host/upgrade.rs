@@ -86,6 +86,11 @@ impl Site<'_> {
         let said = host["results"].to_string();
         assert!(said.contains("the last lines of the log of") || said.contains("cannot restart"), "{said}");
         assert!(down(&host["rolled_back"], "service.quay").is_some_and(|seconds| seconds > 0.0), "{host:#}");
+        // Its check says that the old version serves, where that is still the same: one with another `within` is another.
+        let (outcome, until) = if build == Build::Exits { ("answered", "check.quay") } else { ("skipped", "up") };
+        let serving = &host["serving"][0];
+        assert_eq!((&serving["resource"], &serving["outcome"]), (&"check.quay".into(), &outcome.into()), "{host:#}");
+        assert_eq!(host["rolled_back"]["down"][0]["until"], until, "{host:#}");
         self.serves("1")?;
         assert_eq!(self.host.read(&format!("{}/quay.db", self.data))?, before, "the database is another");
         Ok(())

@@ -15,6 +15,7 @@ pub mod destroy;
 pub mod diff;
 pub mod graph;
 pub mod kinds;
+pub mod order;
 pub mod rollback;
 pub mod status;
 mod survey;

@@ -228,6 +228,7 @@ impl Error {
                 EngineError::Moved { .. } => Some(AGAIN.to_owned()),
                 EngineError::Journal { .. } => Some(JOURNAL.to_owned()),
                 EngineError::NothingToRollBack { .. } => Some(NOTHING_TO_ROLL_BACK.to_owned()),
+                EngineError::Waits { .. } => Some(WAITS.to_owned()),
                 _ => None,
             },
             Self::Undecided { reason, .. } | Self::Foreign { reason, .. } => reason.help.clone(),
@@ -281,6 +282,8 @@ const LOCKED: &str = "wait until they are done, or let the command wait longer w
 const AGAIN: &str = "look at what is there now, and do it again if it still is what you want";
 const JOURNAL: &str = "nothing was changed: without a note of what was there before nothing is; is the disk full, or the file \
                        system read-only?";
+const WAITS: &str =
+    "what it takes is known once that resource is as the plan wants it: apply to that host first, or to both at once";
 const NOTHING_TO_ROLL_BACK: &str = "`provision status` shows what the host remembers; `history` in the plan says how much \
                                     that is";
 
@@ -292,6 +295,7 @@ fn told(host: &str, error: &EngineError) -> String {
         EngineError::NothingToRollBack { plan, .. } => {
             format!("host {host} remembers no apply of the plan {plan} that could be taken back")
         }
+        EngineError::Waits { .. } => error.to_string(),
         error => format!("host {host}: {error}"),
     }
 }

@@ -137,13 +137,13 @@ pub fn hosts<'a>(plan: &'a Plan, wanted: &[String]) -> Result<Vec<&'a Host>, Vec
     let known = || plan.hosts().iter().map(|host| host.name.as_str());
     let unknown: Vec<Error> = wanted
         .iter()
-        .filter(|name| !known().any(|known| known == name.as_str()))
+        .filter(|name| !plan.hosts().iter().any(|host| host.is_called(name)))
         .map(|name| Error::usage(format!("the plan has no host `{name}`"), suggest(name, known())))
         .collect();
     if !unknown.is_empty() {
         return Err(unknown);
     }
-    Ok(plan.hosts().iter().filter(|host| wanted.is_empty() || wanted.contains(&host.name)).collect())
+    Ok(plan.hosts().iter().filter(|host| wanted.is_empty() || wanted.iter().any(|name| host.is_called(name))).collect())
 }
 
 /// Without the `./` that would stand before every place in it.

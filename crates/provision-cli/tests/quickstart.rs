@@ -146,24 +146,26 @@ fn the_plan_of_the_readme_is_valid() {
     assert!(said.ends_with("is valid: 5 resources on 1 host\n"), "{said}");
 }
 
+/// An example that happens in one folder.
+fn in_folder(example: &str, folder: &Path, arguments: &[&str]) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(example);
+    let output = Command::new(env!("CARGO_BIN_EXE_provision"))
+        .args(arguments)
+        .arg(&root)
+        .args(["--var", &format!("folder={}", folder.to_str().unwrap())])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .output()
+        .unwrap();
+    assert_eq!((String::from_utf8_lossy(&output.stderr).as_ref(), output.status.code()), ("", Some(0)));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// The same for `examples/modules`.
 #[test]
 fn the_modules_example_does_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/modules");
-    let at = format!("folder={}", folder.path().to_str().unwrap());
-    let provision = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_provision"))
-            .args(arguments)
-            .arg(&root)
-            .args(["--var", &at])
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .output()
-            .unwrap();
-        assert_eq!((String::from_utf8_lossy(&output.stderr).as_ref(), output.status.code()), ("", Some(0)));
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let provision = |arguments: &[&str]| in_folder("modules", folder.path(), arguments);
     provision(&["apply", "--yes"]);
     let pages = ["public/home.html", "red/plans.html", "blue/index.html"];
     assert!(pages.iter().all(|page| folder.path().join("sites").join(page).is_file()));
@@ -175,6 +177,27 @@ fn the_modules_example_does_what_it_says() {
     assert!(said.contains("+ created public/file.draft\n"), "{said}");
     provision(&["destroy", "--yes"]);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "something is left");
+}
+
+/// The same for `examples/hosts`.
+#[test]
+fn the_hosts_example_does_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let provision = |arguments: &[&str]| in_folder("hosts", folder.path(), arguments);
+    let said = provision(&["diff"]);
+    assert_eq!(
+        said.matches(" waits: it takes certificate_authority.site, random.password from host registry").count(),
+        2,
+        "{said}"
+    );
+    provision(&["apply", "--yes"]);
+    let read = |file: &str| std::fs::read_to_string(folder.path().join(file)).unwrap();
+    let login = format!("init:{}\n", read("registry/password"));
+    assert_eq!([read("clients[ann]/login"), read("clients[bob]/login")], [login.clone(), login]);
+    let said = provision(&["apply", "--yes", "--var", "clients={\"ann\": \"local\"}", "--host", "clients"]);
+    assert!(said.starts_with("nothing to change: 3 resources"), "{said}");
+    provision(&["destroy", "--yes", "--delete-data"]);
+    assert!(!folder.path().join("registry").exists() && !folder.path().join("clients[bob]").exists());
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod drift;
 mod exchange;
 mod generated;
 mod guard;
+mod lent;
 mod observe;
 mod outage;
 mod ownership;
@@ -20,6 +21,8 @@ mod status;
 mod tasks;
 pub(crate) mod watch;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::address::Address;
 use crate::connection::ConnectionError;
 use crate::plan::problem::PlanError;
@@ -27,7 +30,8 @@ use crate::probe::Undecided;
 
 pub use apply::apply;
 pub use changes::{Adopt, Changes, Orders};
-pub use observe::{Observed, Verb, observe, observe_destroy, observe_rollback};
+pub use lent::Lent;
+pub use observe::{Observed, Verb, observe, observe_destroy, observe_rollback, observe_with};
 pub(crate) use prepare::owed_run;
 pub use status::{Owned, Standing, Status, status};
 
@@ -98,6 +102,15 @@ pub enum EngineError {
         /// What is the matter, by resource where it is one's.
         flaws: Vec<(Option<Address>, Undecided)>,
     },
+    /// It takes values of resources on other hosts that are still to be applied there, or that were not asked; nothing has been
+    /// done.
+    #[error("host {host} takes what is not known yet from {}", hosts(on))]
+    Waits {
+        /// The host's name in the plan.
+        host: String,
+        /// By the other host: the resources there.
+        on: BTreeMap<String, BTreeSet<Address>>,
+    },
     /// There is no apply that could be taken back.
     #[error("{host} remembers no apply of the plan {plan} that could be taken back")]
     NothingToRollBack {
@@ -106,4 +119,12 @@ pub enum EngineError {
         /// The plan's name.
         plan: String,
     },
+}
+
+fn hosts(on: &BTreeMap<String, BTreeSet<Address>>) -> String {
+    let one = |(host, addresses): (&String, &BTreeSet<Address>)| {
+        let addresses: Vec<String> = addresses.iter().map(Address::to_string).collect();
+        format!("host {host} ({})", addresses.join(", "))
+    };
+    on.iter().map(one).collect::<Vec<_>>().join(" and ")
 }

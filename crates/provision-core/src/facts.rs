@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::attribute::UserName;
 use crate::path::AbsPath;
+use crate::plan::lend::View;
 use crate::secret::Text;
 use crate::shell::{WHOLE, preamble, quote, sections};
 use crate::systemd::Manager;
@@ -36,6 +37,8 @@ pub struct Facts {
     homes: BTreeMap<UserName, Option<AbsPath>>,
     /// What is in the files of secrets that were made up once; none where there is no such file yet.
     kept: BTreeMap<AbsPath, Option<Text>>,
+    /// Of the hosts that this one takes values of.
+    others: BTreeMap<String, Facts>,
     made_up: bool,
 }
 
@@ -76,6 +79,27 @@ impl Facts {
     /// Remembers what is in the file of a secret that was made up once.
     pub fn keep(&mut self, path: AbsPath, content: Option<Text>) {
         self.kept.insert(path, content);
+    }
+
+    /// Remembers the facts of another host, of which this one takes values.
+    pub(crate) fn lend(&mut self, host: &str, facts: Self) {
+        self.others.insert(host.to_owned(), facts);
+    }
+
+    /// Takes in what the host has said of itself.
+    pub(crate) fn extend(&mut self, said: Self) {
+        let Self { values, homes, made_up, .. } = said;
+        (self.values, self.homes, self.made_up) = (values, homes, made_up);
+    }
+
+    /// Those of another host.
+    pub(crate) fn lent(&self, host: &str) -> Option<&Self> {
+        self.others.get(host)
+    }
+
+    /// Whether they are of no host at all.
+    pub(crate) const fn is_example(&self) -> bool {
+        self.made_up
     }
 
     /// The home directory of whose a manager is.
@@ -157,6 +181,36 @@ impl<'a> KeptSecrets<'a> {
     /// Which were asked for.
     pub(crate) fn asked(&self) -> BTreeSet<AbsPath> {
         self.asked.borrow().clone()
+    }
+}
+
+/// What a resource lends to other hosts: what is in files of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Lends<'a> {
+    view: View,
+    /// Whether others take anything of it.
+    lent: bool,
+    kept: &'a KeptSecrets<'a>,
+}
+
+impl<'a> Lends<'a> {
+    pub(crate) const fn new(view: View, lent: bool, kept: &'a KeptSecrets<'a>) -> Self {
+        Self { view, lent, kept }
+    }
+
+    /// What is in a file, for others and never for the host itself, which would not know it in time; while no host is known,
+    /// an example. Whoever has the file is made to tell what is in it.
+    #[must_use]
+    pub fn content(&self, path: &AbsPath, example: &str) -> Option<Text> {
+        match self.view {
+            View::Example => Some(Text::plain(example)),
+            View::Own if !self.lent => None,
+            View::Own => {
+                let _asked = self.kept.of(path);
+                None
+            }
+            View::Lent => self.kept.of(path).cloned().flatten(),
+        }
     }
 }
 

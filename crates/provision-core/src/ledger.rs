@@ -11,7 +11,7 @@
 //! history/N/        an apply, N = 1, 2, 3...: head (JSON: when, by whom), order (the keys in the order in which they
 //!                   were noted), KEY and KEY.was as above, KEY.whole.was (the file that has such a piece), but of the time before this apply, ledger (as it was
 //!                   before), KEY.was of data (a directory, or a tar of a user's), saved (the sizes of the former),
-//!                   dropped/ (records that left origin/), result (one word, absent until it has ended)
+//!                   KEY.stays (it is data, and was not taken back with that apply), dropped/ (records that left origin/), result (one word, absent until it has ended)
 //! owed/             restarts and runs that are still owed; in one, the units that were stopped along and start with it
 //! lock              who is at it
 //! ```

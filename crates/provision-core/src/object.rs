@@ -25,7 +25,8 @@ pub enum Object {
     Path(AbsPath),
     /// Whether a systemd unit runs, and whether it starts at boot: `unit haproxy.service`, `unit core/registry.service`.
     Unit(Managed),
-    /// A name in podman's image store: `image localhost/registry:1`; in that of a user `image core localhost/registry:1`.
+    /// A name in podman's image store: `image localhost/registry:1`; in that of a user `image core localhost/registry:1`. An
+    /// image itself has its ID, 64 hex digits, in place of a name: it stays when another gets its name.
     Image(Managed),
     /// A volume of podman's and the unit that makes it: `volume systemd-data data-volume.service`, or
     /// `volume systemd-data core/data-volume.service`. It is data.
@@ -79,6 +80,12 @@ impl Object {
     #[must_use]
     pub fn path(&self) -> Option<&AbsPath> {
         if let Self::Path(path) = self { Some(path) } else { None }
+    }
+
+    /// The ID and whose it is, for an image that is meant itself and not by a name.
+    pub(crate) fn image_id(&self) -> Option<&Managed> {
+        let is_id = |name: &str| name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if let Self::Image(image) = self { Some(image).filter(|image| is_id(&image.name)) } else { None }
     }
 
     /// Whether it is of a user's systemd or podman.

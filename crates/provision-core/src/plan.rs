@@ -11,11 +11,13 @@ use indexmap::IndexMap;
 pub mod asset;
 pub mod build;
 mod digest;
+mod element;
 mod expand;
 pub mod fields;
 mod gate;
 pub mod host;
 pub mod input;
+pub(crate) mod lend;
 mod module;
 mod names;
 pub(crate) mod node;
@@ -31,7 +33,7 @@ mod template;
 mod tests;
 mod world;
 
-use crate::address::{Address, NAME, Segment, check_name};
+use crate::address::{Address, Key, NAME, Segment, check_name};
 use crate::attribute::UserName;
 use crate::facts::Facts;
 use crate::fetch::Outside;
@@ -44,9 +46,10 @@ use asset::Assets;
 use fields::Fields;
 use host::Host;
 use input::{Input, Inputs};
+use lend::Borrowed;
 use module::{Module, References};
 use names::Names;
-use node::{Node, Table, Value};
+use node::{Entry, Node, Table, Value};
 use ownership::Ownership;
 use problem::{Place, PlanError, Problems, Source};
 use reader::Reader;
@@ -82,8 +85,12 @@ pub struct Plan {
     own_home: bool,
     /// What its resources get from outside of it, on any of its hosts.
     outside: BTreeSet<(Address, Outside)>,
-    /// Whether resources hand secrets on that are kept on the host.
+    /// Whether resources hand on what is kept on the host.
     keeps_secrets: bool,
+    /// What each host takes of others.
+    borrowed: BTreeMap<String, Borrowed>,
+    /// Of each host, the resources that others take values of.
+    lent: Borrowed,
 }
 
 impl std::fmt::Debug for Plan {
@@ -130,13 +137,13 @@ impl Plan {
         values.values().for_each(|value| remember(value, &mut secrets));
         let templates = Templates::new(&name);
         let hosts = read_hosts(&root, &templates, &declared, &values, &problems);
-        let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
+        let names = names_of_hosts(&root, &hosts);
         let mut reader = Reader::new(source, names, &templates, &problems, syntax);
         let ownership = Ownership::read(&root, &problems);
         let described = declared.iter().map(|(name, declared)| (name.clone(), declared.input.clone())).collect();
         let root = reader.plan(root, &assets, declared);
         let Reader { modules, sources, syntax, .. } = reader;
-        Names { modules: &modules, sources: &sources, problems: &problems }.check();
+        Names { modules: &modules, hosts: &hosts, sources: &sources, problems: &problems }.check();
         let mut plan = Self {
             sources,
             name,
@@ -156,6 +163,8 @@ impl Plan {
             own_home: false,
             outside: BTreeSet::new(),
             keeps_secrets: false,
+            borrowed: BTreeMap::new(),
+            lent: Borrowed::new(),
             digest: String::new(),
         };
         plan.read_defaults(&problems);
@@ -185,7 +194,7 @@ impl Plan {
         let (mut files, mut here) = (BTreeSet::new(), BTreeSet::new());
         let (mut homes, mut own_home) = (BTreeSet::new(), false);
         let mut addresses: BTreeMap<(usize, Vec<Segment>), BTreeSet<Address>> = BTreeMap::new();
-        let mut sound = true;
+        let (mut sound, mut lent) = (true, Borrowed::new());
         let mut secrets = std::mem::take(&mut self.secrets);
         for host in &self.hosts {
             let (resolved, found) = self.resolve_for(host, &Facts::example(), Mode::EveryHost);
@@ -193,7 +202,13 @@ impl Plan {
             problems.borrow_mut().extend(found);
             files.extend(resolved.assets);
             self.outside.extend(resolved.graph.iter().flat_map(from_outside));
-            self.keeps_secrets |= !resolved.kept.is_empty();
+            self.keeps_secrets |= !resolved.kept.is_empty() || !resolved.borrowed.is_empty();
+            for (lender, addresses) in &resolved.borrowed {
+                lent.entry(lender.clone()).or_default().extend(addresses.iter().cloned());
+            }
+            if !resolved.borrowed.is_empty() {
+                self.borrowed.insert(host.name.clone(), resolved.borrowed);
+            }
             for manager in resolved.homes {
                 match manager {
                     Manager::User(name) => _ = homes.insert(name),
@@ -206,7 +221,7 @@ impl Plan {
             }
             secrets.extend(&resolved.secrets);
         }
-        self.secrets = secrets;
+        (self.secrets, self.lent) = (secrets, lent);
         self.addresses = here;
         (self.homes, self.own_home) = (homes, own_home);
         let mut moved: BTreeSet<ownership::Move> = BTreeSet::new();
@@ -294,11 +309,24 @@ impl Plan {
         &self.outside
     }
 
-    /// Files on a host whose content its resources hand on: secrets that were made up once. [`Facts::keep`] takes what is in
+    /// Files on a host whose content its resources hand on: secrets that were made up once, and what other hosts take of it.
+    /// [`Facts::keep`] takes what is in
     /// them; [`Plan::resolve`] makes up those that it is told nothing of.
     #[must_use]
     pub fn kept_secrets(&self, host: &Host, facts: &Facts) -> BTreeSet<AbsPath> {
         if self.keeps_secrets { self.resolve_for(host, facts, Mode::ThisHost).0.kept } else { BTreeSet::new() }
+    }
+
+    /// The resources on other hosts that a host takes values of, by the names of those hosts.
+    #[must_use]
+    pub fn borrows(&self, host: &Host) -> &BTreeMap<String, BTreeSet<Address>> {
+        const NONE: &BTreeMap<String, BTreeSet<Address>> = &BTreeMap::new();
+        self.borrowed.get(&host.name).unwrap_or(NONE)
+    }
+
+    /// Whether other hosts take values of a resource.
+    fn lends(&self, host: &str, address: &Address) -> bool {
+        self.lent.get(host).is_some_and(|lent| lent.contains(address))
     }
 
     /// The resources on one host, with their order.
@@ -354,7 +382,6 @@ fn read_hosts(
 ) -> Vec<Host> {
     let Some((table, _)) = section(root, "host", problems) else { return vec![Host::local("local")] };
     let input = map(values.iter().map(|(name, node)| (name.clone(), to_rendered(node))));
-    let context = map([("input".to_owned(), input)]);
     let mut hosts = Vec::new();
     for (name, entry) in &table.entries {
         if check_name(name).is_err() {
@@ -368,12 +395,80 @@ fn read_hosts(
             continue;
         };
         let place = entry.key.or(entry.node.place);
-        let rendered = host::render(body, templates, declared, values, &context, problems);
-        let host = Host::read(name, &Fields::new(format!("host.{name}"), &rendered, place, problems));
-        // A wrong host keeps its place, so that what else is wrong with the plan is found too.
-        hosts.push(host.unwrap_or_else(|| Host::local(name)));
+        let context = |each: Option<&Node>| {
+            let each = each.map(|each| ("each".to_owned(), to_rendered(each)));
+            map(std::iter::once(("input".to_owned(), input.clone())).chain(each))
+        };
+        let render = |body: &Table, each: Option<&Node>| {
+            host::render(body, templates, declared, values, &context(each), each, problems)
+        };
+        let read = |own: &str, group: Option<&str>, each: Option<&Node>| {
+            let fields = render(body, each);
+            let host = Host::read(own, group, &Fields::new(format!("host.{name}"), &fields, place, problems));
+            // A wrong host keeps its place, so that what else is wrong with the plan is found too.
+            host.unwrap_or_else(|| Host { group: group.map(str::to_owned), ..Host::local(own) })
+        };
+        let Some(elements) = body.entries.get("for_each") else {
+            hosts.push(read(name, None, None));
+            continue;
+        };
+        let all = elements_of(name, elements, &render, values, problems);
+        let all = all.iter().map(|(key, each)| read(&format!("{name}[{key}]"), Some(name), Some(each)));
+        hosts.extend(all);
     }
     hosts
+}
+
+/// What a `hosts` may name: each host, and each group, which may have no element at all.
+fn names_of_hosts(root: &Table, hosts: &[Host]) -> Vec<String> {
+    let own = hosts.iter().map(|host| host.name.clone());
+    let Some(Value::Table(table)) = root.entries.get("host").map(|entry| &entry.node.value) else {
+        return own.collect();
+    };
+    let is_group =
+        |entry: &Entry| matches!(&entry.node.value, Value::Table(body) if body.entries.contains_key("for_each"));
+    let groups = table.entries.iter().filter(|(_, entry)| is_group(entry)).map(|(name, _)| name.clone());
+    groups.chain(own).collect()
+}
+
+/// The elements of a host's `for_each`; none where they cannot be told, which is a finding.
+fn elements_of(
+    name: &str,
+    written: &Entry,
+    render: &dyn Fn(&Table, Option<&Node>) -> Table,
+    values: &IndexMap<String, Node>,
+    problems: &RefCell<Problems>,
+) -> Vec<(Key, Node)> {
+    let label = format!("host.{name}");
+    let mut add = |place, message, help| problems.borrow_mut().add_help(place, message, help);
+    let node = &written.node;
+    if !element::is_list(node) {
+        let message = format!("`for_each` of {label} is {}", node.type_name());
+        add(node.place, message, format!("it takes {}", element::FORMS));
+        return Vec::new();
+    }
+    // As it is, where it is an input and nothing else: a template would lose the order of a table.
+    let whole = match &node.value {
+        Value::Text(text) => template::lone_reference(text.expose()),
+        _ => None,
+    };
+    let whole = whole.and_then(|path| match path.split_first() {
+        Some((root, [input])) if root == "input" => {
+            values.get(input).map(|found| Node { place: node.place, ..found.clone() })
+        }
+        _ => None,
+    });
+    let node = match whole {
+        Some(node) => node,
+        None => {
+            let one = Table { entries: std::iter::once(("for_each".to_owned(), written.clone())).collect() };
+            match render(&one, None).entries.shift_remove("for_each") {
+                Some(entry) if !entry.node.is_unknown() => entry.node,
+                _ => return Vec::new(),
+            }
+        }
+    };
+    element::spread(&node, &label, None, &mut add).unwrap_or_default()
 }
 
 fn read_name(root: &Table, top: Option<Place>, problems: &RefCell<Problems>) -> String {

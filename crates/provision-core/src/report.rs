@@ -1,7 +1,7 @@
 //! What an apply came to, resource by resource.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::address::Address;
 use crate::change::Action;
@@ -23,6 +23,10 @@ pub struct Report {
     pub reverted: bool,
     /// How the apply was taken back after it had failed, where that was asked for.
     pub rolled_back: Option<Box<Report>>,
+    /// Whether what was there before serves again after that: what the checks of services that were down have come to, asked once
+    /// more, those of them that the last apply had as well. One that has changed since is skipped, as is what comes after one
+    /// that has no answer.
+    pub serving: Vec<(Address, Outcome)>,
     /// Services that were stopped on the way, each with how long it did not serve.
     pub down: Vec<Downtime>,
     /// Failures that belong to no single resource, such as a lost connection.
@@ -49,6 +53,8 @@ pub struct Downtime {
     pub(crate) from: Option<u64>,
     /// When systemd had it up again.
     pub(crate) up: Option<u64>,
+    /// When that was heard of.
+    pub(crate) heard: Option<Instant>,
 }
 
 /// What tells that a service serves again.

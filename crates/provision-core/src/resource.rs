@@ -16,7 +16,7 @@ use crate::change::{Action, Cause, Change, Shown};
 use crate::check::Check;
 use crate::edit::Edit;
 use crate::edit::draft::{Draft, Drafts};
-use crate::facts::{Homes, KeptSecrets};
+use crate::facts::{Homes, KeptSecrets, Lends};
 use crate::fetch::{Download, Outside};
 use crate::knob::Knob;
 use crate::object::Object;
@@ -191,6 +191,8 @@ pub struct Setup<'a> {
     pub homes: &'a Homes<'a>,
     /// Secrets that are kept on the host.
     pub kept: &'a KeptSecrets<'a>,
+    /// What it lends to other hosts.
+    pub lends: Lends<'a>,
 }
 
 /// One resource: what is wanted of one thing on one host.
@@ -425,8 +427,10 @@ pub enum Relation {
 
 /// What a diff may look at besides the answers.
 pub struct Context<'a> {
-    /// The time, given by whoever embeds the library.
+    /// The time for which changes are made up, given by whoever embeds the library: of a sealed plan that when it was sealed.
     pub now: OffsetDateTime,
+    /// The time when the host was asked.
+    pub clock: OffsetDateTime,
     /// What changes upstream, of the things that this resource wants directly or not.
     pub(crate) upstream: &'a BTreeMap<Thing, &'a Change>,
     /// What resources upstream provide, changed or not.

@@ -270,16 +270,14 @@ pub enum UnitAction {
     Enable,
     /// `disable`.
     Disable,
-    /// `start`.
+    /// `start`, which the unit's limit of starts does not refuse (`StartLimitBurst=`, systemd.unit(5)).
     Start,
     /// `stop`.
     Stop,
-    /// `restart`.
+    /// `restart`, which the unit's limit of starts does not refuse either.
     Restart,
     /// `reload`.
     Reload,
-    /// `reset-failed`: forgets failures, which also lets a unit start that has failed too often to be started.
-    ResetFailed,
 }
 
 impl UnitAction {
@@ -293,7 +291,6 @@ impl UnitAction {
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::Reload => "reload",
-            Self::ResetFailed => "reset-failed",
         }
     }
 }
@@ -431,7 +428,11 @@ impl Step {
             | Self::Remove { path, .. } => vec![Object::Path(path.clone())],
             // What becomes of the data is up to what is started next; they are noted when their copies are whole.
             Self::Unit { unit, .. } | Self::Save { unit, .. } => vec![Object::Unit(unit.clone())],
-            Self::LoadImage { name, .. } | Self::TagImage { name, .. } => vec![Object::Image(name.clone())],
+            // The image itself is there yet when another one has got its name.
+            Self::LoadImage { id, name, .. } => {
+                vec![Object::Image(Managed::new(&name.manager, id.as_str())), Object::Image(name.clone())]
+            }
+            Self::TagImage { name, .. } => vec![Object::Image(name.clone())],
             Self::PullImage { reference, .. } => vec![Object::Image(reference.clone())],
             Self::Rewrite { edit, .. } => vec![Object::Edit(edit.clone())],
             Self::Revert(revert) => vec![revert.object.clone()],
@@ -463,7 +464,6 @@ impl Step {
             Self::Unit { action, .. } => match action {
                 UnitAction::Enable | UnitAction::Disable | UnitAction::Start | UnitAction::Stop => Undo::Restore,
                 UnitAction::Restart | UnitAction::Reload => Undo::Repeat,
-                UnitAction::ResetFailed => Undo::Nothing,
             },
             Self::ReloadUnits(_) => Undo::Repeat,
             Self::Save { .. } => Undo::Restore,
@@ -522,6 +522,7 @@ impl Revert {
         match &self.object {
             Object::Path(path) => format!("put back what was at {path}"),
             Object::Unit(name) => format!("take {name} back to how it was"),
+            Object::Image(id) if self.object.image_id().is_some() => format!("remove the image {}", id.spelled()),
             Object::Image(name) => format!("give the image name {} back", name.spelled()),
             Object::Volume { name, unit } => format!("remove the volume {}", unit.beside(name).spelled()),
             Object::Network { name, unit } => format!("remove the network {}", unit.beside(name).spelled()),
@@ -658,6 +659,8 @@ pub enum Purpose {
         stamp: String,
         /// Which apply.
         number: u32,
+        /// The keys of objects that stay, since they are data: it is remembered that the plan has brought them.
+        stays: Vec<String>,
     },
     /// It ends the apply that this connection began, or one that was cut: the result is written, and the lock goes. With no
     /// apply at all it only replaces the ledger.

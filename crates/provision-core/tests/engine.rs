@@ -266,7 +266,7 @@ async fn what_a_command_prints_is_told_at_once_without_secrets_and_its_silence_i
     let seen = format!("{report:?} {events:?}");
     assert!(!seen.contains("s3cr"), "{seen}");
     let [(_, Outcome::Failed { message })] = &report.resources[..] else { panic!("{report:?}") };
-    assert!(message.starts_with("cannot run sh: exit status 3\n(182 lines before)\n180\n"), "{message}");
+    assert!(message.starts_with("sh failed: exit status 3\n(182 lines before)\n180\n"), "{message}");
     assert!(message.ends_with("\n199"), "{message}");
 }
 

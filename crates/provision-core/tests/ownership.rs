@@ -11,7 +11,7 @@ use provision_core::knob::firewall::FIREWALL;
 use provision_core::ledger::Ended;
 use provision_core::path::AbsPath;
 use provision_core::plan::Plan;
-use provision_core::plan::asset::NoAssets;
+use provision_core::plan::asset::Folder;
 use provision_core::plan::input::Inputs;
 use provision_core::plan::problem::Source;
 use provision_core::report::Report;
@@ -20,7 +20,8 @@ use provision_core::testing::{FakeHost, NOW};
 
 fn plan(text: &str) -> Plan {
     let source = Source { name: "plan.toml".to_owned(), text: format!("name = \"own\"\n{text}") };
-    Plan::parse(source, std::sync::Arc::new(NoAssets), &Inputs::default()).unwrap_or_else(|error| panic!("{error}"))
+    Plan::parse(source, std::sync::Arc::new(Folder("/".into())), &Inputs::default())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn file(name: &str, content: &str) -> String {
@@ -314,7 +315,7 @@ async fn two_plans_do_not_own_the_same_thing() {
     applied(&file("a", "a"), &host).await;
     let other = Plan::parse(
         Source { name: "plan.toml".to_owned(), text: format!("name = \"other\"\n{}", file("a", "b")) },
-        std::sync::Arc::new(NoAssets),
+        std::sync::Arc::new(Folder("/".into())),
         &Inputs::default(),
     )
     .unwrap();
@@ -533,4 +534,68 @@ async fn what_an_earlier_plan_left_of_a_user_s_goes_while_the_user_lingers() {
         host.with(|state| state.steps.iter().skip(before).map(|(address, _)| address.to_string()).collect());
     let at = |address: &str| steps.iter().position(|step| step == address).unwrap();
     assert!(at("image.old") < at("linger.core") && at("image.new") < at("linger.core"), "{steps:?}");
+}
+
+/// An image archive of its own, told from others by a word.
+fn archived(directory: &std::path::Path, word: &str) -> String {
+    let config = format!(r#"{{"os":"linux","author":"{word}","rootfs":{{"type":"layers","diff_ids":[]}}}}"#);
+    let path = directory.join(format!("{word}.tar"));
+    let mut tar = tar::Builder::new(std::fs::File::create(&path).unwrap());
+    let manifest = r#"[{"Config":"config.json","RepoTags":["x:1"],"Layers":[]}]"#;
+    for (name, text) in [("config.json", config.as_str()), ("manifest.json", manifest)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, text.as_bytes()).unwrap();
+    }
+    tar.into_inner().unwrap();
+    format!("[image.a]\nname = \"localhost/app:1\"\narchive = \"{}\"\n", path.display())
+}
+
+/// Every image that applies have brought goes when data may: those of earlier versions, and those of an apply that was taken
+/// back. What somebody else has given a name stays.
+#[tokio::test]
+async fn images_that_have_lost_their_name_are_the_plan_s_until_data_may_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let [one, two, three] = ["one", "two", "three"].map(|word| archived(directory.path(), word));
+    let images = |host: &FakeHost| {
+        let mut names: Vec<String> =
+            host.with(|state| state.images.iter().map(|image| image.names.join(" ")).collect());
+        names.sort();
+        names
+    };
+    let host = FakeHost::new();
+    applied(&one, &host).await;
+    // Taken back, it is there for the next try.
+    applied(&two, &host).await;
+    rolled_back(&host).await;
+    assert_eq!(images(&host), ["", "localhost/app:1"]);
+    let again = changes(&two, &host).await;
+    let reasons: Vec<String> = again.changed().flat_map(|(_, change)| change.reasons.clone()).collect();
+    assert_eq!(reasons, ["the host has this image under another name: only the name is given"]);
+    applied(&two, &host).await;
+    applied(&three, &host).await;
+    assert_eq!(images(&host), ["", "", "localhost/app:1"]);
+    // Somebody's own use for the second one.
+    host.with(|state| {
+        let nameless = state.images.iter_mut().filter(|image| image.names.is_empty());
+        nameless.last().unwrap().names.push("localhost/own:1".to_owned());
+    });
+
+    let report = destroyed(&host, Data::Keep).await;
+    let kept: Vec<&str> = report.kept.iter().map(|(_, why)| why.as_str()).collect();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(kept.iter().all(|why| why.starts_with("image ") && why.contains("only --delete-data")), "{kept:?}");
+    assert!(kept.iter().any(|why| why.starts_with("image localhost/app:1 ")), "{kept:?}");
+    assert_eq!(images(&host), ["", "localhost/app:1", "localhost/own:1"]);
+    destroyed(&host, Data::Delete).await;
+    assert_eq!(images(&host), ["localhost/own:1"]);
+    assert!(host.with(|state| state.plans.is_empty()), "something is still remembered");
+
+    // A first try that was taken back is no less the plan's.
+    applied(&one, &host).await;
+    rolled_back(&host).await;
+    assert_eq!(images(&host), ["localhost/app:1", "localhost/own:1"]);
+    destroyed(&host, Data::Delete).await;
+    assert_eq!(images(&host), ["localhost/own:1"]);
 }

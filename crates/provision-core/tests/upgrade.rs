@@ -47,9 +47,13 @@ async fn rollback(host: &FakeHost) -> Changes {
 }
 
 /// A host where the first version has run for a while.
-async fn installed() -> FakeHost {
+async fn installed(from: &str) -> FakeHost {
+    installed_as(&text(1, from)).await
+}
+
+async fn installed_as(first: &str) -> FakeHost {
     let host = FakeHost::new();
-    let report = tried(&text(1, "here"), &host).await;
+    let report = tried(first, &host).await;
     assert!(report.succeeded(), "{report:#?}");
     assert_eq!(report.down, [], "what was not up was not down");
     host.with(|state| {
@@ -83,7 +87,7 @@ fn settles(host: &FakeHost) {
 
 #[tokio::test]
 async fn a_restart_copies_the_data_first_and_says_so() {
-    let host = installed().await;
+    let host = installed("here").await;
     let found = changes(&text(2, "here"), &host).await;
     let reasons: Vec<String> = found.changed().flat_map(|(_, change)| change.reasons.clone()).collect();
     assert_eq!(
@@ -106,7 +110,7 @@ async fn a_restart_copies_the_data_first_and_says_so() {
 #[tokio::test]
 async fn how_long_it_did_not_serve_is_reported_with_who_tells() {
     for (from, expected) in [("here", "until check.x had its answer here"), ("host", "until check.x had its answer")] {
-        let host = installed().await;
+        let host = installed("here").await;
         let report = tried(&text(2, from), &host).await;
         let [down] = report.down.as_slice() else { panic!("{report:#?}") };
         assert_eq!((down.address.to_string(), down.until.to_string()), ("service.x".to_owned(), expected.to_owned()));
@@ -120,7 +124,7 @@ async fn how_long_it_did_not_serve_is_reported_with_who_tells() {
 #[tokio::test]
 async fn what_never_becomes_healthy_goes_back_with_its_data_and_its_log_is_told() {
     for from in ["here", "host"] {
-        let host = installed().await;
+        let host = installed(from).await;
         host.with(|state| {
             state.listening.clear();
             state.logs.insert("x.service".to_owned(), "cannot open its database".to_owned());
@@ -146,16 +150,61 @@ async fn what_never_becomes_healthy_goes_back_with_its_data_and_its_log_is_told(
         });
         assert_eq!(before.len(), 1);
         assert_eq!(before[0].1.1, b"of 1");
-        // It was down all the while.
+        // It was down all the while; and whether it serves again its check tells.
         let ([down], [again]) = (report.down.as_slice(), back.down.as_slice()) else { panic!("{report:#?}") };
-        assert_eq!((&down.until, &again.until, down.lasted), (&Until::Never, &Until::Up, None), "{from}");
-        assert!(again.lasted.unwrap() >= Duration::from_secs(4), "{again:?}");
+        assert_eq!((&down.until, down.lasted), (&Until::Never, None), "{from}");
+        let [(check, said)] = report.serving.as_slice() else { panic!("{report:#?}") };
+        assert_eq!(check.to_string(), "check.x");
+        if from == "host" {
+            assert_eq!(again.until.to_string(), "until check.x had its answer");
+            assert!(again.lasted.unwrap() >= Duration::from_secs(5), "{again:?}");
+            assert!(matches!(said, Outcome::Answered { .. }), "{said:?}");
+        } else {
+            assert_eq!((&again.until, again.lasted), (&Until::Never, None));
+            let Outcome::Failed { message } = said else { panic!("{said:?}") };
+            assert!(message.ends_with("\ncannot open its database"), "{message}");
+        }
     }
+}
+
+/// A check is asked as it was when the old version was applied, or not at all.
+#[tokio::test]
+async fn after_a_rollback_only_checks_that_the_last_apply_had_are_asked() {
+    let refused = |host: &FakeHost| host.with(|state| state.fail_at = Some(3));
+    // The very one, from here.
+    let host = installed_as(&text(1, "here")).await;
+    refused(&host);
+    let report = tried(&text(2, "here"), &host).await;
+    let [(_, Outcome::Answered { .. })] = report.serving.as_slice() else { panic!("{report:#?}") };
+    let down = &report.rolled_back.as_ref().unwrap().down[0];
+    assert_eq!((down.until.to_string().as_str(), down.lasted.is_some()), ("until check.x had its answer here", true));
+    // Another, which nobody can know to fit the old version.
+    let host = installed_as(&text(1, "host")).await;
+    refused(&host);
+    let report = tried(&text(2, "here"), &host).await;
+    let [(check, Outcome::Skipped { because: None })] = report.serving.as_slice() else { panic!("{report:#?}") };
+    assert_eq!(check.to_string(), "check.x");
+    assert_eq!(report.rolled_back.as_ref().unwrap().down[0].until, Until::Up);
+    // One that is new with this version.
+    let (first, _) = text(1, "here").split_once("[check.x]").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let host = installed_as(&first).await;
+    refused(&host);
+    let report = tried(&text(2, "here"), &host).await;
+    assert!(report.rolled_back.is_some() && report.serving.is_empty(), "{report:#?}");
+}
+
+#[tokio::test]
+async fn what_was_never_there_is_not_asked_for_after_a_rollback() {
+    let host = FakeHost::new();
+    host.with(|state| state.listening.clear());
+    let report = tried(&text(1, "here"), &host).await;
+    assert!(report.rolled_back.as_ref().is_some_and(|back| back.succeeded()), "{report:#?}");
+    assert!(report.serving.is_empty(), "{report:#?}");
 }
 
 #[tokio::test]
 async fn a_rollback_of_a_good_upgrade_says_what_is_lost_and_puts_the_data_back() {
-    let host = installed().await;
+    let host = installed("here").await;
     assert!(tried(&text(2, "here"), &host).await.succeeded());
     host.with(|state| state.put_file(DATABASE, b"of 2, and more", "0600"));
     settles(&host);
@@ -187,7 +236,7 @@ async fn a_rollback_of_a_good_upgrade_says_what_is_lost_and_puts_the_data_back()
 
 #[tokio::test]
 async fn one_that_goes_on_from_a_cut_and_fails_goes_back_to_before_the_cut() {
-    let host = installed().await;
+    let host = installed("here").await;
     // Before it is restarted.
     host.with(|state| state.cut_at = Some(3));
     drop(apply(changes(&text(2, "here"), &host).await, &host, &ignore).await);
@@ -203,13 +252,13 @@ async fn one_that_goes_on_from_a_cut_and_fails_goes_back_to_before_the_cut() {
 #[tokio::test]
 async fn an_upgrade_that_is_cut_anywhere_is_taken_forward_or_back_with_its_data() {
     let steps = {
-        let host = installed().await;
+        let host = installed("here").await;
         assert!(tried(&text(2, "here"), &host).await.succeeded());
         host.with(|state| state.log.len())
     };
     for cut in 0..=steps {
         for forward in [true, false] {
-            let host = installed().await;
+            let host = installed("here").await;
             host.with(|state| state.cut_at = Some(cut));
             let keeps = text(2, "here").replace("'rollback'", "'keep'");
             let found = changes(&keeps, &host).await;

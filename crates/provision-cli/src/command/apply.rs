@@ -55,7 +55,7 @@ pub async fn run(arguments: args::Apply, surroundings: &Surroundings, view: &Vie
 fn sealed_hosts<'a>(seal: &Seal, loaded: &'a Loaded, wanted: &[String]) -> Result<Vec<&'a Host>, Vec<Error>> {
     let is_sealed = |name: &str| seal.hosts().any(|sealed| sealed == name);
     let found = hosts(&loaded.plan, wanted)?;
-    let other = |host: &&Host| !is_sealed(&host.name) && wanted.contains(&host.name);
+    let other = |host: &&Host| !is_sealed(&host.name) && wanted.iter().any(|name| host.is_called(name));
     let others: Vec<Error> = found
         .iter()
         .copied()

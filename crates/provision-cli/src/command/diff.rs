@@ -6,6 +6,7 @@ use provision_core::step::Data;
 use serde_json::Value;
 
 use super::Outcome;
+use super::order::Asked;
 use super::survey::{Aim, Survey, undecided};
 use crate::args;
 use crate::connect::Connector;
@@ -30,17 +31,25 @@ pub async fn run(arguments: &args::Diff, surroundings: &Surroundings, view: &Vie
         orders: Orders::default(),
         seal: None,
     };
-    let (mut ready, mut errors) = survey.ask(&hosts).await;
+    let Asked { found: mut ready, waiting, mut errors } = survey.ask(&hosts).await;
     if *generated {
         (ready, errors) = survey.with_generated(ready, errors).await;
     }
     let changes: Vec<&Changes> = ready.iter().filter_map(|ready| ready.changes.as_ref()).collect();
     view.show(&human::changes::changes(&changes, view));
+    view.show(&human::changes::waiting(&waiting, view));
     view.show(&human::changes::notes(&changes, view));
     view.show(&human::changes::notices(&changes, view));
     errors.extend(changes.iter().flat_map(|changes| undecided(changes)));
-    let mut body = view.body(|| json::changes(&loaded.plan, changes.iter().map(|changes| json::of_host(changes))));
+    let mut body = view.body(|| {
+        let known = changes.iter().map(|changes| json::of_host(changes));
+        json::changes(&loaded.plan, known.chain(waiting.iter().map(json::of_waiting)))
+    });
     if let Some(file) = out {
+        errors.extend(waiting.iter().map(|waiting| Error::Incomplete {
+            message: format!("host {} cannot be sealed: it takes {}", waiting.host.name, waiting.what()),
+            help: Some("apply to that host first, or leave this one out with --host"),
+        }));
         if errors.is_empty() {
             let path = surroundings.working_directory.join(&loaded.path);
             let written = sealed::write(file, &Seal::new(path.as_str(), &loaded.plan, &changes));
@@ -55,7 +64,7 @@ pub async fn run(arguments: &args::Diff, surroundings: &Surroundings, view: &Vie
             errors.push(Error::Incomplete { message: format!("{file} was not written"), help: None });
         }
     }
-    let differs = changes.iter().any(|changes| changes.changed().next().is_some());
+    let differs = !waiting.is_empty() || changes.iter().any(|changes| changes.changed().next().is_some());
     for ready in ready {
         ready.link.close().await;
     }

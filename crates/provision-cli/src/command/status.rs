@@ -1,11 +1,12 @@
 //! `provision status`: what a plan owns on its hosts, and what the hosts remember of it.
 
-use futures_util::future::join_all;
-use provision_core::engine;
+use provision_core::engine::{self, Lent, Status};
+use provision_core::plan::host::Host;
 
+use super::order::{self, Asked};
 use super::{Outcome, now};
 use crate::args;
-use crate::connect::Connector;
+use crate::connect::{Connector, Link};
 use crate::error::Error;
 use crate::load::{hosts, load};
 use crate::surroundings::Surroundings;
@@ -18,19 +19,14 @@ pub async fn run(arguments: &args::Status, surroundings: &Surroundings, view: &V
     let hosts = hosts(&loaded.plan, &reach.hosts)?;
     let connector = Connector::new(reach, &loaded.path, surroundings)?;
     let (plan, now) = (&loaded.plan, now());
-    let asked = hosts.iter().map(|host| async {
-        let link = connector.connect(host).await?;
-        let status = engine::status(plan, host, link.connection(), now).await;
+    let question = async |host: &Host, link: Link, lent: &Lent| {
+        let status = engine::status(plan, host, lent, link.connection(), now).await;
         link.close().await;
         status.map_err(|error| Error::host(&host.name, connector.user(host), error))
-    });
-    let (mut found, mut errors) = (Vec::new(), Vec::new());
-    for answer in join_all(asked).await {
-        match answer {
-            Ok(status) => found.push(status),
-            Err(error) => errors.push(error),
-        }
-    }
+    };
+    let Asked { found, waiting, errors } =
+        order::ask(plan, &connector, &hosts, question, |status: &Status| Some(&status.changes)).await;
     view.show(&human::status::status(&found, view));
-    Ok(Outcome::new(view.body(|| json::status::status(plan, &found)), errors))
+    view.show(&human::changes::waiting(&waiting, view));
+    Ok(Outcome::new(view.body(|| json::status::status(plan, &found, &waiting)), errors))
 }

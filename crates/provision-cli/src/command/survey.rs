@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use provision_core::address::Address;
-use provision_core::engine::{self, Changes, Orders};
+use provision_core::engine::{self, Changes, Lent, Orders};
 use provision_core::plan::Plan;
 use provision_core::plan::host::Host;
 use provision_core::probe::Undecided;
@@ -10,6 +10,7 @@ use provision_core::seal::{Difference, Seal};
 use provision_core::step::Data;
 
 use super::now;
+use super::order::{self, Asked};
 use crate::connect::{Connector, Link};
 use crate::error::Error;
 
@@ -50,26 +51,46 @@ pub struct Ready<'a> {
     pub changes: Option<Changes>,
 }
 
-impl Survey<'_> {
+impl<'a> Survey<'a> {
     /// Connects to all hosts and asks them.
-    pub async fn ask<'a>(&self, hosts: &[&'a Host]) -> (Vec<Ready<'a>>, Vec<Error>) {
-        let asked = hosts.iter().map(|host| async {
-            let link = self.connector.connect(host).await?;
-            self.ask_one(host, link).await
-        });
-        sorted(join_all(asked).await)
+    pub async fn ask(&self, hosts: &[&'a Host]) -> Asked<'a, Ready<'a>> {
+        match self.aim {
+            Aim::Apply => {
+                let question = async |host: &'a Host, link: Link, lent: &Lent| self.ask_one(host, link, lent).await;
+                order::ask(self.plan, self.connector, hosts, question, |ready| ready.changes.as_ref()).await
+            }
+            // What is taken back takes nothing of others.
+            Aim::Destroy | Aim::Rollback => {
+                let asked = hosts.iter().map(|host| async {
+                    let link = self.connector.connect(host).await?;
+                    self.ask_one(host, link, &Lent::default()).await
+                });
+                let (found, errors) = sorted(join_all(asked).await);
+                Asked { found, waiting: Vec::new(), errors }
+            }
+        }
     }
 
     /// Asks hosts once more.
-    pub async fn ask_again<'a>(&self, hosts: Vec<(&'a Host, Link)>) -> (Vec<Ready<'a>>, Vec<Error>) {
-        let asked = hosts.into_iter().map(|(host, link)| self.ask_one(host, link));
-        sorted(join_all(asked).await)
+    pub async fn ask_again(&self, hosts: Vec<(&'a Host, Link)>) -> Asked<'a, Ready<'a>> {
+        if self.aim == Aim::Apply && hosts.iter().any(|(host, _)| !self.plan.borrows(host).is_empty()) {
+            // What they take of others may be another by now.
+            let names: Vec<&Host> = hosts.iter().map(|(host, _)| *host).collect();
+            for (_, link) in hosts {
+                link.close().await;
+            }
+            return self.ask(&names).await;
+        }
+        let lent = Lent::default();
+        let asked = hosts.into_iter().map(|(host, link)| self.ask_one(host, link, &lent));
+        let (found, errors) = sorted(join_all(asked).await);
+        Asked { found, waiting: Vec::new(), errors }
     }
 
-    async fn ask_one<'a>(&self, host: &'a Host, link: Link) -> Result<Ready<'a>, Error> {
+    async fn ask_one(&self, host: &'a Host, link: Link, lent: &Lent) -> Result<Ready<'a>, Error> {
         let (plan, connection) = (self.plan, link.connection());
         let observed = match self.aim {
-            Aim::Apply => engine::observe(plan, host, connection).await,
+            Aim::Apply => engine::observe_with(plan, host, lent, connection).await,
             Aim::Destroy => engine::observe_destroy(plan, host, connection).await,
             Aim::Rollback => engine::observe_rollback(plan, host, connection).await,
         };
@@ -82,16 +103,16 @@ impl Survey<'_> {
         }
         let changes = match self.seal.and_then(|seal| seal.now(&host.name)) {
             // With the dates that were shown.
-            Some(sealed) => observed.diff(sealed).at(now()),
+            Some(sealed) => observed.diff_as_of(sealed, now()),
             None => observed.diff(now()),
         };
         Ok(Ready { host, link, changes: Some(changes.ordered(self.orders.clone())) })
     }
 }
 
-impl Survey<'_> {
+impl<'a> Survey<'a> {
     /// Asks hosts what podman would generate of what changes.
-    pub async fn with_generated<'a>(&self, ready: Vec<Ready<'a>>, errors: Vec<Error>) -> (Vec<Ready<'a>>, Vec<Error>) {
+    pub async fn with_generated(&self, ready: Vec<Ready<'a>>, errors: Vec<Error>) -> (Vec<Ready<'a>>, Vec<Error>) {
         let asked = ready.into_iter().map(|Ready { host, link, changes }| async {
             let Some(changes) = changes else { return Ok(Ready { host, link, changes: None }) };
             let changes = changes.with_generated(link.connection()).await;

@@ -10,6 +10,7 @@ use provision_core::report::{Outcome as Resource, Report};
 use serde_json::{Map, Value};
 
 use super::Outcome;
+use super::order::{Asked, Waiting};
 use super::survey::{Aim, Ready, Survey, foreign, moved, undecided};
 use crate::args::Consent;
 use crate::connect::Link;
@@ -47,61 +48,32 @@ pub fn refuse_without_terminal(consent: &Consent, verb: &str, view: &View) -> Re
     Ok(())
 }
 
-/// Does it.
+/// Does it: to all hosts at once, but for those that take values of others, which come after these.
 pub async fn run(job: Job<'_>, view: &View) -> Result<Outcome, Vec<Error>> {
     let mut told: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     let mut errors = Vec::new();
-    let (mut asked, mut refusals) = job.survey.ask(&job.hosts).await;
-    for round in 1.. {
-        let (ready, unknown): (Vec<Ready<'_>>, Vec<Ready<'_>>) =
-            asked.into_iter().partition(|ready| ready.changes.is_some());
-        for Ready { host, link, .. } in unknown {
-            let plan = job.survey.plan.name();
-            let text = format!("nothing to destroy: host {} knows nothing of the plan {plan}", host.name);
-            view.show(&human::sentence(&text, view.blank()));
-            told.insert(host.name.clone(), json::of_stranger(host));
-            link.close().await;
+    let mut hosts = job.hosts.clone();
+    let mut later = false;
+    loop {
+        match job.stage(&hosts, later, &mut told, &mut errors, view).await? {
+            Stage::Over => break,
+            Stage::Interrupted(interrupted) => return Ok(vec![interrupted].into()),
+            Stage::Waits(waiting) => hosts = waiting.into_iter().map(|waiting| waiting.host).collect(),
         }
-        refusals.extend(job.refusals(&ready));
-        let all: Vec<&Changes> = ready.iter().filter_map(|ready| ready.changes.as_ref()).collect();
-        let differs = all.iter().any(|changes| !changes.is_empty());
-        view.show(&job.page(&all, differs, round, view));
-        if view.is_json() {
-            told.extend(all.iter().map(|changes| (changes.host().name.clone(), json::of_host(changes))));
-        }
-        if !refusals.is_empty() || job.consent.dry_run {
-            if !job.consent.dry_run {
-                // All hosts or none: a plan may spread one system over several.
-                let sealed = refusals.iter().any(|error| matches!(error, Error::Moved { .. }));
-                let reason = if sealed { Reason::Sealed } else { Reason::Other };
-                refusals.push(nothing_done(job.hosts.len(), reason, round));
-            }
-            errors.append(&mut refusals);
-            break;
-        }
-        if differs && !job.consent.yes && !prompt::confirm(&question(&all)).await.map_err(|error| vec![error])? {
-            errors.push(Error::Declined);
-            break;
-        }
-        if differs {
-            view.show(&human::sentence("", view.blank()));
-        }
-        let Worked { faster, interrupted } = job.work(ready, &mut told, &mut errors, view).await;
-        if let Some(interrupted) = interrupted {
-            return Ok(vec![interrupted].into());
-        }
-        if faster.is_empty() {
-            break;
-        }
-        // What is taken back would be what the other one has applied, not what was shown.
-        if round == ROUNDS || job.survey.aim == Aim::Rollback {
-            errors.extend(faster.iter().map(|(host, _)| moved_again(host)));
-            break;
-        }
-        (asked, refusals) = job.survey.ask_again(faster).await;
+        later = true;
     }
     let hosts = job.hosts.iter().filter_map(|host| told.remove(&host.name));
     Ok(Outcome::new(view.body(|| json::changes(job.survey.plan, hosts)), errors))
+}
+
+/// How it goes on once some hosts are done.
+enum Stage<'a> {
+    /// Not at all.
+    Over,
+    /// Somebody had enough.
+    Interrupted(Error),
+    /// With those that waited for them.
+    Waits(Vec<Waiting<'a>>),
 }
 
 fn moved_again(host: &Host) -> Error {
@@ -109,12 +81,12 @@ fn moved_again(host: &Host) -> Error {
 }
 
 /// The last word where nothing can be done.
-fn nothing_done(hosts: usize, reason: Reason, round: usize) -> Error {
+fn nothing_done(hosts: usize, reason: Reason, later: bool) -> Error {
     let help = match reason {
         Reason::Sealed => Some(SEAL_ANEW),
         Reason::Other => (hosts > 1).then_some("--host NAME applies to that host alone"),
     };
-    let more = if round > 1 { " more" } else { "" };
+    let more = if later { " more" } else { "" };
     Error::Incomplete { message: format!("nothing{more} was changed"), help }
 }
 
@@ -154,7 +126,87 @@ struct Worked<'a> {
     interrupted: Option<Error>,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    /// Does it to some hosts. `later` is whether others have been changed before.
+    async fn stage(
+        &self,
+        hosts: &[&'a Host],
+        later: bool,
+        told: &mut BTreeMap<String, Map<String, Value>>,
+        errors: &mut Vec<Error>,
+        view: &View,
+    ) -> Result<Stage<'a>, Vec<Error>> {
+        let Asked { found: mut asked, mut waiting, errors: mut refusals } = self.survey.ask(hosts).await;
+        for round in 1.. {
+            let (ready, unknown): (Vec<Ready<'_>>, Vec<Ready<'_>>) =
+                asked.into_iter().partition(|ready| ready.changes.is_some());
+            for Ready { host, link, .. } in unknown {
+                let plan = self.survey.plan.name();
+                let text = format!("nothing to destroy: host {} knows nothing of the plan {plan}", host.name);
+                view.show(&human::sentence(&text, view.blank()));
+                told.insert(host.name.clone(), json::of_stranger(host));
+                link.close().await;
+            }
+            refusals.extend(self.refusals(&ready));
+            if self.survey.seal.is_some() {
+                // What it was sealed for was known.
+                refusals.extend(waiting.drain(..).map(|waiting| waiting.into_error(self.survey.connector)));
+            }
+            let all: Vec<&Changes> = ready.iter().filter_map(|ready| ready.changes.as_ref()).collect();
+            let differs = all.iter().any(|changes| !changes.is_empty());
+            view.show(&self.page(&all, differs, round > 1, view));
+            view.show(&human::changes::waiting(&waiting, view));
+            if view.is_json() {
+                told.extend(all.iter().map(|changes| (changes.host().name.clone(), json::of_host(changes))));
+                told.extend(waiting.iter().map(|waiting| (waiting.host.name.clone(), json::of_waiting(waiting))));
+            }
+            if !refusals.is_empty() || self.consent.dry_run {
+                if !self.consent.dry_run {
+                    // All hosts or none: a plan may spread one system over several.
+                    let sealed = refusals.iter().any(|error| matches!(error, Error::Moved { .. }));
+                    let reason = if sealed { Reason::Sealed } else { Reason::Other };
+                    refusals.push(nothing_done(self.hosts.len(), reason, later || round > 1));
+                }
+                errors.append(&mut refusals);
+                return Ok(Stage::Over);
+            }
+            if differs && !self.consent.yes && !prompt::confirm(&question(&all)).await.map_err(|error| vec![error])? {
+                errors.push(Error::Declined);
+                return Ok(Stage::Over);
+            }
+            if differs {
+                view.show(&human::sentence("", view.blank()));
+            }
+            let Worked { faster, interrupted } = self.work(ready, told, errors, view).await;
+            if let Some(interrupted) = interrupted {
+                return Ok(Stage::Interrupted(interrupted));
+            }
+            if faster.is_empty() {
+                break;
+            }
+            // What is taken back would be what the other one has applied, not what was shown.
+            if round == ROUNDS || self.survey.aim == Aim::Rollback {
+                errors.extend(faster.iter().map(|(host, _)| moved_again(host)));
+                break;
+            }
+            let again = self.survey.ask_again(faster).await;
+            (asked, refusals) = (again.found, again.errors);
+            waiting.extend(again.waiting);
+        }
+        if waiting.is_empty() {
+            return Ok(Stage::Over);
+        }
+        if errors.is_empty() {
+            view.show(&human::sentence("", view.blank()));
+            return Ok(Stage::Waits(waiting));
+        }
+        errors.extend(waiting.iter().map(|waiting| Error::Incomplete {
+            message: format!("host {} was left as it is: it takes {}", waiting.host.name, waiting.what()),
+            help: None,
+        }));
+        Ok(Stage::Over)
+    }
+
     /// Why nothing can be done to some hosts.
     fn refusals(&self, ready: &[Ready<'_>]) -> Vec<Error> {
         let mut refusals = Vec::new();
@@ -171,9 +223,9 @@ impl Job<'_> {
     }
 
     /// What is shown before it is asked.
-    fn page(&self, all: &[&Changes], differs: bool, round: usize, view: &View) -> crate::view::Page {
+    fn page(&self, all: &[&Changes], differs: bool, again: bool, view: &View) -> crate::view::Page {
         let mut page = view.blank();
-        for changes in all.iter().filter(|_| round > 1) {
+        for changes in all.iter().filter(|_| again) {
             page.page(&human::changes::faster(changes, view));
         }
         if differs || self.consent.dry_run {
@@ -193,7 +245,7 @@ impl Job<'_> {
         page
     }
 
-    async fn work<'a>(
+    async fn work(
         &self,
         ready: Vec<Ready<'a>>,
         told: &mut BTreeMap<String, Map<String, Value>>,
@@ -288,14 +340,28 @@ fn failures(report: &Report) -> Vec<Error> {
     let help = match &report.rolled_back {
         _ if report.reverted => Some("what was done was taken back by the host; mend the cause and apply again"),
         None => Some("what was done stays; mend the cause and apply again, and it goes on from there"),
+        Some(_) if !unanswered(report).is_empty() => Some(
+            "what was done was taken back, but what was there before does not answer either: look at what its check and its log say",
+        ),
         Some(back) if back.succeeded() => Some("what was done was taken back; mend the cause and apply again"),
         Some(_) => Some("what was done was taken back in part; `provision rollback` does the rest"),
     };
     if let Some(back) = &report.rolled_back {
         errors.extend(self::failed(back));
     }
+    errors.extend(unanswered(report));
     errors.push(Error::Incomplete { message, help });
     errors
+}
+
+/// What did not answer after a rollback.
+fn unanswered(report: &Report) -> Vec<Error> {
+    let failed = report.serving.iter().filter_map(|(address, outcome)| {
+        let Resource::Failed { message } = outcome else { return None };
+        let message = format!("asked again after what was done was taken back: {message}");
+        Some(Error::Resource { host: report.host.clone(), address: address.clone(), message })
+    });
+    failed.collect()
 }
 
 fn failed(report: &Report) -> Vec<Error> {

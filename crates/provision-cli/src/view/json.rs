@@ -10,7 +10,8 @@
 //!           [KEPT], cut: APPLY }]; the last only after an apply that was cut; sealed: FILE, where one was written
 //! apply     the same, and for each host: apply: its number on the host or null, results: [RESULT], failures: [text],
 //!           reverted: bool, outputs: { name: text }; waited_for, took_over: text, where somebody was in the way;
-//!           rolled_back: the same from `apply` on, where a failure was taken back
+//!           rolled_back: the same from `apply` on, where a failure was taken back, and serving: [RESULT]: what the checks of
+//!           services that were down say after that
 //! destroy, rollback  as apply
 //! status    plan, hosts: [{ name, address, known: bool, digest, last: APPLY, this_plan: bool, lock: { holder, alive },
 //!           resources: [{ resource, state: "same" | "drifted" | "changed" | "both" | "follows" | "orphaned" |
@@ -53,6 +54,7 @@ use serde_json::{Map, Value, json};
 use super::human::graph::{addresses, targets};
 use super::progress::State;
 use super::safe;
+use crate::command::order::Waiting;
 use crate::error::Error;
 use crate::exit::Exit;
 
@@ -103,7 +105,8 @@ pub fn changes(plan: &Plan, hosts: impl Iterator<Item = Map<String, Value>>) -> 
 
 /// What became of a host, beside what was to be done.
 pub fn add_report(host: &mut Map<String, Value>, report: &Report) {
-    let Report { host: _, apply, resources, kept, down, reverted, rolled_back, failures, outputs, revealed } = report;
+    let Report { host: _, apply, resources, kept, down, reverted, rolled_back, serving, failures, outputs, revealed } =
+        report;
     let results: Vec<Value> = resources.iter().map(|(address, outcome)| result(address, outcome, revealed)).collect();
     let outputs: Map<String, Value> = outputs.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
     host.insert("apply".to_owned(), json!(apply));
@@ -116,6 +119,8 @@ pub fn add_report(host: &mut Map<String, Value>, report: &Report) {
         let mut map = Map::new();
         add_report(&mut map, back);
         host.insert("rolled_back".to_owned(), map.into());
+        let serving = serving.iter().map(|(address, outcome)| result(address, outcome, &[]));
+        host.insert("serving".to_owned(), serving.collect());
     }
     host.insert("outputs".to_owned(), outputs.into());
 }
@@ -155,6 +160,17 @@ fn kept_one(address: &Address, why: &str) -> Value {
 pub fn of_stranger(stranger: &Host) -> Map<String, Value> {
     let mut host = host(stranger);
     host.insert("changes".to_owned(), json!([]));
+    host
+}
+
+/// A host that waits for others.
+pub fn of_waiting(waiting: &Waiting<'_>) -> Map<String, Value> {
+    let on = waiting.on.iter().map(|(host, addresses)| {
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        json!({ "host": host, "resources": addresses })
+    });
+    let mut host = of_stranger(waiting.host);
+    host.insert("waits_for".to_owned(), on.collect());
     host
 }
 

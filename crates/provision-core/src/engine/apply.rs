@@ -3,6 +3,7 @@
 use super::arrival;
 use super::exchange::Run;
 use super::observe::{Subject, Verb, taken_back};
+use super::outage::Serving;
 use super::prepare::{Part, Work, gather, parts, prepare};
 use super::removal::Removal;
 use super::{Changes, EngineError, outage};
@@ -62,9 +63,9 @@ async fn make(changes: Changes, connection: &dyn Connection, events: Events<'_>)
     if !report.succeeded() && begun && choice == OnFailure::Rollback {
         events(Event::RollingBack);
         match Box::pin(roll_back(&changes, &report, connection, events)).await {
-            Ok(back) => {
+            Ok((back, serving)) => {
                 report.rolled_back = Some(Box::new(back));
-                outage::join(&mut report);
+                outage::join(&mut report, serving);
             }
             Err(error) => report.failures.push(format!("cannot take it back: {error}")),
         }
@@ -72,13 +73,14 @@ async fn make(changes: Changes, connection: &dyn Connection, events: Events<'_>)
     Ok(report)
 }
 
-/// Takes back what an apply has done that failed; over a new connection, where the old one is lost.
+/// Takes back what an apply has done that failed; over a new connection, where the old one is lost. Then it asks whether what
+/// was there before serves again.
 async fn roll_back(
     changes: &Changes,
     report: &Report,
     connection: &dyn Connection,
     events: Events<'_>,
-) -> Result<Report, EngineError> {
+) -> Result<(Report, Vec<Serving>), EngineError> {
     let anew = if report.failures.is_empty() { Vec::new() } else { connection.anew().await };
     let anew = anew.into_iter().find_map(|again| again.connection.ok());
     let connection = anew.as_deref().unwrap_or(connection);
@@ -97,12 +99,19 @@ async fn roll_back(
             break;
         }
     }
+    let serving = if backs.last().is_some_and(Report::succeeded) {
+        let down = report.down.iter().chain(backs.iter().flat_map(|back| &back.down));
+        let units = down.map(|down| &down.unit).collect();
+        outage::ask_again(changes, &units, connection, events).await
+    } else {
+        Vec::new()
+    };
     let one = |later: Option<Box<Report>>, mut back: Report| {
         back.rolled_back = later;
         Some(Box::new(back))
     };
     let first = backs.into_iter().rev().fold(None, one);
-    first.map(|first| *first).ok_or_else(|| EngineError::NothingToRollBack {
+    first.map(|first| (*first, serving)).ok_or_else(|| EngineError::NothingToRollBack {
         host: changes.observed.host.name.clone(),
         plan: plan.to_owned(),
     })

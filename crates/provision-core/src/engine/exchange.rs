@@ -30,7 +30,7 @@ pub(super) struct Run<'a> {
     pub(super) changes: &'a Changes,
     materials: &'a Materials,
     events: Events<'a>,
-    outcomes: BTreeMap<Member, Outcome>,
+    pub(super) outcomes: BTreeMap<Member, Outcome>,
     /// What each has printed while it was at work: the end of it.
     said: BTreeMap<Member, Said>,
     /// Whether anything of it changes the host, and is therefore noted there.
@@ -392,7 +392,13 @@ impl<'a> Run<'a> {
                     (status, "", said) => together(&format!("exit status {status}"), said),
                     (_, own, said) => together(said, own),
                 };
-                Outcome::Failed { message: short(&mask(&format!("cannot {what}: {why}"))) }
+                // A command that could be tried has run, whatever came of it.
+                let tried = !matches!(*status, 126 | 127) && !output.trim_start().starts_with("the guard ");
+                let message = match what.strip_prefix("run ").filter(|_| tried) {
+                    Some(program) => format!("{program} failed: {why}"),
+                    None => format!("cannot {what}: {why}"),
+                };
+                Outcome::Failed { message: short(&mask(&message)) }
             }
             step::Outcome::Skipped { because } => {
                 let because = because.and_then(|index| members.get(index)).and_then(|failed| self.root(*failed));
@@ -449,7 +455,8 @@ impl<'a> Run<'a> {
                 return;
             }
         };
-        let resources = diff(&self.changes.observed.graph, &answers, self.changes.now, &BTreeSet::new(), Drafts::new())
+        let times = (self.changes.now, self.changes.time());
+        let resources = diff(&self.changes.observed.graph, &answers, times, &BTreeSet::new(), Drafts::new())
             .0
             .into_iter()
             .enumerate();
@@ -487,10 +494,18 @@ impl<'a> Run<'a> {
         let changes = self.changes;
         let mut resources: Vec<(Address, Outcome)> = Vec::new();
         let mut revealed = Vec::new();
+        let mut kept: Vec<(Address, String)> =
+            changes.kept().map(|(address, why)| (address.clone(), why.to_owned())).collect();
         for (at, removal) in changes.removals.iter().enumerate() {
             let first = self.outcomes.remove(&Member::Removal(at));
             let second = self.outcomes.remove(&Member::Resumed(at)).filter(Outcome::is_failure);
             let skipped = || (!removal.steps.is_empty()).then_some(Outcome::Skipped { because: None });
+            // What the host itself has found a reason to keep.
+            if let Some(Outcome::Changed { output: said, .. } | Outcome::Answered { answer: said }) = &first {
+                let stays = said.lines().filter_map(|line| line.strip_prefix("kept ")?.split_once(": "));
+                let stays = stays.map(|(object, why)| (removal.address.clone(), format!("{object} stays: {why}")));
+                kept.extend(stays);
+            }
             let outcome = second.or(first).or_else(skipped);
             let seen = removal.change.as_ref().is_ok_and(|change| !change.is_none());
             if let Some(outcome) = outcome.filter(|outcome| seen || outcome.is_failure()) {
@@ -509,7 +524,6 @@ impl<'a> Run<'a> {
             }
             resources.push((address.clone(), outcome));
         }
-        let kept = changes.kept().map(|(address, why)| (address.clone(), why.to_owned())).collect();
         let down = self.downtimes();
         let (host, apply) = (changes.observed.host.name.clone(), self.number);
         let mut report = Report {
@@ -522,6 +536,7 @@ impl<'a> Run<'a> {
             outputs: Vec::new(),
             reverted: self.reverted,
             rolled_back: None,
+            serving: Vec::new(),
             revealed,
         };
         if report.succeeded() {

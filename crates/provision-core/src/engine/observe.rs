@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::EngineError;
 use super::changes::Changes;
+use super::lent::Lent;
 use super::ownership::{Ownership, ledger_of};
 use super::removal::Takeback;
 use crate::address::Address;
@@ -38,6 +39,8 @@ pub enum Verb {
 pub struct Observed {
     pub(super) verb: Verb,
     pub(super) host: Host,
+    /// What the host has said of itself, and what is kept there.
+    pub(super) facts: Facts,
     pub(super) graph: Graph,
     pub(super) answers: Answers,
     pub(super) secrets: Secrets,
@@ -78,9 +81,29 @@ impl<'a> Subject<'a> {
 /// where it keeps secrets there, and two after it where something has left the plan.
 ///
 /// # Errors
-/// When the host cannot be asked, its ledger cannot be read, or the plan is wrong once its facts are known.
+/// When the host cannot be asked, its ledger cannot be read, or the plan is wrong once its facts are known; and when it takes
+/// values of other hosts, which [`observe_with`] is for.
 pub async fn observe(plan: &Plan, host: &Host, connection: &dyn Connection) -> Result<Observed, EngineError> {
-    let mut facts = if plan.needs_facts() { connection.facts(plan.homes()).await? } else { Facts::default() };
+    observe_with(plan, host, &Lent::default(), connection).await
+}
+
+/// The same of a host that takes values of others ([`Plan::borrows`]), which were asked before.
+///
+/// # Errors
+/// As for [`observe`]; [`EngineError::Waits`] where one of the others was not asked, or what is taken is still to be applied
+/// there: then the host was not asked anything.
+pub async fn observe_with(
+    plan: &Plan,
+    host: &Host,
+    lent: &Lent,
+    connection: &dyn Connection,
+) -> Result<Observed, EngineError> {
+    let mut facts = Facts::default();
+    // Before the host is asked anything.
+    lent.hand_on(plan, host, &mut facts)?;
+    if plan.needs_facts() {
+        facts.extend(connection.facts(plan.homes()).await?);
+    }
     let kept = plan.kept_secrets(host, &facts);
     let mut found = connection.read(&kept).await?;
     for path in kept {
@@ -92,6 +115,7 @@ pub async fn observe(plan: &Plan, host: &Host, connection: &dyn Connection) -> R
     let orphans = observed.ownership.orphans.iter();
     observed.leaving = orphans.map(|(entry, lost)| (entry.address.clone(), lost.clone())).collect();
     observed.stays = observed.ownership.staying();
+    observed.facts = facts;
     if observed.leaving.iter().any(|(_, objects)| !objects.is_empty()) {
         observed.ask_records(Scope::Origin, connection).await?;
         let records = std::mem::take(&mut observed.records);
@@ -214,6 +238,7 @@ impl Observed {
         Ok(Self {
             verb,
             host: host.clone(),
+            facts: Facts::default(),
             graph,
             answers,
             secrets,
@@ -310,7 +335,13 @@ impl Observed {
     /// Compares what is with what is wanted.
     #[must_use]
     pub fn diff(self, now: OffsetDateTime) -> Changes {
-        Changes::new(self, now)
+        Changes::new(self, now, now)
+    }
+
+    /// The same as it was sealed: made with the dates that were shown then, `sealed`, and applied now.
+    #[must_use]
+    pub fn diff_as_of(self, sealed: OffsetDateTime, now: OffsetDateTime) -> Changes {
+        Changes::new(self, sealed, now)
     }
 }
 

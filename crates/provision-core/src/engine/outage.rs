@@ -4,15 +4,20 @@
 //! again, and until a `check` from the host has its answer. What a `check` from this side adds is measured here, from when
 //! the host has told that the unit is up: it has the way to and fro in it, never less than what was.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use super::changes::Changes;
 use super::exchange::Run;
-use super::prepare::Member;
+use super::ownership::Ownership;
+use super::prepare::{Member, Work};
 use crate::address::Address;
 use crate::connection::Connection;
+use crate::event::Events;
 use crate::graph::Graph;
-use crate::report::{Downtime, Report, Until};
-use crate::resource::{Relation, Thing};
+use crate::probe::Ask;
+use crate::report::{Downtime, Outcome as Came, Report, Until};
+use crate::resource::{Materials, Relation, Thing, Watch};
 use crate::step::{Outage, Outcome, Purpose, Step, Task};
 use crate::systemd::Managed;
 
@@ -84,7 +89,7 @@ impl Outages {
             };
             let (from, up) = (outage.from, outage.until);
             all.retain(|known| known.address != address);
-            all.push(Downtime { address, unit: outage.unit.clone(), lasted, until, from, up });
+            all.push(Downtime { address, unit: outage.unit.clone(), lasted, until, from, up, heard: Some(*at) });
         }
         all
     }
@@ -125,18 +130,113 @@ fn runs(graph: &Graph, at: usize) -> impl Iterator<Item = Managed> {
     things.into_iter().filter_map(|thing| if let Thing::Running(unit) = thing { Some(unit) } else { None })
 }
 
-/// After a rollback: what was down since the apply, and is up again with what was before it, was down all the while.
-pub(super) fn join(report: &mut Report) {
+/// What a check says of services once an apply was taken back.
+pub(super) struct Serving {
+    check: Address,
+    /// The units that it asks something of, of those that were down.
+    units: Vec<Managed>,
+    outcome: Came,
+    when: Option<When>,
+}
+
+/// Asks the checks of services that were down, once what was before the apply runs again: as they are in the plan, where they
+/// were the same when that was applied. A ledger has no more of a check than its digest. The first without an answer is the
+/// last: each may take its time, and one is enough.
+pub(super) async fn ask_again(
+    changes: &Changes,
+    units: &BTreeSet<&Managed>,
+    connection: &dyn Connection,
+    events: Events<'_>,
+) -> Vec<Serving> {
+    let (graph, ledger) = (&changes.observed.graph, &changes.observed.ledger);
+    let asked = |check: usize| -> Vec<Managed> {
+        let after = graph.closure(check, Relation::After).into_iter();
+        after.flat_map(|service| runs(graph, service)).filter(|unit| units.contains(unit)).collect()
+    };
+    let watch = |at: usize| Some((graph.vertex(at)?, graph.vertex(at)?.resource.watch()?));
+    let checks = (0..graph.len()).filter_map(|at| Some((at, watch(at)?, asked(at))));
+    let checks: Vec<_> = checks.filter(|(_, _, units)| !units.is_empty()).collect();
+    if checks.is_empty() {
+        return Vec::new();
+    }
+    // As it is now: an apply that went on from a cut one has gone back further than it began.
+    let (plan, digest) = (graph.plan(), ledger.sha256());
+    let ask = Ask::Memory { plan: plan.to_owned(), ledger: digest.clone() };
+    let Ok(answers) = connection.ask(&BTreeSet::from([ask])).await else { return Vec::new() };
+    let memory = answers.memory(plan, &digest);
+    let Some(before) = memory.ok().and_then(|memory| Ownership::new(graph, ledger, memory).ok()) else {
+        return Vec::new();
+    };
+    // What was read or made for the apply may be another by now.
+    let materials = Materials::new(changes.time());
+    let mut run = Run::new(changes, &materials, events);
+    let mut all: Vec<Serving> = Vec::new();
+    for (at, (vertex, watch), units) in checks {
+        let check = vertex.address.clone();
+        let Some(entry) = before.entry(&check) else { continue };
+        let failed = all.iter().find(|serving| matches!(serving.outcome, Came::Failed { .. }));
+        let failed = failed.map(|serving| serving.check.clone());
+        let same = graph.digest(at) == Some(entry.digest.as_str());
+        let (outcome, when) = if failed.is_some() || !same {
+            (Came::Skipped { because: failed }, None)
+        } else {
+            run.answer_again(at, watch, connection).await
+        };
+        all.push(Serving { check, units, outcome, when });
+    }
+    all
+}
+
+/// After a rollback: what was down since the apply, and is up again with what was before it, was down all the while; and it
+/// serves again only when it answers.
+pub(super) fn join(report: &mut Report, serving: Vec<Serving>) {
+    let mut last = report.rolled_back.as_deref();
+    let mut backs = Vec::new();
+    while let Some(back) = last {
+        backs.push(back.down.iter().map(|down| down.unit.clone()).collect::<Vec<_>>());
+        last = back.rolled_back.as_deref();
+    }
     let mut next = report.rolled_back.as_deref_mut();
+    let mut depth = 0;
     while let Some(back) = next {
+        depth += 1;
         for later in &mut back.down {
             let earlier =
                 report.down.iter().find(|earlier| earlier.unit == later.unit && earlier.until == Until::Never);
-            if let (Some(from), Some(up)) = (earlier.and_then(|earlier| earlier.from), later.up) {
+            let since = earlier.and_then(|earlier| earlier.from);
+            if let (Some(from), Some(up)) = (since, later.up) {
                 later.lasted = Some(ticks(up.saturating_sub(from)));
+            }
+            let again = backs.iter().skip(depth).flatten().any(|unit| *unit == later.unit);
+            if later.until == Until::Up && !again {
+                later.from = since.or(later.from);
+                heed(later, &serving);
             }
         }
         next = back.rolled_back.as_deref_mut();
+    }
+    report.serving = serving.into_iter().map(|Serving { check, outcome, .. }| (check, outcome)).collect();
+}
+
+/// Until the first check has its answer; never where one has none.
+fn heed(down: &mut Downtime, serving: &[Serving]) {
+    let of_it = || serving.iter().filter(|serving| serving.units.contains(&down.unit));
+    if of_it().any(|serving| matches!(serving.outcome, Came::Failed { .. })) {
+        (down.lasted, down.until) = (None, Until::Never);
+        return;
+    }
+    let ended = of_it().find_map(|Serving { check, when, .. }| {
+        let (from, up) = (down.from?, down.up?);
+        Some(match (*when)? {
+            When::Host(when) => (ticks(when.max(up).saturating_sub(from)), Until::Answered(check.clone())),
+            When::Here(when) => {
+                let more = when.saturating_duration_since(down.heard?);
+                (ticks(up.saturating_sub(from)) + more, Until::AnsweredHere(check.clone()))
+            }
+        })
+    });
+    if let Some((lasted, until)) = ended {
+        (down.lasted, down.until) = (Some(lasted), until);
     }
 }
 
@@ -153,6 +253,25 @@ pub(super) fn settle(report: &mut Report) {
 const LOGS: usize = 3;
 
 impl Run<'_> {
+    /// What a check says after a rollback, and when.
+    async fn answer_again(&mut self, at: usize, watch: Watch, connection: &dyn Connection) -> (Came, Option<When>) {
+        let member = Member::Resource(at);
+        match watch {
+            Watch::Here(_) => self.watch(at, connection).await,
+            Watch::Host(wait) => {
+                let mut work: Vec<Work> = (0..at).map(|_| Work::Nothing).collect();
+                work.push(Work::Steps(vec![Step::Await(wait)]));
+                if let Err(error) = self.batch(&[member], &work, connection).await {
+                    return (Came::Failed { message: error.to_string() }, None);
+                }
+            }
+        }
+        let lost = || Came::Failed { message: self.failures.join("; ") };
+        let outcome = self.outcomes.get(&member).cloned().unwrap_or_else(lost);
+        let answer = self.outages.answers.iter().rev().find(|answered| answered.at == at);
+        (outcome, answer.map(|answered| answered.when))
+    }
+
     pub(super) fn downtimes(&self) -> Vec<Downtime> {
         self.outages.downtimes(&self.changes.observed.graph, |member| self.address(member))
     }

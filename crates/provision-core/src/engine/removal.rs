@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::image::{is_named, short_name};
 use crate::address::Address;
 use crate::change::{Action, Attribute, Change, Shown};
 use crate::edit::draft::{Draft, Drafts};
@@ -19,6 +20,8 @@ use crate::saved::{Saved, amount};
 use crate::step::{After, Data, Revert, Rewrite, Step, UnitAction};
 use crate::systemd::{Managed, Manager, path_name};
 
+mod image;
+
 /// A resource, or what is left of one, on its way out.
 #[derive(Debug)]
 pub(crate) struct Removal {
@@ -28,6 +31,8 @@ pub(crate) struct Removal {
     pub(crate) change: Result<Change, Undecided>,
     /// What takes it back: also what only forgets a record, where there is nothing to see.
     pub(crate) steps: Vec<Step>,
+    /// The keys of what stays because it is data.
+    pub(crate) stays: Vec<String>,
     /// What follows once everything else has been taken back.
     pub(crate) after: Vec<Step>,
 }
@@ -109,8 +114,9 @@ impl Takeback<'_> {
             let records: Vec<&Record> =
                 objects.iter().rev().filter_map(|object| records.get(object).copied()).collect();
             let mut steps = Vec::new();
-            let change = self.take_back(&records, answers, &mut way, &mut steps);
-            found.push((Removal { address: address.clone(), change, steps, after: Vec::new() }, records));
+            let mut stays = Vec::new();
+            let change = self.take_back(&records, answers, &mut way, (&mut steps, &mut stays));
+            found.push((Removal { address: address.clone(), change, steps, stays, after: Vec::new() }, records));
         }
         // What a unit that runs has taken in: files, pieces of them, and secrets of podman's.
         let files = found.iter().any(|(removal, records)| {
@@ -194,6 +200,8 @@ impl Takeback<'_> {
             (Object::Path(path), _) => answers.path(path).ok()?.entry().map_or_else(|| message("gone"), |_| None),
             // Whether they are back nobody but the host can tell.
             (Object::Snapshot { .. }, _) => None,
+            // Something may still use it, and then the host has said so.
+            (object, _) if object.image_id().is_some() => None,
             // It says itself what may stay of it; where that was so, the host has said why.
             (Object::Knob(knob), Was::Absent) if knob.sort().stays.is_some() => None,
             _ => match self.back(record, answers, &BTreeSet::new()) {
@@ -212,7 +220,7 @@ impl Takeback<'_> {
         records: &[&Record],
         answers: &Answers,
         way: &mut Way,
-        steps: &mut Vec<Step>,
+        (steps, stays): (&mut Vec<Step>, &mut Vec<String>),
     ) -> Result<Change, Undecided> {
         let mut change = Change::new(Action::Remove);
         for record in records {
@@ -229,6 +237,13 @@ impl Takeback<'_> {
                 Back::Same => {}
                 Back::Changes(attributes) => change.attributes.extend(attributes),
                 Back::Kept(why) => {
+                    if let Object::Path(_) | Object::Image(_) | Object::Volume { .. } = record.object {
+                        stays.push(record.object.key());
+                    }
+                    // An image that has a name stays by that.
+                    if record.object.image_id().is_some_and(|id| is_named(id, answers)) {
+                        continue;
+                    }
                     change.reasons.push(format!("{} stays: {why}", name(&record.object)));
                     continue;
                 }
@@ -265,6 +280,7 @@ impl Takeback<'_> {
         match object {
             Object::Path(path) => self.path(path, record, answers, gone),
             Object::Unit(unit) => Ok(unit_back(unit, was, answers.unit(unit)?)),
+            Object::Image(id) if object.image_id().is_some() => Ok(self.image_itself(id, was, answers)),
             Object::Image(name) => self.image(name, was, answers),
             Object::Volume { name, unit } => {
                 let name = unit.beside(name);
@@ -380,21 +396,6 @@ impl Takeback<'_> {
             Data::Keep => Back::Kept("it is data, and only --delete-data removes that".to_owned()),
             Data::Delete => Back::Changes(vec![attribute()]),
         }
-    }
-
-    fn image(&self, name: &Managed, was: &Was, answers: &Answers) -> Result<Back, Undecided> {
-        let images = answers.images(&name.manager).map_or(&[][..], Vec::as_slice);
-        let now = images.iter().find(|image| image.names.contains(&name.name)).map(|image| &image.id);
-        let name = name.spelled();
-        let short = |id: &String| id.get(..12).unwrap_or(id).to_owned();
-        Ok(match (was, now) {
-            (Was::Image(before), Some(now)) if before == now => Back::Same,
-            (Was::Image(before), now) => {
-                Back::Changes(vec![one(format!("image {name}"), now.map(short).into(), short(before).into())])
-            }
-            (_, None) => Back::Same,
-            (_, Some(now)) => self.data(|| one(format!("image {name}"), short(now).into(), Shown::Absent)),
-        })
     }
 
     fn path(
@@ -600,6 +601,7 @@ fn changed(name: String, before: Shown, after: Shown) -> Back {
 
 fn name(object: &Object) -> String {
     match object {
+        Object::Image(id) if object.image_id().is_some() => short_name(id),
         Object::Path(path) => path.to_string(),
         Object::Edit(edit) => edit.title(),
         Object::Knob(knob) => knob.title(),

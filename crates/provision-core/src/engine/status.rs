@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use time::OffsetDateTime;
 
-use super::{Changes, EngineError, observe};
+use super::{Changes, EngineError, Lent, observe_with};
 use crate::address::Address;
 use crate::change::{Change, Moved};
 use crate::connection::Connection;
@@ -64,17 +64,18 @@ pub enum Standing {
     Undecided(Undecided),
 }
 
-/// Asks a host how a plan stands there: what [`observe`] asks, and one exchange more; another where something is kept.
+/// Asks a host how a plan stands there: what [`observe_with`] asks, and one exchange more; another where something is kept.
 ///
 /// # Errors
-/// As for [`observe`].
+/// As for [`observe_with`].
 pub async fn status(
     plan: &Plan,
     host: &Host,
+    lent: &Lent,
     connection: &dyn Connection,
     now: OffsetDateTime,
 ) -> Result<Status, EngineError> {
-    let changes = observe(plan, host, connection).await?.diff(now);
+    let changes = observe_with(plan, host, lent, connection).await?.diff(now);
     let name = plan.name();
     let records = Ask::Records { plan: name.to_owned(), scope: Scope::Origin };
     let asks = BTreeSet::from([records, Ask::History(name.to_owned()), Ask::Owed(name.to_owned())]);
@@ -153,6 +154,10 @@ fn left(changes: &Changes, records: &[Record]) -> Vec<Record> {
 fn is_there(object: &Object, answers: &Answers) -> bool {
     match object {
         Object::Path(path) => answers.path(path).is_ok_and(|state| state.entry().is_some()),
+        // With a name it is that which counts.
+        Object::Image(id) if object.image_id().is_some() => answers
+            .images(&id.manager)
+            .is_ok_and(|images| images.iter().any(|image| image.id == id.name && image.names.is_empty())),
         Object::Image(name) => answers
             .images(&name.manager)
             .is_ok_and(|images| images.iter().any(|image| image.names.contains(&name.name))),

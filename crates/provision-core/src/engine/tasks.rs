@@ -111,7 +111,10 @@ impl Run<'_> {
         let stamp = self.changes.observed.memory.stamp();
         match (self.changes.observed.verb, self.number) {
             _ if !self.journalled => Purpose::Watch,
-            (Verb::Rollback(number), _) => Purpose::Rollback { stamp, number },
+            (Verb::Rollback(number), _) => {
+                let stays = self.changes.removals.iter().flat_map(|removal| removal.stays.clone()).collect();
+                Purpose::Rollback { stamp, number, stays }
+            }
             (Verb::Apply | Verb::Destroy, Some(_)) => Purpose::Continue,
             (Verb::Apply | Verb::Destroy, None) => {
                 let ledger = self.changes.observed.ownership.during(&self.changes.observed.ledger);

@@ -146,7 +146,7 @@ keep_secret() { # file: the value that get_secret has just read
   esac
 }
 set_secret() { # name state limit policy length
-  managed "$1"; acting "$m" || return
+  managed "$1"; keeping "$m" || return
   command -v podman >/dev/null 2>&1 || { echo 'podman is not installed on the host'; return 127; }
   secret_name=$1; secret_limit=$3
   get_secret "$1" || { printf '%s\n' "$got"; return 1; }

@@ -66,9 +66,16 @@ set_trust_anchor() { # name pem limit
   esac
   if command -v update-ca-trust >/dev/null 2>&1; then limited "$3" update-ca-trust extract </dev/null
   elif command -v update-ca-certificates >/dev/null 2>&1; then
-    # What led to a file that is gone stays otherwise.
-    if [ -L "/etc/ssl/certs/$1.pem" ] && [ ! -e "/etc/ssl/certs/$1.pem" ]; then rm -f -- "/etc/ssl/certs/$1.pem"; fi
-    limited "$3" update-ca-certificates </dev/null >/dev/null
+    # Debian's makes the links by hash anew only when it sees a link come or go: not when another authority has the name, and
+    # of a file that is gone it sees nothing.
+    t=; if [ -L "/etc/ssl/certs/$1.pem" ]; then t=1; rm -f -- "/etc/ssl/certs/$1.pem" || return; fi
+    limited "$3" update-ca-certificates </dev/null >/dev/null || return
+    if [ -z "$t" ] || [ -e "$f" ]; then return 0; fi
+    for t in /etc/ssl/certs/*.[0-9]; do
+      if [ -L "$t" ] && [ ! -e "$t" ] && [ "$(readlink -- "$t")" = "$1.pem" ]; then rm -f -- "$t" || return; fi
+    done
+    # The numbers behind a hash have no gap.
+    i=$(limited "$3" openssl rehash /etc/ssl/certs </dev/null 2>&1) || { t=$?; printf '%s\n' "$i"; return $t; }
   else echo 'neither update-ca-certificates nor update-ca-trust is installed'; return 127; fi
 }
 "#;

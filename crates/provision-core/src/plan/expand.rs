@@ -10,7 +10,7 @@ use super::gate::{Early, There};
 use super::module::{Body, Declared, Given, Module, Output, Part, References, What};
 use super::node::Node;
 use super::render::Asked;
-use super::world::{Sight, World};
+use super::world::{Sight, Target, World};
 use crate::address::{Address, Segment};
 
 /// One block or plan as it is there once.
@@ -25,6 +25,8 @@ pub(super) struct Scope<'a> {
     pub(super) after: Vec<(usize, &'a Part)>,
     pub(super) absent: Option<Rc<Absence>>,
     pub(super) condition: Option<String>,
+    /// Whether a `hosts` of it, or of what it is in, names the hosts that it is for.
+    pub(super) named: bool,
     /// By kind and name.
     pub(super) resources: BTreeMap<&'a str, BTreeMap<&'a str, Family>>,
     pub(super) uses: BTreeMap<&'a str, Family>,
@@ -125,7 +127,7 @@ impl<'a> World<'a> {
                 inputs.entry(name).or_insert(InputValue::Lost);
             }
         }
-        let there = There { each: None, key: None, absent: None, condition: None };
+        let there = There { each: None, key: None, absent: None, condition: None, named: false };
         self.expand_module(root, inputs, Vec::new(), Vec::new(), there);
     }
 
@@ -139,7 +141,7 @@ impl<'a> World<'a> {
     ) -> usize {
         let (instance, scope) = (self.instances.len(), self.scopes.len());
         self.instances.push(Instance { module, inputs, outputs: IndexMap::new(), scope });
-        let There { absent, condition, .. } = there;
+        let There { absent, condition, named, .. } = there;
         self.scopes.push(Scope {
             outer: None,
             instance,
@@ -148,6 +150,7 @@ impl<'a> World<'a> {
             after,
             absent: absent.clone(),
             condition: condition.clone(),
+            named,
             resources: BTreeMap::new(),
             uses: BTreeMap::new(),
             blocks: BTreeMap::new(),
@@ -160,7 +163,7 @@ impl<'a> World<'a> {
                 what: Sort::Output(output),
                 scope,
                 each: None,
-                absent: absent.clone(),
+                absent: absent.clone().or_else(|| self.of_others(output, scope)),
                 condition: condition.clone(),
             };
             self.cells.push(cell);
@@ -170,6 +173,15 @@ impl<'a> World<'a> {
             }
         }
         instance
+    }
+
+    /// Of what is for other hosts one that has only what names it has no outputs.
+    fn of_others(&self, output: &Output, scope: usize) -> Option<Rc<Absence>> {
+        let sight = Sight { scope, each: None };
+        let mut targets =
+            output.references.iter().map(|(reference, _)| self.target(&self.path(reference, sight), sight));
+        let elsewhere = |target| matches!(target, Target::Absent(absence) if matches!(*absence, Absence::Hosts));
+        (self.host.named_only && targets.any(elsewhere)).then(|| Rc::new(Absence::Hosts))
     }
 
     fn expand_body(&mut self, body: &'a Body, scope: usize) {
@@ -196,7 +208,7 @@ impl<'a> World<'a> {
             return Family { keyed: gate.for_each.is_some(), lost: true, members: IndexMap::new() };
         };
         let mut family = Family { keyed: gate.for_each.is_some(), ..Family::default() };
-        for There { each, key, absent, condition } in all {
+        for There { each, key, absent, condition, .. } in all {
             let Ok(address) = Address::new(declared.kind.name, &declared.name) else { continue };
             let within = self.scopes.get(scope).map(|scope| scope.within.clone()).unwrap_or_default();
             let address = address.of_key(key.clone()).inside(&within);
@@ -261,7 +273,7 @@ impl<'a> World<'a> {
     ) -> usize {
         let at = self.scopes.len();
         let instance = self.scopes.get(outer).map_or(0, |scope| scope.instance);
-        let There { each, absent, condition, .. } = there;
+        let There { each, absent, condition, named, .. } = there;
         self.scopes.push(Scope {
             outer: Some(outer),
             instance,
@@ -270,6 +282,7 @@ impl<'a> World<'a> {
             after,
             absent,
             condition,
+            named,
             resources: BTreeMap::new(),
             uses: BTreeMap::new(),
             blocks: BTreeMap::new(),

@@ -1,16 +1,15 @@
 //! When and for which elements something is there: `when` and `for_each` on one host.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use super::element::{FORMS, is_list, spread};
 use super::expand::{Absence, InputValue};
 use super::module::{Condition, Gate, References};
-use super::node::{Entry, Node, Table, Value};
+use super::node::Node;
 use super::problem::{Place, Problems};
-use super::template::{Reference, is_template};
+use super::template::Reference;
 use super::world::{Mode, Sight, World};
 use crate::address::Key;
-use crate::secret::Text;
 
 /// What something is there with.
 pub(super) struct There {
@@ -19,6 +18,8 @@ pub(super) struct There {
     pub(super) absent: Option<Rc<Absence>>,
     /// See [`super::expand::Cell`].
     pub(super) condition: Option<String>,
+    /// See [`super::expand::Scope`].
+    pub(super) named: bool,
 }
 
 impl<'a> World<'a> {
@@ -56,7 +57,7 @@ impl<'a> World<'a> {
         place: Option<Place>,
     ) -> Option<Vec<There>> {
         let around = self.scopes.get(scope)?;
-        let (outer_each, outer_absent) = (around.each.clone(), around.absent.clone());
+        let (outer_each, outer_absent, named) = (around.each.clone(), around.absent.clone(), around.named);
         let outer_condition = around.condition.clone();
         let elements = match &gate.for_each {
             None => vec![(None, outer_each)],
@@ -71,7 +72,7 @@ impl<'a> World<'a> {
             let mut condition = outer_condition.clone();
             let absent = if let Some(absent) = &outer_absent {
                 Some(Rc::clone(absent))
-            } else if !gate.hosts.is_empty() && !gate.hosts.contains(&self.host.name) {
+            } else if !self.is_for_host(gate, named) {
                 Some(Rc::new(Absence::Hosts))
             } else if let Some(when) = &gate.when {
                 match self.holds(when, label, Sight { scope, each: each.as_deref() }, key.as_ref())? {
@@ -89,11 +90,19 @@ impl<'a> World<'a> {
             } else {
                 None
             };
-            all.push(There { each, key, absent, condition });
+            all.push(There { each, key, absent, condition, named: named || !gate.hosts.is_empty() });
         }
         let here = all.iter().filter(|there| there.absent.is_none()).count();
         *self.counts.entry((label.to_owned(), place)).or_default() += here;
         Some(all)
+    }
+
+    /// Whether something is for this host; `named` is whether what it is in names hosts.
+    fn is_for_host(&self, gate: &Gate, named: bool) -> bool {
+        if gate.hosts.is_empty() {
+            return named || !self.host.named_only;
+        }
+        gate.hosts.iter().any(|name| self.host.is_called(name))
     }
 
     /// Whether a `when` holds; none where that cannot be told, which is a finding.
@@ -145,10 +154,8 @@ impl<'a> World<'a> {
         outer: Option<&Rc<Node>>,
         absent: bool,
     ) -> Option<Vec<(Key, Node)>> {
-        let forms = "a list of text or numbers, a table, or one of both from an input: \"{{ input.sites }}\"";
-        let whole = matches!(&node.value, Value::Text(text) if is_template(text.expose()));
-        if !whole && !matches!(node.value, Value::Array(_) | Value::Table(_)) {
-            self.add(node.place, format!("`for_each` of {label} is {}", node.type_name()), format!("it takes {forms}"));
+        if !is_list(node) {
+            self.add(node.place, format!("`for_each` of {label} is {}", node.type_name()), format!("it takes {FORMS}"));
             return None;
         }
         match self.early(&gate.for_each_references, scope) {
@@ -167,70 +174,7 @@ impl<'a> World<'a> {
             self.lost = lost;
         }
         let node = rendered?;
-        let mut all: Vec<(Key, Node)> = Vec::new();
-        let mut sound = true;
-        let mut seen: BTreeSet<String> = BTreeSet::new();
-        let mut elements: Vec<(String, Option<Place>, Node)> = Vec::new();
-        let mut way_out = None;
-        if node.is_secret() && matches!(node.value, Value::Array(_)) {
-            let message = format!("`for_each` of {label} goes over a secret: its elements would be seen in addresses");
-            self.add(node.place, message, "go over something else, and look the secret up by `each.key`");
-            return None;
-        }
-        match &node.value {
-            Value::Array(items) => {
-                way_out = Some(|text: &str| format!("; a table gives a value another name: name = {text:?}"));
-                for item in items {
-                    let text = match &item.value {
-                        Value::Text(text) => text.expose().to_owned(),
-                        Value::Integer(number) => number.to_string(),
-                        _ => {
-                            let message = format!("`for_each` of {label} has {} in its list", item.type_name());
-                            self.add(
-                                item.place.or(node.place),
-                                message,
-                                "a list is of text or numbers; of other values \
-                                make a table: name = value",
-                            );
-                            sound = false;
-                            continue;
-                        }
-                    };
-                    elements.push((text, item.place, item.clone()));
-                }
-            }
-            Value::Table(table) => {
-                let entry = |(key, entry): (&String, &Entry)| (key.clone(), entry.key, entry.node.clone());
-                elements.extend(table.entries.iter().map(entry));
-            }
-            _ => {
-                let message = format!("`for_each` of {label} comes to {}", node.type_name());
-                self.add(node.place, message, format!("it takes {forms}"));
-                return None;
-            }
-        }
-        for (text, place, value) in elements {
-            let place = place.or(node.place);
-            if !seen.insert(text.clone()) {
-                let message = format!("`for_each` of {label} has {text:?} twice");
-                self.add(place, message, "each element is one resource, so take one out");
-                sound = false;
-                continue;
-            }
-            match text.parse::<Key>() {
-                Ok(key) => {
-                    let each = each_of(&key, value, outer);
-                    all.push((key, each));
-                }
-                Err(reason) => {
-                    let message = format!("{text:?} cannot be a key of `for_each` of {label}");
-                    let way_out = way_out.map(|way_out| way_out(&text)).unwrap_or_default();
-                    self.add(place, message, format!("{reason}{way_out}"));
-                    sound = false;
-                }
-            }
-        }
-        sound.then_some(all)
+        spread(&node, label, outer, &mut |place, message, help| self.add(place, message, help))
     }
 
     /// Says of an input that a gate looks at why it cannot.
@@ -264,16 +208,6 @@ enum Holds {
     Yes,
     No,
     OnSomeHosts,
-}
-
-fn each_of(key: &Key, value: Node, outer: Option<&Node>) -> Node {
-    let key = Node { value: Value::Text(Text::plain(key.as_str())), place: None, rendered: true };
-    let mut each = Table::default();
-    let outer = outer.map(|outer| ("outer", outer.clone()));
-    for (name, node) in [("key", key), ("value", value)].into_iter().chain(outer) {
-        each.entries.insert(name.to_owned(), Entry { key: None, node });
-    }
-    Node::new(Value::Table(each), None)
 }
 
 /// What a value is, for a finding.

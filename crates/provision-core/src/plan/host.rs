@@ -18,8 +18,12 @@ use crate::shell::Become;
 /// A host as a plan describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
-    /// Its name in the plan.
+    /// Its name in the plan: `registry`; of an element of a `for_each`, `clients[bastion]`.
     pub name: String,
+    /// The name that all elements of its `for_each` share.
+    pub group: Option<String>,
+    /// Whether it has only the resources whose `hosts` name it, or its group.
+    pub named_only: bool,
     /// How it is reached.
     pub reach: Reach,
     /// As whom the steps run.
@@ -72,6 +76,8 @@ impl Host {
     pub fn local(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            group: None,
+            named_only: false,
             reach: Reach::Local,
             become_: Become::No,
             silence: DEFAULT_SILENCE.duration(),
@@ -81,7 +87,18 @@ impl Host {
         }
     }
 
-    pub(crate) fn read(name: &str, fields: &Fields<'_>) -> Option<Self> {
+    /// Whether a name means it: its own, or that of its group.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.group.as_deref() == Some(name)
+    }
+
+    /// Its key among the elements of its group.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.name.strip_prefix(self.group.as_deref()?)?.strip_prefix('[')?.strip_suffix(']')
+    }
+
+    pub(crate) fn read(name: &str, group: Option<&str>, fields: &Fields<'_>) -> Option<Self> {
         let address: Option<String> = fields.required("address");
         let port = fields.integer("port", 1..=65_535).and_then(|port| u16::try_from(port).ok());
         let user: Option<String> = fields.optional("user");
@@ -92,6 +109,9 @@ impl Host {
         let step: Span = fields.optional("step_timeout").unwrap_or(DEFAULT_STEP);
         let confirm: Span = fields.optional("confirm_timeout").unwrap_or(DEFAULT_CONFIRM);
         let state: Option<AbsPath> = fields.optional("state");
+        let named_only = fields.boolean("named_only").unwrap_or(false);
+        // Read before; named here for who misspells it.
+        let _elements = fields.raw("for_each");
         fields.finish();
         let spans = [
             ("connect_timeout", connect),
@@ -126,6 +146,8 @@ impl Host {
         };
         Some(Self {
             name: name.to_owned(),
+            group: group.map(str::to_owned),
+            named_only,
             reach,
             become_,
             silence: silence.duration(),
@@ -144,13 +166,18 @@ fn has_port(address: &str) -> bool {
     address.contains([':', '[', ']']) && number.parse::<std::net::Ipv6Addr>().is_err()
 }
 
-/// Renders the fields of a host, which may use inputs and nothing else: nothing else is known before it is reached.
+/// What `each` has for a host.
+const EACH: [&str; 2] = ["key", "value"];
+
+/// Renders the fields of a host, which may use inputs and what it is an element of, and nothing else: nothing else is known
+/// before it is reached. `context` has both.
 pub(super) fn render(
     table: &Table,
     templates: &Templates,
     declared: &IndexMap<String, Declaration>,
     values: &IndexMap<String, Node>,
     context: &Rendered,
+    each: Option<&Node>,
     problems: &RefCell<Problems>,
 ) -> Table {
     let text = |text: &str, node: &Node| -> Value {
@@ -165,7 +192,14 @@ pub(super) fn render(
         let mut sound = true;
         for reference in &found {
             let name = reference.part(1);
-            if !reference.is("input") {
+            if reference.is("each") && each.is_some() {
+                let missing = each.is_some_and(|each| name.is_some_and(|name| each.at(&[name.to_owned()]).1 == 0));
+                if missing {
+                    let message = format!("`{}` refers to something that is not there", reference.text());
+                    problems.add_help(node.place, message, suggest(name.unwrap_or_default(), EACH));
+                    sound = false;
+                }
+            } else if !reference.is("input") {
                 let message = format!("a host cannot refer to {}", reference.text());
                 problems.add_help(node.place, message, "only inputs are known before a host is reached");
                 sound = false;
@@ -182,6 +216,7 @@ pub(super) fn render(
             return Value::Unknown;
         }
         let secret = found.iter().any(|reference| match reference.part(1) {
+            _ if reference.is("each") => each.is_some_and(Node::is_secret),
             Some(name) => values.get(name).is_some_and(Node::is_secret),
             None => values.values().any(Node::is_secret),
         });

@@ -89,7 +89,7 @@ pub(super) struct Gate {
     pub(super) when: Option<Condition>,
     pub(super) for_each: Option<Node>,
     pub(super) for_each_references: References,
-    /// Hosts that it is for; all without any.
+    /// Hosts that it is for, and groups of them; all without any.
     pub(super) hosts: Vec<String>,
 }
 

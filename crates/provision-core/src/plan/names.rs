@@ -2,8 +2,11 @@
 //! yet for which hosts and elements.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::host::Host;
+use super::lend::{ON, split};
 use super::module::{self, BLOCK, Body, Declared, Gate, Module, References, USE, What};
 use super::problem::{Place, Problems, Source, suggest};
 use super::resolve::HOST_ATTRIBUTES;
@@ -24,6 +27,7 @@ struct View<'a> {
 /// Checks every reference in the modules of a plan.
 pub(super) struct Names<'a> {
     pub(super) modules: &'a [Module],
+    pub(super) hosts: &'a [Host],
     pub(super) sources: &'a [Arc<Source>],
     pub(super) problems: &'a RefCell<Problems>,
 }
@@ -70,13 +74,14 @@ impl Names<'_> {
 
     fn check_all(&self, references: &References, view: &View<'_>, each: bool) {
         for (reference, place) in references {
-            self.check_one(reference, *place, view, each);
+            self.check_one(reference, reference, *place, view, each);
         }
     }
 
-    fn check_one(&self, reference: &Reference, place: Option<Place>, view: &View<'_>, each: bool) {
-        let text = reference.text();
-        let place = place.map(|place| place_of(self.sources, reference, place));
+    /// `written` is all of what the reference stands in.
+    fn check_one(&self, reference: &Reference, written: &Reference, place: Option<Place>, view: &View<'_>, each: bool) {
+        let text = written.text();
+        let place = place.map(|place| place_of(self.sources, written, place));
         let missing = |help: String| {
             let message = format!("`{text}` refers to something that is not there");
             self.problems.borrow_mut().add_help(place, message, help);
@@ -98,6 +103,7 @@ impl Names<'_> {
             }
             ("each", Some(name)) if !EACH.contains(&name) => missing(suggest(name, EACH)),
             ("input" | "host" | "fact" | "plan" | "each", _) => {}
+            (ON, _) => self.check_on(reference, place, view, &missing),
             (USE, None) => {}
             (USE, Some(name)) => match view.part(name, USE) {
                 None => missing(suggest(name, view.parts(USE).iter().map(|part| part.name.as_str()))),
@@ -109,7 +115,7 @@ impl Names<'_> {
             }
             (kind_name, name) => {
                 if kind(kind_name).is_none() {
-                    let roots = ["input", "host", "fact", "plan", "each", USE];
+                    let roots = ["input", "host", "fact", "plan", "each", USE, ON];
                     missing(suggest(kind_name, KINDS.iter().map(|kind| kind.name).chain(roots)));
                 } else if let Some(name) = name {
                     let names = view.names(kind_name);
@@ -118,6 +124,41 @@ impl Names<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// What is on another host is what the same plan has there, outside of its blocks.
+    fn check_on(&self, reference: &Reference, place: Option<Place>, view: &View<'_>, missing: &dyn Fn(String)) {
+        let text = reference.text();
+        let unfinished = |help: &str| {
+            let message = format!("`{text}` does not say what it means of which host");
+            self.problems.borrow_mut().add_help(place, message, help);
+        };
+        let names = || self.hosts.iter().map(|host| host.group.as_deref().unwrap_or(&host.name));
+        if let Some(name) = reference.part(1)
+            && !names().any(|known| known == name)
+        {
+            return missing(suggest(name, names().collect::<BTreeSet<_>>()));
+        }
+        let of_group =
+            reference.part(1).is_some_and(|name| self.hosts.iter().any(|h| h.group.as_deref() == Some(name)));
+        let rest = Reference(reference.0.iter().skip(split(of_group)).cloned().collect());
+        let is_kind = |root: &str| root == USE || kind(root).is_some();
+        let keyless =
+            of_group && reference.part(2).is_none_or(is_kind) && !matches!(reference.0.get(2), Some(Part::By(_)));
+        match rest.part(0) {
+            _ if keyless => unfinished("one of several hosts is named by its key: on.clients[\"a\"].random.x.value"),
+            Some(root) if is_kind(root) => {
+                let whole = View { module: view.module, body: &view.module.body, outer: None, each: false };
+                self.check_one(&rest, reference, place, &whole, false);
+            }
+            Some(root) => {
+                let help =
+                    "of another host a plan sees resources by their kinds, and the outputs of plans that it uses";
+                let message = format!("`{text}` asks for `{root}` of another host");
+                self.problems.borrow_mut().add_help(place, message, help);
+            }
+            None => unfinished("it is written on.HOST.KIND.NAME.FIELD: on.registry.random.x.value"),
         }
     }
 
@@ -137,7 +178,7 @@ impl Names<'_> {
 pub(super) const EACH: [&str; 3] = ["key", "value", "outer"];
 
 fn is_made(reference: &Reference) -> bool {
-    reference.part(0).is_some_and(|root| kind(root).is_some() || root == USE || root == BLOCK)
+    reference.part(0).is_some_and(|root| kind(root).is_some() || [USE, BLOCK, ON].contains(&root))
 }
 
 impl<'a> View<'a> {

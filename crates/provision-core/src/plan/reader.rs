@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use super::asset::Assets;
 use super::fields::Fields;
 use super::input::{self, Declaration};
+use super::lend::ON;
 use super::module::{BLOCK, Body, Condition, Declared, GATE, Gate, Given, Module, Output, Part, References, USE, What};
 use super::names::place_of;
 use super::node::{self, Entry, Node, Table, Value};
@@ -336,7 +337,7 @@ impl<'a> Reader<'a> {
     fn refuse_late(&self, word: &str, label: &str, references: &References, early: &[&str]) {
         for (reference, place) in references {
             let root = reference.part(0).unwrap_or_default();
-            if kind(root).is_some() || root == USE || root == BLOCK || root == "fact" && !early.contains(&"fact") {
+            if kind(root).is_some() || [USE, BLOCK, ON].contains(&root) || root == "fact" && !early.contains(&"fact") {
                 let message = format!("`{word}` of {label} cannot look at {}", reference.text());
                 let known: Vec<String> = early.iter().map(|root| format!("`{root}`")).collect();
                 let help = format!("what there is must be known beforehand: it looks at {}", known.join(", "));

@@ -7,6 +7,7 @@ use minijinja::Value as Rendered;
 
 use super::expand::{Family, InputValue, Member};
 use super::input::{Declaration, wrong_value};
+use super::lend::ON;
 use super::module::{Given, Part, References, USE};
 use super::node::{Entry, Node, Table, Value};
 use super::problem::{Place, Problems};
@@ -35,6 +36,11 @@ impl World<'_> {
             let value = match root.as_str() {
                 "each" => sight.each.map(to_rendered),
                 "input" => Some(self.rendered_inputs(sight.scope)),
+                ON => {
+                    let those: Vec<Vec<String>> =
+                        paths.iter().filter(|path| path.first() == Some(root)).cloned().collect();
+                    Some(self.rendered_others(&those, sight))
+                }
                 kind_name if kind_name == USE || kind(kind_name).is_some() => {
                     let those = paths.iter().filter(|path| path.first() == Some(root));
                     // Looked up one by one: a chain of references through a large plan would go through all of it each time.

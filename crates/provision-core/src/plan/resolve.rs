@@ -8,13 +8,14 @@ use super::digest::{Witness, of_resource};
 use super::expand::Sort;
 use super::fields::Fields;
 use super::host::Host;
+use super::lend::Borrowed;
 use super::module::{Declared, GATE};
 use super::node::{Entry, Node, Table, Value};
 use super::problem::Problems;
 use super::render::Asked;
 use super::world::{Mode, Sight, Whose, World};
 use crate::address::{Address, Segment};
-use crate::facts::Facts;
+use crate::facts::{Facts, Lends};
 use crate::graph::{Graph, Vertex};
 use crate::path::AbsPath;
 use crate::resource::Setup;
@@ -41,12 +42,15 @@ pub(super) struct Resolved {
     pub(super) homes: BTreeSet<Manager>,
     /// Files of secrets that were made up once, whose content its resources hand on.
     pub(super) kept: BTreeSet<AbsPath>,
+    /// What it takes of other hosts.
+    pub(super) borrowed: Borrowed,
 }
 
 impl Plan {
     pub(super) fn resolve_for(&self, host: &Host, facts: &Facts, mode: Mode) -> (Resolved, Problems) {
         let mut world = World::new(self, host, facts, mode);
         world.expand();
+        world.borrow(facts);
         let mut resolved = Resolved {
             graph: None,
             addresses: world.addresses(),
@@ -55,6 +59,7 @@ impl Plan {
             secrets: Secrets::default(),
             homes: BTreeSet::new(),
             kept: BTreeSet::new(),
+            borrowed: world.borrowed(),
         };
         let mut circles = Problems::default();
         let order = world.order(&mut circles);
@@ -70,6 +75,9 @@ impl Plan {
         }
         let outputs = world.outputs();
         world.collect_secrets(&mut resolved.secrets);
+        for value in world.others.values().flat_map(|other| other.values.iter().flatten()) {
+            super::remember(value, &mut resolved.secrets);
+        }
         resolved.homes = world.homes.asked();
         resolved.kept = world.kept.asked();
         // In the order of reading: of those that are free the graph takes the first.
@@ -135,7 +143,7 @@ impl<'a> World<'a> {
     }
 
     /// The cells that are there, each after those that it refers to.
-    fn order(&self, circles: &mut Problems) -> Vec<usize> {
+    pub(super) fn order(&self, circles: &mut Problems) -> Vec<usize> {
         let mut search = Search {
             behind: (0..self.cells.len()).map(|_| None).collect(),
             state: vec![Visit::Fresh; self.cells.len()],
@@ -192,7 +200,7 @@ impl<'a> World<'a> {
     }
 
     /// Renders a cell; a vertex where it is a resource.
-    fn read(&mut self, at: usize) -> Option<Vertex> {
+    pub(super) fn read(&mut self, at: usize) -> Option<Vertex> {
         let cell = self.cells.get(at)?;
         let each = cell.each.clone();
         let sight = Sight { scope: cell.scope, each: each.as_deref() };
@@ -271,7 +279,9 @@ impl<'a> World<'a> {
         let assets = self.scopes.get(scope).and_then(|scope| self.instances.get(scope.instance));
         let assets = assets.and_then(|instance| self.plan.modules.get(instance.module))?.assets.as_ref();
         let witness = Witness::new(assets);
-        let setup = Setup { address, plan: &self.plan.name, assets: &witness, homes: &self.homes, kept: &self.kept };
+        let lends = Lends::new(self.view, self.plan.lends(&self.host.name, address), &self.kept);
+        let setup =
+            Setup { address, plan: &self.plan.name, assets: &witness, homes: &self.homes, kept: &self.kept, lends };
         let resource = (kind.read)(&fields, &setup);
         fields.finish();
         let resource = resource?;
@@ -291,9 +301,27 @@ impl<'a> World<'a> {
 
     /// The resources that a resource refers to, through inputs and outputs of plans too.
     fn refers(&self, at: usize) -> Vec<Address> {
+        self.resources_from(self.behind(at).into_iter().collect(), BTreeSet::from([at]))
+    }
+
+    /// Some cells with all that they refer to.
+    pub(super) fn all_behind(&self, mut open: Vec<usize>) -> BTreeSet<usize> {
+        let mut seen = BTreeSet::new();
+        while let Some(at) = open.pop() {
+            if seen.insert(at) {
+                open.extend(self.behind(at));
+            }
+        }
+        seen
+    }
+
+    /// The resources that some cells are, or refer to through inputs and outputs of plans.
+    pub(super) fn resources_at(&self, cells: Vec<usize>) -> Vec<Address> {
+        self.resources_from(cells, BTreeSet::new())
+    }
+
+    fn resources_from(&self, mut open: Vec<usize>, mut seen: BTreeSet<usize>) -> Vec<Address> {
         let mut found = Vec::new();
-        let mut seen = BTreeSet::from([at]);
-        let mut open: Vec<usize> = self.behind(at).into_iter().collect();
         while let Some(at) = open.pop() {
             if !seen.insert(at) {
                 continue;

@@ -8,6 +8,7 @@ use minijinja::Value as Rendered;
 use super::Plan;
 use super::expand::{Absence, Cell, Family, InputValue, Instance, Member, Scope, Sort};
 use super::host::{Host, Reach};
+use super::lend::{ON, View};
 use super::module::{References, USE};
 use super::names::place_of;
 use super::node::{Node, Value};
@@ -45,6 +46,10 @@ pub(super) struct World<'a> {
     /// Something is not known because of a finding.
     pub(super) lost: bool,
     pub(super) overflown: bool,
+    /// By whom it is seen.
+    pub(super) view: View,
+    /// The hosts that this one takes values of, by name.
+    pub(super) others: BTreeMap<&'a str, World<'a>>,
     no_inputs: BTreeMap<&'a str, InputValue>,
 }
 
@@ -73,7 +78,11 @@ pub(super) enum Target<'w> {
     /// Several at once.
     Many { cells: Vec<usize>, nodes: Vec<&'w Node> },
     /// One element of which there is none; the word before it, and those that there are.
-    NoKey { family: &'w Family },
+    NoKey {
+        family: &'w Family,
+        /// Where in the path the word is.
+        at: usize,
+    },
     /// It is not there on this host.
     Absent(Rc<Absence>),
     /// There is a finding about it.
@@ -99,6 +108,8 @@ impl<'a> World<'a> {
             counts: BTreeMap::new(),
             lost: false,
             overflown: false,
+            view: View::Own,
+            others: BTreeMap::new(),
             no_inputs: BTreeMap::new(),
         }
     }
@@ -228,6 +239,7 @@ impl<'a> World<'a> {
                 Target::Many { cells, nodes }
             }
             ("host" | "fact" | "plan", _) => Target::Plain,
+            (ON, _) => self.on(path, sight),
             (kind_name, name) if kind_name == USE || kind(kind_name).is_some() => {
                 self.made(kind_name, name, path, sight.scope)
             }
@@ -252,7 +264,7 @@ impl<'a> World<'a> {
             (true, None) => return many(family.members.values().collect()),
         };
         let Some(member) = family.members.get(key) else {
-            return if family.lost { Target::Lost } else { Target::NoKey { family } };
+            return if family.lost { Target::Lost } else { Target::NoKey { family, at: 2 } };
         };
         if let Some(absent) = &member.absent {
             return Target::Absent(Rc::clone(absent));
@@ -304,6 +316,9 @@ impl<'a> World<'a> {
             let path = self.path(reference, sight);
             let text = reference.text();
             let place = place.map(|place| place_of(&self.plan.sources, reference, place));
+            if reference.is(ON) {
+                self.check_host(&path, &text, place, problems);
+            }
             let missing = |node: &Node, left: usize, problems: &mut Problems| {
                 let rest = path.get(left..).unwrap_or_default();
                 let (found, depth) = node.at(rest);
@@ -319,9 +334,9 @@ impl<'a> World<'a> {
                         missing(node, left, problems);
                     }
                 }
-                Target::NoKey { family } => {
-                    let which = path.get(2).map(String::as_str).unwrap_or_default();
-                    let of = path.get(..2).unwrap_or_default().join(".");
+                Target::NoKey { family, at } => {
+                    let which = path.get(at).map(String::as_str).unwrap_or_default();
+                    let of = path.get(..at).unwrap_or_default().join(".");
                     let message = format!("`{text}` is not there: the `for_each` of {of} has no `{which}`");
                     let known = suggest(which, family.members.keys().map(String::as_str));
                     problems.add_help(place, message, format!("{known}; one element is {of}[\"key\"]"));
@@ -344,7 +359,7 @@ impl<'a> World<'a> {
                 Target::NoKey { .. } | Target::Lost => true,
                 Target::Absent(absence) => {
                     let place = place.map(|place| place_of(&self.plan.sources, reference, place));
-                    let (message, help) = absence.told(&reference.text());
+                    let (message, help) = absence.told(reference);
                     problems.add_help(place, message, help);
                     true
                 }
@@ -364,13 +379,18 @@ impl<'a> World<'a> {
 
 impl Absence {
     /// What is the matter with a reference to it, and what to do.
-    fn told(&self, reference: &str) -> (String, String) {
+    fn told(&self, reference: &Reference) -> (String, String) {
+        let (elsewhere, text) = (reference.is(ON), reference.text());
+        let which = if elsewhere { "that" } else { "this" };
         match self {
-            Self::Hosts => {
-                (format!("`{reference}` is not for this host"), "give both resources the same `hosts`".to_owned())
+            Self::Hosts if elsewhere => {
+                (format!("`{text}` is not for that host"), "name a host that its `hosts` has".to_owned())
             }
-            Self::When { label, text } => (
-                format!("`{reference}` is not there on this host: `when` of {label} is false ({text})"),
+            Self::Hosts => {
+                (format!("`{text}` is not for this host"), "give both resources the same `hosts`".to_owned())
+            }
+            Self::When { label, text: condition } => (
+                format!("`{text}` is not there on {which} host: `when` of {label} is false ({condition})"),
                 "give both the same `when`, or ask whether it `is defined`".to_owned(),
             ),
         }

@@ -410,7 +410,7 @@ mod tests {
             .given(|host| {
                 host.statuses.insert(vec!["reload".to_owned()], 1);
             })
-            .fails_with("cannot run reload: exit status 1");
+            .fails_with("reload failed: exit status 1");
         host.given(|host| {
             assert_eq!(host.owed.iter().collect::<Vec<_>>(), ["command=x"]);
             host.statuses.clear();

@@ -8,7 +8,7 @@ use crate::change::{Action, Change, Shown, Signal};
 use crate::object::Object;
 use crate::path::AbsPath;
 use crate::plan::fields::Fields;
-use crate::probe::{Answers, Ask, FileState, PathState, Sort, Undecided, UnitState, Wanted};
+use crate::probe::{Answers, Ask, FileState, PathState, Sort, Undecided, Wanted};
 use crate::resource::directory::in_the_way;
 use crate::resource::file::FileSpec;
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
@@ -241,7 +241,6 @@ impl Resource for Mount {
     }
 
     fn steps(&self, change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
-        let found = answers.unit(&self.unit)?;
         let changes = |name: &str| change.attributes.iter().any(|attribute| attribute.name == name);
         let act = |action| Step::Unit { unit: self.unit.clone(), action };
         let mut steps = Vec::new();
@@ -261,7 +260,6 @@ impl Resource for Mount {
             steps.push(act(if self.enabled { UnitAction::Enable } else { UnitAction::Disable }));
         }
         if changes("state") {
-            steps.extend(is_failed(found).then(|| act(UnitAction::ResetFailed)));
             steps.push(act(UnitAction::Start));
         } else if changes("content") || changes("definition") {
             steps.push(act(match self.remounts(answers) {
@@ -283,10 +281,6 @@ impl Resource for Mount {
     fn attributes(&self) -> Vec<(&'static str, String)> {
         vec![("unit", self.unit.name.clone())]
     }
-}
-
-fn is_failed(found: &UnitState) -> bool {
-    found.active == "failed"
 }
 
 /// How what is mounted takes in another definition.

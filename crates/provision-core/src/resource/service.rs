@@ -273,7 +273,7 @@ impl Resource for Service {
         Ok(change.signals(signal))
     }
 
-    fn steps(&self, change: &Change, answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
+    fn steps(&self, change: &Change, _answers: &Answers, _materials: &Materials) -> Result<Vec<Step>, Undecided> {
         let changes = |name: &str| change.attributes.iter().any(|attribute| attribute.name == name);
         let act = |action: UnitAction| Step::Unit { unit: self.named(), action };
         let mut steps = Vec::new();
@@ -294,9 +294,6 @@ impl Resource for Service {
             return Ok(steps);
         }
         steps.extend(boot);
-        if now == Some(UnitAction::Start) && answers.unit(&self.named())?.active == "failed" {
-            steps.push(act(UnitAction::ResetFailed));
-        }
         if change.saves {
             steps.push(Step::Save { unit: self.named(), data: self.snapshot.clone() });
         }

@@ -14,6 +14,7 @@ use crate::probe::{Answers, Ask, FileState, Sort, Undecided, Wanted};
 use crate::resource::directory::in_the_way;
 use crate::resource::file::FileSpec;
 use crate::resource::{Context, Field, Kind, Materials, Resource, Setup, Target, Thing, Want};
+use crate::secret::Text;
 use crate::step::Step;
 
 /// The kind.
@@ -32,7 +33,7 @@ pub static KIND: Kind = Kind {
             name: "from",
             takes: "path",
             required: false,
-            doc: "The certificate on the host, such as that of a `certificate_authority`.",
+            doc: "The certificate on the host, such as that of a `certificate_authority`. Another host takes it as `{{ on.HOST.trust_anchor.NAME.content }}`.",
         },
         Field {
             name: "name",
@@ -69,6 +70,9 @@ MIIBfjCCASOgAwIBAgIUMF3VYw2HHsJRA6pJKkmpYDZP1mUwCgYIKoZIzj0EAwIw
 """
 "#;
 
+/// An authority that nobody has, for looking through a plan.
+const EXAMPLE_PEM: &str = include_str!("../x509/example.pem");
+
 const REGISTRIES: &str = "/etc/containers/certs.d";
 
 /// Where the certificate is.
@@ -81,6 +85,8 @@ enum Source {
 #[derive(Debug)]
 struct TrustAnchor {
     source: Source,
+    /// The certificate, for other hosts that are to trust it.
+    content: Option<Text>,
     knob: Option<Knob>,
     /// The files of the registries.
     files: Vec<AbsPath>,
@@ -148,10 +154,14 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         fields.problem(field, message, help);
         return None;
     }
+    let content = match &source {
+        Source::Known(text) => Some(Text::plain(text.as_str())),
+        Source::Host(from) => setup.lends.content(from, EXAMPLE_PEM).map(|text| Text::plain(text.expose())),
+    };
     let name = name.map_or_else(|| setup.address.stem(), |Name(name)| name);
     let knob = system.then(|| Knob::new(&TRUST_ANCHOR, name));
     let file = |Registry(name): Registry| format!("{REGISTRIES}/{name}/ca.crt").parse().ok();
-    Some(Box::new(TrustAnchor { source, knob, files: registries.into_iter().filter_map(file).collect() }))
+    Some(Box::new(TrustAnchor { source, content, knob, files: registries.into_iter().filter_map(file).collect() }))
 }
 
 /// What stands where podman looks.
@@ -233,6 +243,10 @@ impl TrustAnchor {
 }
 
 impl Resource for TrustAnchor {
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        self.content.iter().map(|text| ("content", text.expose().to_owned())).collect()
+    }
+
     fn provides(&self) -> Vec<Thing> {
         let files = self.files.iter().cloned().map(Thing::Path);
         self.knob.iter().cloned().map(Thing::Knob).chain(files).collect()

@@ -6,7 +6,7 @@
 
 /// They read, and write nothing. `why` says why nobody can act for a manager.
 pub(crate) const MANAGER: &str = r#"
-whose=
+whose= lent=
 whose() { # manager: sets who, uid, gid, home, rundir (the run-time directory) and hand (how root becomes them), all for `as`
   if [ "$whose" = "$1" ]; then return 0; fi
   whose=; who=; hand=; why=; rundir=; uid=; gid=; home=
@@ -41,14 +41,33 @@ as() { # limit command: as whose it is; a limit of - is none
   fi
   (
     l=$1; shift; b=; if [ -S "$rundir/bus" ]; then b=DBUS_SESSION_BUS_ADDRESS=unix:path=$rundir/bus; fi
+    case $lent:$1 in
+      # What it would warn of is that no manager runs.
+      "$whose:podman") shift; set -- podman --log-level=error --cgroup-manager=cgroupfs "$@" ;;
+      *) lent= ;;
+    esac
     set -- env -i "HOME=$home" "USER=$who" "LOGNAME=$who" SHELL=/bin/sh "PATH=$PATH" LC_ALL=C "XDG_RUNTIME_DIR=$rundir" $b "$@"
-    case $hand in
+    case ${lent:+lent}$hand in
+      lent*)
+        # A failure of its own has the status 1, which means something with podman.
+        set -- --quiet --wait --pipe --collect "--property=User=$who" -- \
+          /bin/sh -c '"$@" || { c=$?; [ $c != 1 ] || c=41; exit $c; }' sh "$@"
+        if [ "$l" != - ]; then set -- "--property=RuntimeMaxSec=$l" "$@"; fi
+        # What it keeps of a boot is its own, and goes with it.
+        if [ ! -e "$rundir" ]; then
+          set -- --property=TemporaryFileSystem=/run/user --property=TemporaryFileSystem=/dev/shm:mode=1777 \
+            "--property=TemporaryFileSystem=$rundir:mode=0700,uid=$uid,gid=$gid" "$@"
+        fi
+        set -- systemd-run "$@" ;;
       setpriv) set -- setpriv "--reuid=$uid" "--regid=$gid" --init-groups -- "$@" ;;
       runuser) set -- runuser -u "$who" -- "$@" ;;
       su) set -- su -s /bin/sh -c 'exec "$@"' -- "$who" sh "$@" ;;
     esac
     cd / || exit
     if [ "$l" = - ]; then "$@"; else limited "$l" "$@"; fi
+    c=$?
+    case ${lent:+lent}$c in lent1) c=125 ;; lent41) c=1 ;; esac
+    exit $c
   )
 }
 systemd() { # limit arguments
@@ -71,6 +90,19 @@ acting() { # manager: as `whose`; and it runs, or is started where it may be
   fi
   echo "the systemd of $who does not run, because $who is not logged in and does not linger: let the plan have a linger resource with user = \"$who\", or run loginctl enable-linger $who"
   return 1
+}
+dormant() { # manager: whether nothing of it runs or is to run: its user has gone, or does not linger and is not logged in
+  whose "$1"; case $? in 0) ;; 2) return 0 ;; *) return 1 ;; esac
+  [ -n "$hand" ] && asleep && [ ! -e "/var/lib/systemd/linger/$who" ]
+}
+offline() { # limit verb unit: what a manager that does not run need not be asked for: whether its unit starts with it
+  [ -z "$who" ] || as "$1" env SYSTEMD_OFFLINE=1 systemctl --user "$2" -- "$3" </dev/null
+}
+keeping() { # manager: as `whose`, for what podman keeps of theirs: that can be taken away of a user whose manager does not run
+  whose "$1" || { echo "$why"; return 1; }
+  # In a service of the system's, for as long as a command takes: a manager would start all that the user has enabled.
+  if dormant "$1" && command -v systemd-run >/dev/null 2>&1; then lent=$1; return 0; fi
+  acting "$1"
 }
 "#;
 

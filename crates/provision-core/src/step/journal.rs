@@ -56,12 +56,16 @@ ledger_back() {
   if [ -e "$into/ledger" ]; then same "$into/ledger" "$state/ledger.new" && mv -f -- "$state/ledger.new" "$state/ledger"
   else rm -f -- "$state/ledger"; fi
 }
-uproot() { # what this apply was the first to touch is as if it had never been touched
+spared=
+uproot() { # what this apply was the first to touch, and is back, is as if it had never been touched
   set --
   for f in "$state"/origin/*; do
     case $f in *.was) continue ;; esac
     IFS= read -r line <"$f" || line=
-    case $line in "$apply "*) set -- "$@" "$f" "$f.was" "$f.value.was" ;; esac
+    case $line in "$apply "*) ;; *) continue ;; esac
+    # What stays because it is data has come with the plan all the same, and goes with it when data may.
+    case " $spared " in *" ${f##*/} "*) continue ;; esac
+    [ -e "$into/${f##*/}.stays" ] || set -- "$@" "$f" "$f.was" "$f.value.was"
   done 2>/dev/null
   [ $# = 0 ] || rm -f -- "$@"
 }
@@ -213,8 +217,8 @@ pub(super) fn write_opening(script: &mut String, batch: &Batch) -> std::fmt::Res
             writeln!(script, "went_on || {{ refuse journal '' \"$e\"; return; }}")?;
             write_arming(script, batch)?;
         }
-        Purpose::Rollback { stamp, number } => {
-            writeln!(script, "enter {} last || return\n{disarmed}", quote(stamp))?;
+        Purpose::Rollback { stamp, number, stays } => {
+            writeln!(script, "enter {} last || return\n{disarmed}\nspared={}", quote(stamp), quote(&stays.join(" ")))?;
             writeln!(script, "into=$state/history/{number}\nsweep\nrm -f -- \"$into/result\"")?;
             let reverts = batch.tasks.iter().flat_map(|task| &task.steps);
             let known: Vec<String> = reverts

@@ -116,6 +116,15 @@ names() {
 units() { # manager ('tasks' key address depth unit)*
   m=$1; shift
   case $m in -) p= ;; *) p=$m/ ;; esac
+  if dormant "$m"; then
+    while [ $# != 0 ]; do
+      file=$(offline - is-enabled "$5" 2>/dev/null); active=inactive
+      case $file in ''|not-found) active=unknown; file=unknown ;; esac
+      [ -s "$into/$2" ] || record "$2" "$3" "unit:$active:$file" "unit $p$5" "$4" || unnoted "$1" "how the unit $p$5 is"
+      shift 5
+    done
+    return 0
+  fi
   if ! e=$( { acting "$m" && names "$@" 2>&1 >"$into/.units"; } ); then
     if [ $# = 5 ]; then unnoted "$1" "how the unit $p$5 is" "${e:-systemctl show failed}"
     # One that systemctl will not hear of must not hide the others.
@@ -172,13 +181,17 @@ edited() { # 'tasks' key address depth object path 'digests' note: what a piece 
 }
 podman_has() { # manager sort name
   command -v podman >/dev/null 2>&1 || { echo absent; return; }
-  acting "$1" || return
+  # Of a user that has gone there is nothing to tell.
+  whose "$1"; if [ $? = 2 ]; then echo absent; return; fi
+  keeping "$1" || return
   as - podman "$2" exists -- "$3" </dev/null; c=$?
   case $c in 0) echo present ;; 1) echo absent ;; *) return $c ;; esac
 }
 image_was() { # manager name
   command -v podman >/dev/null 2>&1 || { echo absent; return; }
-  acting "$1" || return
+  # Of a user that has gone there is nothing to tell.
+  whose "$1"; if [ $? = 2 ]; then echo absent; return; fi
+  keeping "$1" || return
   if o=$(as - podman image inspect --format '{{.Id}}' -- "$2" </dev/null 2>&1); then echo "image:${o#sha256:}"; return; fi
   as - podman image exists -- "$2" </dev/null; c=$?
   case $c in 1) echo absent ;; 0) printf '%s\n' "$o"; return 1 ;; *) return $c ;; esac

@@ -43,7 +43,10 @@ revert() { # directory key keep|delete limit [path and what `rewrite` is told]
       else rewrite "$5" "$6" "$7" "$8" '' '' ''; fi && reread "${object#edit * * }" ;;
     *) echo "$record cannot be read"; return 1 ;;
   esac || return
-  if [ -n "$kept" ]; then printf 'kept %s: %s\n' "$object" "$kept"; return 0; fi
+  if [ -n "$kept" ]; then
+    case $1 in history/*) command : >"$record.stays" || return ;; esac
+    printf 'kept %s: %s\n' "$object" "$kept"; return 0
+  fi
   if [ "$1" != origin ] || [ -z "$drops" ]; then return 0; fi
   # The record first: without it the copy means nothing, and is found by whoever puts the record back.
   set -- "$record"
@@ -138,6 +141,7 @@ owner() { # home: the manager that reads what is in it
 }
 down() { # unit limit: stops it unless it is
   managed "$1"
+  if dormant "$m"; then return 0; fi
   whose "$m" || { echo "$why"; return 1; }
   if asleep; then return 0; fi
   active=$(systemd - show --no-pager --property=ActiveState -- "$x") || { printf '%s\n' "$active"; return 1; }
@@ -151,6 +155,11 @@ down() { # unit limit: stops it unless it is
 }
 revert_unit() { # name limit
   a=${was#unit:}; f=${a#*:}; a=${a%%:*}
+  managed "$1"
+  if dormant "$m"; then
+    if [ "$f" != enabled ] && [ "$(offline - is-enabled "$x" 2>/dev/null)" = enabled ]; then offline "$2" disable "$x"; fi
+    return
+  fi
   case $a in
     # Started again by a step of its own, where it must be.
     active|activating|reloading|refreshing) ;;
@@ -169,15 +178,31 @@ revert_unit() { # name limit
       [ "${e#*=}" != enabled ] || { units_read "$m" && systemd "$2" disable -- "$x"; } ;;
   esac
 }
-revert_image() { # keep|delete manager name
+revert_image() { # keep|delete manager name|ID
+  case $3 in *[!0-9a-f]*) ;; *) revert_image_itself "$@"; return ;; esac
   case $was in
-    image:*) tag "$2" "${was#image:}" "$3" ;;
+    image:*) keeping "$2" && as - podman tag "${was#image:}" "$3" </dev/null ;;
     *)
       e=$(podman_has "$2" image "$3" 2>&1) || { printf '%s\n' "$e"; return 1; }
       if [ "$e" = absent ]; then return 0; fi
       if [ "$1" = keep ]; then kept='an image is data, which is kept'; return 0; fi
-      acting "$2" && as - podman rmi -- "$3" </dev/null ;;
+      keeping "$2" && as - podman rmi -- "$3" </dev/null ;;
   esac
+}
+revert_image_itself() { # keep|delete manager ID
+  if [ "$was" != absent ]; then return 0; fi
+  e=$(podman_has "$2" image "$3" 2>&1) || { printf '%s\n' "$e"; return 1; }
+  if [ "$e" = absent ]; then return 0; fi
+  if [ "$1" = keep ]; then kept='an image is data, which is kept'; return 0; fi
+  keeping "$2" || return
+  e=$(as - podman image inspect --format '{{len .RepoTags}} {{len .RepoDigests}}' -- "$3" </dev/null 2>&1) || { printf '%s\n' "$e"; return 1; }
+  # Whoever has given it a name has it.
+  if [ "$e" != '0 0' ]; then return 0; fi
+  e=$(as - podman rmi -- "$3" </dev/null 2>&1) && return
+  c=$?
+  # podman-rmi(1)
+  case $c in 2) kept="something still uses it: $e"; return 0 ;; esac
+  printf '%s\n' "$e"; return $c
 }
 revert_knob() { # record keep|delete limit word name
   want=absent
@@ -194,7 +219,7 @@ revert_stored() { # volume|network keep|delete limit name unit
   # Its unit is up for as long as it has made it; down, the next start makes it again.
   down "$5" "$3" || return
   managed "$5"
-  if [ "$e" = present ]; then acting "$m" && as "$3" podman "$1" rm -- "$4" </dev/null; fi
+  if [ "$e" = present ]; then keeping "$m" && as "$3" podman "$1" rm -- "$4" </dev/null; fi
 }
 "#;
 

@@ -219,7 +219,7 @@ leaving() { # whether the manager that did not answer is on its way out: that of
 unit() { # limit manager verb name
   acting "$2" && units_read "$2" || return
   ticks; since=$ticks
-  systemd "$1" "$3" -- "$4" && { served "$@"; return; }
+  told "$1" "$3" "$4" && { served "$@"; return; }
   c=$?
   case $3 in restart) stopped "$2" "$4" ;; esac
   case $3 in
@@ -228,6 +228,12 @@ unit() { # limit manager verb name
       logged "$4" ;;
   esac
   return $c
+}
+told() { # limit verb unit
+  # How often it may start in how many seconds (StartLimitBurst=, systemd.unit(5)) bounds a unit that fails again and again,
+  # and counts a start by somebody who knows what he does as well: those of before are forgotten, and that it failed.
+  case $2 in start|restart) systemd - reset-failed -- "$3" >/dev/null 2>&1 ;; esac
+  systemd "$1" "$2" -- "$3"
 }
 logged() { # unit: what it said last, and what its manager said of it
   if [ -z "$who" ]; then journalctl --no-pager --output=cat --lines=20 --unit="$1" </dev/null 2>&1
@@ -262,12 +268,13 @@ followed() { # unit limit
   case $1 in */*) k=$owed/${1%%/*}=${1#*/} ;; *) k=$owed/$1 ;; esac
   if [ ! -s "$k" ]; then return 0; fi
   while read -r k; do
-    systemd "$2" start -- "$k" || echo "$k, which was stopped along with $1, does not start again"
+    told "$2" start "$k" || echo "$k, which was stopped along with $1, does not start again"
   done <"$k"
 }
 load() { # limit length manager id name
   acting "$3" || return
   left=${left#* }
+  had=$(as - podman images --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' </dev/null 2>/dev/null)
   # What podman leaves unread, because it failed at once or the disk is full, is taken off all the same.
   if [ -n "$arrived" ] && [ -z "$who" ]; then
     # podman makes no copy of its own of what is a file.
@@ -276,7 +283,17 @@ load() { # limit length manager id name
     o=$(receive "$2" | { as "$1" podman load --quiet 2>&1; c=$?; cat >/dev/null; exit $c; }) || { c=$?; printf '%s\n' "$o"; return $c; }
   fi
   as - podman image inspect --format '{{.Id}}' -- "$4" </dev/null >/dev/null 2>&1 || { printf '%s\n' "$o" "the archive did not bring the image $4"; return 1; }
-  as - podman tag "$4" "$5" </dev/null
+  as - podman tag "$4" "$5" </dev/null && alone "$4" "$5"
+}
+alone() { # id name: of the names that the archive has brought only this one stays; another's come back
+  for k in $(printf '%s\n' "$o" | sed -n 's/^Loaded image[^:]*: //p' | tr ',' ' '); do
+    case $k in "$2"|sha256:*) continue ;; esac
+    c=$(printf '%s\n' "$had" | awk -v k="$k" '$2 == k { print $1; exit }')
+    if [ -n "$c" ]; then as - podman tag "${c#sha256:}" "$k" </dev/null || return; continue; fi
+    c=$(as - podman image inspect --format '{{.Id}}' -- "$k" </dev/null 2>/dev/null) || continue
+    if [ "${c#sha256:}" = "$1" ]; then as - podman untag "$k" "$k" </dev/null
+    else as - podman rmi -- "$k" </dev/null >/dev/null; fi || return
+  done
 }
 tag() { # manager id name
   acting "$1" && as - podman tag "$2" "$3" </dev/null

@@ -54,7 +54,7 @@ pub(crate) fn end(result: Ended) -> Purpose {
 }
 
 pub(crate) fn rollback(home: &Path, number: u32) -> Purpose {
-    Purpose::Rollback { stamp: stamp(home), number }
+    Purpose::Rollback { stamp: stamp(home), number, stays: Vec::new() }
 }
 
 pub(crate) fn batch(purpose: Purpose, tasks: Vec<Task>) -> Batch {

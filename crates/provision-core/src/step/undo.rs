@@ -89,7 +89,7 @@ up() { # unit: what ran before runs with what is back
   a=${was#unit:}; f=${a#*:}; a=${a%%:*}
   case $f:$a in enabled:*|*:active|*:activating|*:reloading|*:refreshing) managed "$1"; acting "$m" || return ;; esac
   if [ "$f" = enabled ]; then systemd - enable -- "$x" || return; fi
-  case $a in active|activating|reloading|refreshing) systemd "$limit" restart -- "$x" && followed "$1" "$limit" ;; esac
+  case $a in active|activating|reloading|refreshing) told "$limit" restart "$x" && followed "$1" "$limit" ;; esac
 }
 undo "$1"
 "#;

@@ -167,7 +167,9 @@ fn each_manager_reads_its_own_units_once_and_one_that_does_not_run_is_not_told()
         assert_eq!(reply.outcomes, [done(""), done(""), done(""), done("")], "{shell:?}");
         let expected = [
             "run --user daemon-reload",
+            "run --user reset-failed -- a.service",
             "run --user start -- a.service",
+            "run --user reset-failed -- a.service",
             "run --user start -- a.service",
             "daemon-reload",
         ];

@@ -307,6 +307,10 @@ impl State {
                     Was::Unit { active: active.clone(), file: file.to_owned() }
                 },
             ),
+            Object::Image(id) if object.image_id().is_some() => {
+                let there = self.images_seen(&id.manager).iter().any(|image| image.id == id.name);
+                if there { Was::Image(id.name.clone()) } else { Was::Absent }
+            }
             Object::Image(name) => {
                 let mut images = self.images_seen(&name.manager).iter();
                 let image = images.find(|image| image.names.contains(&name.name));
@@ -341,9 +345,9 @@ impl State {
         let Batch { plan, journal, .. } = batch;
         let done = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done { .. } | Outcome::NotNeeded));
         match &journal.purpose {
-            Purpose::Rollback { number, .. } => {
+            Purpose::Rollback { number, stays, .. } => {
                 if done {
-                    self.take_back(plan, *number);
+                    self.take_back(plan, *number, stays);
                 }
                 self.release(plan);
             }
@@ -368,11 +372,11 @@ impl State {
         Ok(())
     }
 
-    fn take_back(&mut self, plan: &str, number: u32) {
+    fn take_back(&mut self, plan: &str, number: u32, stays: &[String]) {
         if let Some(known) = self.plans.get_mut(plan)
             && let Some(past) = known.applies.get_mut(&number)
         {
-            known.origin.retain(|_, noted| noted.record.apply != number);
+            known.origin.retain(|key, noted| noted.record.apply != number || stays.contains(key));
             known.origin.append(&mut past.dropped);
             known.ledger = past.ledger.clone();
             self.owed = past.owed.clone();

@@ -45,6 +45,7 @@ impl State {
         match object {
             Object::Path(path) => return self.put_back_path(path, noted, data),
             Object::Unit(unit) => self.put_down(&unit.to_string(), was)?,
+            Object::Image(id) if object.image_id().is_some() => return Ok(self.put_back_image_itself(id, was, data)),
             Object::Image(name) => return self.put_back_image(name, was, data),
             Object::Volume { name, unit } => {
                 if *was != Was::Absent {
@@ -156,7 +157,7 @@ impl State {
         if !is_up(active) {
             self.stop(name)?;
             if active != "failed" && self.units.get(name).is_some_and(|unit| unit.active == "failed") {
-                self.act(name, UnitAction::ResetFailed)?;
+                self.act(name, UnitAction::Stop)?;
             }
         }
         if file != "enabled" && self.units.get(name).is_some_and(|unit| unit.file == "enabled") {
@@ -178,6 +179,20 @@ impl State {
             self.act(name, UnitAction::Stop)?;
         }
         Ok(())
+    }
+
+    fn put_back_image_itself(&mut self, id: &Managed, was: &Was, data: Data) -> Taken {
+        let images = self.images_of(&id.manager);
+        let Some(at) = images.iter().position(|image| image.id == id.name).filter(|_| *was == Was::Absent) else {
+            return Taken::Back;
+        };
+        if data == Data::Keep {
+            return Taken::Kept("an image is data, which is kept");
+        }
+        if images.get(at).is_some_and(|image| image.names.is_empty()) {
+            images.remove(at);
+        }
+        Taken::Back
     }
 
     fn put_back_image(&mut self, name: &Managed, was: &Was, data: Data) -> Result<Taken, String> {

@@ -195,7 +195,7 @@ fn what_was_done_can_be_rolled_back_whole() {
     assert_ne!(seen(&host), before);
     assert!(host.with(|state| state.volumes.contains("systemd-data") && state.networks.contains("net")));
     let tasks = reverts(&host, Scope::Apply(1), Data::Delete);
-    let reply = run(&host, Purpose::Rollback { stamp: "1 cut".to_owned(), number: 1 }, tasks);
+    let reply = run(&host, Purpose::Rollback { stamp: "1 cut".to_owned(), number: 1, stays: Vec::new() }, tasks);
     assert!(reply.outcomes.iter().all(|outcome| *outcome == Outcome::Done { output: String::new() }), "{reply:?}");
     tidy(&host);
     assert_eq!(seen(&host), before);
@@ -272,7 +272,7 @@ fn a_rollback_brings_back_what_the_apply_took_back() {
     assert_eq!(host.with(|state| state.entries[&path("/srv/f")].1.clone()), b"theirs");
     assert_eq!(records(&host, Scope::Origin), []);
     let tasks = reverts(&host, Scope::Apply(2), Data::Keep);
-    run(&host, Purpose::Rollback { stamp: "2 cut".to_owned(), number: 2 }, tasks);
+    run(&host, Purpose::Rollback { stamp: "2 cut".to_owned(), number: 2, stays: Vec::new() }, tasks);
     assert_eq!(host.with(|state| state.entries[&path("/srv/f")].1.clone()), b"ours");
     assert_eq!(records(&host, Scope::Origin), origin);
     assert_eq!(memory(&host).ledger, LedgerFound::Same);

@@ -181,7 +181,7 @@ impl State {
                     self.put_file(path.as_str(), &content, "0644");
                 }
             }
-            UnitAction::Stop | UnitAction::ResetFailed => {
+            UnitAction::Stop => {
                 unit.active = "inactive".to_owned();
                 unit.sub = "dead".to_owned();
                 // Nothing but its running has kept it.

@@ -8,6 +8,7 @@ use provision_core::resource::{Resource, Thing};
 
 use super::super::page::{ADOPT, BAD, CHANGE, FAINT, GOOD, PLAIN, Page, STRONG};
 use super::attribute::details;
+use crate::command::order::Waiting;
 use crate::error::count;
 use crate::view::View;
 
@@ -54,6 +55,20 @@ pub fn asides(all: &[&Changes], view: &View) -> Page {
     }
     if !page.as_str().is_empty() {
         page.gap();
+    }
+    page
+}
+
+/// The hosts that cannot be looked at yet.
+pub fn waiting(all: &[Waiting<'_>], view: &View) -> Page {
+    let mut page = view.blank();
+    for waiting in all {
+        let text = format!(
+            "host {} waits: it takes {}, which changes first; what changes on {0} is shown after that",
+            waiting.host.name,
+            waiting.what()
+        );
+        page.labelled(CHANGE, "note", &text);
     }
     page
 }

@@ -129,6 +129,29 @@ pub fn summary(page: &mut Page, report: &Report, verb: Verb, several: bool) {
     if let Some(back) = &report.rolled_back {
         summary(page, back, Verb::Rollback(report.apply.unwrap_or_default()), several);
     }
+    serving(page, report, &host);
+}
+
+/// Whether what was there before serves again.
+fn serving(page: &mut Page, report: &Report, host: &str) {
+    let failed = report.serving.iter().any(|(_, outcome)| outcome.is_failure());
+    for (check, outcome) in &report.serving {
+        match outcome {
+            Outcome::Answered { .. } => {
+                page.put(if failed { PLAIN } else { GOOD }, "what was there before serves again").put(PLAIN, host);
+                page.put(PLAIN, ": ").put(STRONG, &check.to_string()).put(PLAIN, " had its answer").end();
+            }
+            Outcome::Failed { .. } => {
+                page.put(BAD, "what was there before does not serve").put(PLAIN, host);
+                page.put(PLAIN, ": ").put(STRONG, &check.to_string()).put(PLAIN, " has no answer").end();
+            }
+            Outcome::Skipped { because: None } => {
+                page.put(STRONG, &check.to_string()).put(PLAIN, host);
+                page.put(PLAIN, " was not asked again: the last apply had another, and only its digest is known").end();
+            }
+            _ => {}
+        }
+    }
 }
 
 /// How long a service did not serve.

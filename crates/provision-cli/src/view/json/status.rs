@@ -6,9 +6,12 @@ use provision_core::ledger::{Applied, LedgerFound};
 use provision_core::plan::Plan;
 use serde_json::{Map, Value, json};
 
+use crate::command::order::Waiting;
+
 /// Several hosts.
-pub fn status(plan: &Plan, hosts: &[Status]) -> Value {
-    let hosts: Vec<Value> = hosts.iter().map(|status| of_host(status).into()).collect();
+pub fn status(plan: &Plan, hosts: &[Status], waiting: &[Waiting<'_>]) -> Value {
+    let known = hosts.iter().map(|status| of_host(status).into());
+    let hosts: Vec<Value> = known.chain(waiting.iter().map(|waiting| super::of_waiting(waiting).into())).collect();
     json!({ "plan": plan.name(), "hosts": hosts })
 }
 

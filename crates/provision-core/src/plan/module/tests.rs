@@ -220,7 +220,7 @@ fn elements_that_cannot_be_are_found() {
          [file.e]\nfor_each = '{{ directory }}'\npath = '/e'\ncontent = ''\n\
          [file.f]\nfor_each = ['{{ fact.os_id }}']\npath = '/f'\ncontent = ''\n",
         &[
-            "p:11:23: `for_each` of file.a has \"x\" twice (each element is one resource, so take one out)",
+            "p:11:23: `for_each` of file.a has \"x\" twice (each element is there once, so take one out)",
             "p:11:28: \"\" cannot be a key of `for_each` of file.a (a key is a letter or digit, then letters, digits, `_`, `.` or `-`, at most 64; a table gives a value another name: name = \"\")",
             "p:11:32: \"a/b\" cannot be a key of `for_each` of file.a (a key is a letter or digit, then letters, digits, `_`, `.` or `-`, at most 64; a table gives a value another name: name = \"a/b\")",
             "p:11:39: \"-c\" cannot be a key of `for_each` of file.a (a key is a letter or digit, then letters, digits, `_`, `.` or `-`, at most 64; a table gives a value another name: name = \"-c\")",

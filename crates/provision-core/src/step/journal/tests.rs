@@ -49,7 +49,7 @@ fn with_another_stamp_nothing_is_done() {
         let before = tree(home.path());
         let steps = || vec![owing("f", "a.service", vec![put(&file, b"new")])];
         let number = 1;
-        let rolls = Purpose::Rollback { stamp: "1 cut".to_owned(), number };
+        let rolls = Purpose::Rollback { stamp: "1 cut".to_owned(), number, stays: Vec::new() };
         let ends = Purpose::End { stamp: Some("1 failed".to_owned()), result: Ended::Done, ledger: None, vanish: true };
         for purpose in [begin("0"), begin("1 cut"), begin("2 done"), rolls, ends] {
             let reply = attempt(shell, home.path(), &batch(purpose, steps()));
@@ -149,6 +149,39 @@ fn the_first_apply_is_rolled_back_to_nothing() {
         assert_eq!((state.join("ledger").exists(), names(&state.join("origin")).len()), (false, 0), "{shell:?}");
         assert_eq!(names(&state.join("owed")), [""; 0], "{shell:?}");
         assert_eq!(stamp(home.path()), "1 rolled-back");
+    }
+}
+
+/// Data that an apply has brought stay when it is taken back, and are remembered, so that they can go when data may.
+#[test]
+fn what_stays_after_a_rollback_is_remembered_as_the_plan_s() {
+    for shell in shells() {
+        // Told by whoever looked at the host, or found out by the host itself.
+        for told in [true, false] {
+            let home = home();
+            let directory = home.path().join("p/d");
+            let makes = Step::EnsureDirectory { path: abs(&directory) };
+            let file = home.path().join("p/f");
+            let tasks = vec![task("d", vec![makes, put(&file, b"x")])];
+            attempt(shell, home.path(), &batch(begin("0"), tasks));
+            fs::write(directory.join("somebody's"), b"x").unwrap();
+            let mut reverts = vec![revert(&object(&file), Scope::Apply(1), Data::Keep)];
+            let mut purpose = rollback(home.path(), 1);
+            let Purpose::Rollback { stays, .. } = &mut purpose else { unreachable!() };
+            if told {
+                stays.push(object(&directory).key());
+            } else {
+                reverts.push(revert(&object(&directory), Scope::Apply(1), Data::Keep));
+            }
+            attempt(shell, home.path(), &batch(purpose, vec![task("b", reverts)]));
+            assert_eq!(stamp(home.path()), "1 rolled-back", "{shell:?}");
+            let left = records(home.path(), Scope::Origin);
+            assert_eq!(left, [format!("1 file.d absent path {}", directory.display())], "{told} {shell:?}");
+            let back = vec![task("b", vec![revert(&object(&directory), Scope::Origin, Data::Delete)])];
+            assert_eq!(apply(shell, home.path(), back).outcomes, [done("")], "{shell:?}");
+            assert!(!directory.exists(), "{shell:?}");
+            assert_eq!(records(home.path(), Scope::Origin).len(), 0, "{shell:?}");
+        }
     }
 }
 

@@ -390,6 +390,145 @@ fn what_podman_holds_goes_only_where_it_was_not_and_data_only_when_it_may() {
     }
 }
 
+/// A podman with images of no name, of one, and of one that a container uses.
+const IMAGES: &str = r#"
+id=; for id; do :; done
+case "$1 $2" in
+  'image inspect') [ -e "$HOME/$id" ] || exit 125; case $4 in '{{.Id}}') echo "$id" ;; *) cat "$HOME/$id" ;; esac ;;
+  'image exists') [ -e "$HOME/$id" ] ;;
+  'rmi --')
+    echo "$*" >>"$HOME/calls"
+    case $id in c*) echo 'image is in use by a container' >&2; exit 2 ;; esac
+    rm "$HOME/$id" ;;
+  *) exit 9 ;;
+esac"#;
+
+#[test]
+fn an_image_itself_goes_when_data_may_and_nobody_else_has_it() {
+    for shell in shells() {
+        let home = home();
+        tool(&home.path().join("bin"), "podman", IMAGES);
+        let [nameless, named, used, before, gone] = ["a", "b", "c", "d", "e"].map(|digit| digit.repeat(64));
+        let has = |id: &str, names: &str| fs::write(home.path().join(id), names).unwrap();
+        has(&before, "0 0");
+        let all = [&nameless, &named, &used, &before, &gone];
+        let objects: Vec<Object> = all.iter().map(|id| format!("image {id}").parse().unwrap()).collect();
+        assert!(objects.iter().all(|object| object.image_id().is_some()));
+        apply(shell, home.path(), vec![task("i", objects.iter().cloned().map(Step::Claim).collect())]);
+        for (id, names) in [(&nameless, "0 0"), (&named, "1 1"), (&used, "0 0")] {
+            has(id, names);
+        }
+        let kept = |id: &str, why: &str| done(&format!("kept image {id}: {why}"));
+        let data = "an image is data, which is kept";
+        let expected = [kept(&nameless, data), kept(&named, data), kept(&used, data), done(""), done("")];
+        assert_eq!(take_back(shell, home.path(), &objects, Data::Keep), expected, "{shell:?}");
+        assert_eq!(calls(home.path()), [""; 0], "{shell:?}");
+
+        let expected = [
+            done(""),
+            done(""),
+            kept(&used, "something still uses it: image is in use by a container"),
+            done(""),
+            done(""),
+        ];
+        assert_eq!(take_back(shell, home.path(), &objects, Data::Delete), expected, "{shell:?}");
+        assert_eq!(calls(home.path()), [format!("rmi -- {nameless}"), format!("rmi -- {used}")], "{shell:?}");
+        assert_eq!(records(home.path(), Scope::Origin), [format!("1 file.i absent image {used}")], "{shell:?}");
+    }
+}
+
+/// A systemd-run that tells what it is asked for, and fails where it is told to.
+const SYSTEMD_RUN: &str = r#"
+[ ! -e "HOME/refuses" ] || { echo 'Failed to start transient service unit' >&2; exit 1; }
+told=; while [ "$1" != -- ]; do told="$told $1"; shift; done; shift
+echo "systemd-run$told" >>"HOME/calls"
+exec "$@""#;
+
+/// Root's batch, on a host with a user `core` whose manager does not run, and none called `gone`.
+fn by_root(shell: &[&str], home: &Path, tasks: Vec<Task>) -> Vec<Outcome> {
+    let here = home.to_str().unwrap();
+    tool(&home.join("bin"), "setpriv", "shift 4; exec \"$@\"");
+    tool(&home.join("bin"), "systemd-run", &SYSTEMD_RUN.replace("HOME", here));
+    tool(&home.join("bin"), "podman", &format!("HOME='{here}'; case $1 in --log-level=*) shift 2 ;; esac\n{PODMAN}"));
+    let systemctl = format!(
+        "[ \"$SYSTEMD_OFFLINE $1\" = '1 --user' ] || exit 9\n\
+         case $2 in is-enabled) cat '{here}/offline' ;; disable) echo disabled >'{here}/offline' ;; esac"
+    );
+    tool(&home.join("bin"), "systemctl", &systemctl);
+    let batch = batch(begin(&stamp(home)), tasks);
+    let id = "id() { case $* in *core) echo 4711 ;; *gone) return 1 ;; -un) echo root ;; *) echo 0 ;; esac; }";
+    let program = program(home, &batch).replacen("id() { echo 1000; }", id, 1);
+    let program = format!("base='{here}/.local/state/provision'\n{program}");
+    heard(&batch, &exchange(shell, &program, &input(&batch))).0.outcomes
+}
+
+#[test]
+fn data_of_a_user_whose_manager_does_not_run_can_be_taken_away() {
+    for shell in shells() {
+        let home = home();
+        let claims = |objects: &[Object]| vec![task("c", objects.iter().cloned().map(Step::Claim).collect())];
+        let reverts = |objects: &[Object]| {
+            let each = objects.iter().enumerate();
+            each.map(|(i, object)| task(&format!("t{i}"), vec![revert(object, Scope::Origin, Data::Delete)])).collect()
+        };
+        let has = |sort: &str, name: &str| {
+            fs::create_dir_all(home.path().join(sort)).unwrap();
+            fs::write(home.path().join(sort).join(name), "a1\n").unwrap();
+        };
+        has("image", "old");
+        let objects: Vec<Object> = [
+            "image core new",
+            "volume data core/data-volume.service",
+            "network net core/net-network.service",
+            "image core old",
+        ]
+        .map(|text| text.parse().unwrap())
+        .to_vec();
+        assert_eq!(by_root(shell, home.path(), claims(&objects)), [done("")], "{shell:?}");
+        [("image", "new"), ("volume", "data"), ("network", "net")].into_iter().for_each(|(sort, name)| has(sort, name));
+        fs::write(home.path().join("image/old"), "b2\n").unwrap();
+        calls(home.path());
+
+        // What systemd-run itself fails of must not be taken for an image that is not there.
+        fs::write(home.path().join("refuses"), "").unwrap();
+        let outcomes = by_root(shell, home.path(), reverts(&objects[..1]));
+        let Outcome::Failed { output, .. } = &outcomes[0] else { panic!("{outcomes:?} {shell:?}") };
+        assert!(output.contains("Failed to start transient service unit"), "{output} {shell:?}");
+        fs::remove_file(home.path().join("refuses")).unwrap();
+
+        assert_eq!(by_root(shell, home.path(), reverts(&objects)), vec![done(""); 4], "{shell:?}");
+        let told = calls(home.path());
+        let (asked, told): (Vec<_>, Vec<_>) = told.into_iter().partition(|line| line.starts_with("systemd-run"));
+        assert_eq!(told, ["rmi -- new", "volume rm -- data", "network rm -- net", "tag a1 old"], "{shell:?}");
+        let own = "systemd-run --property=TemporaryFileSystem=/run/user \
+                   --property=TemporaryFileSystem=/dev/shm:mode=1777 \
+                   --property=TemporaryFileSystem=/run/user/4711:mode=0700,uid=4711,gid=4711";
+        assert!(asked.iter().all(|line| line.starts_with(own) && line.ends_with("--property=User=core")), "{asked:?}");
+        let limited = asked.iter().filter(|line| line.contains(" --property=RuntimeMaxSec=20 "));
+        assert_eq!(limited.count(), 2, "{asked:?} {shell:?}");
+        assert_eq!(records(home.path(), Scope::Origin).len(), 0, "{shell:?}");
+
+        // A unit does not run, and whether it starts with the manager is told and changed without it.
+        let unit: Object = "unit core/a.service".parse().unwrap();
+        fs::write(home.path().join("offline"), "disabled").unwrap();
+        assert_eq!(by_root(shell, home.path(), claims(std::slice::from_ref(&unit))), [done("")], "{shell:?}");
+        assert_eq!(
+            was(home.path(), Scope::Origin, &unit).map(|was| was.to_string()).as_deref(),
+            Some("unit:inactive:disabled")
+        );
+        fs::write(home.path().join("offline"), "enabled").unwrap();
+        assert_eq!(by_root(shell, home.path(), reverts(&[unit])), [done("")], "{shell:?}");
+        assert_eq!(fs::read_to_string(home.path().join("offline")).unwrap(), "disabled\n", "{shell:?}");
+
+        // Of a user that has gone meanwhile nothing is left to take away.
+        let objects = ["image gone x:1", "volume data gone/data-volume.service", "unit gone/a.service"]
+            .map(|text| text.parse().unwrap());
+        assert_eq!(by_root(shell, home.path(), claims(&objects)), [done("")], "{shell:?}");
+        assert_eq!(by_root(shell, home.path(), reverts(&objects)), vec![done(""); 3], "{shell:?}");
+        assert_eq!((calls(home.path()).len(), records(home.path(), Scope::Origin).len()), (0, 0), "{shell:?}");
+    }
+}
+
 #[test]
 fn systemd_reads_its_units_after_their_files_were_taken_back() {
     for shell in shells() {
