@@ -27,7 +27,7 @@ impl Old {
 
     /// As whoever installed it.
     fn sh(self, host: &Host, script: &str) -> Result<String, Error> {
-        host.login(self.user, script)?.ok()
+        if self.user == "root" { host.sh(script)?.ok() } else { host.login(self.user, script)?.ok() }
     }
 }
 
@@ -172,8 +172,6 @@ fn client_does(client: &Host, host: &Host, script: &str) -> Result<(), Error> {
 /// An old installation with an image in it, and the plan that would take it over but for `adopt`. Gives its authority, too.
 fn installed(bed: &Testbed, host: &Host, client: &Host, old: Old) -> Result<(Plan, Vec<u8>), Error> {
     install(bed, host, old)?;
-    // Whoever had it rootless has opened the port.
-    host.sh("firewall-cmd --quiet --permanent --add-port=8443/tcp; firewall-cmd --quiet --add-port=8443/tcp")?.ok()?;
     let name = format!("{}.example.com", host.name);
     let authority = host.read(&format!("{}/quay-rootCA/rootCA.pem", old.root))?;
     client.copy_in(&format!("/etc/containers/certs.d/{name}:8443/ca.crt"), &authority)?;
@@ -288,6 +286,8 @@ fn an_old_installation_of_a_user_is_taken_over_and_upgraded() -> Result<(), Erro
     let bed = Testbed::shared()?;
     let (host, client) = (bed.fresh_host("oldusertwo")?, bed.host("beta")?);
     host.sh("usermod --home /srv/core --move-home core")?.ok()?;
+    // Whoever had it rootless has opened the port.
+    host.sh("firewall-cmd --quiet --permanent --add-port=8443/tcp; firewall-cmd --quiet --add-port=8443/tcp")?.ok()?;
     let (plain, _) = installed(bed, &host, &client, ROOTLESS)?;
     let plan = plain.variable("archive", "").variable("adopt", "true");
     taken_over(bed, &host, ROOTLESS, &plan)?;
