@@ -427,8 +427,10 @@ pub enum Relation {
 
 /// What a diff may look at besides the answers.
 pub struct Context<'a> {
-    /// The time, given by whoever embeds the library.
+    /// The time for which changes are made up, given by whoever embeds the library: of a sealed plan that when it was sealed.
     pub now: OffsetDateTime,
+    /// The time when the host was asked.
+    pub clock: OffsetDateTime,
     /// What changes upstream, of the things that this resource wants directly or not.
     pub(crate) upstream: &'a BTreeMap<Thing, &'a Change>,
     /// What resources upstream provide, changed or not.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use provision_core::blob::sha256_hex;
 use provision_core::engine::{Changes, apply, observe};
 use provision_core::event::ignore;
+use provision_core::knob::Knob;
+use provision_core::knob::measure::MEASURE;
 use provision_core::plan::Plan;
 use provision_core::plan::asset::NoAssets;
 use provision_core::plan::input::{Inputs, Origin};
@@ -119,7 +121,13 @@ async fn no_secret_is_in_it_nor_a_digest_of_one() {
 async fn a_certificate_has_the_dates_that_were_shown_however_late_it_is_made() {
     let host = FakeHost::new();
     let text = "name = \"sealed\"\n[directory.d]\npath = \"/srv/d\"\n\
-        [certificate_authority.a]\ndirectory = \"/srv/d\"\ncommon_name = \"A\"\nlifetime = \"30d\"\n";
+        [certificate_authority.a]\ndirectory = \"/srv/d\"\ncommon_name = \"A\"\nlifetime = \"30d\"\n\
+        [preflight.p]\nclock = \"10m\"\n";
+    let clock = |time: time::OffsetDateTime| {
+        let text = time.unix_timestamp().to_string();
+        host.with(|state| state.turn(&Knob::new(&MEASURE, "clock"), &text));
+    };
+    clock(NOW);
     let plan =
         Plan::parse(Source { name: String::new(), text: text.to_owned() }, Arc::new(NoAssets), &Inputs::default());
     let plan = plan.unwrap();
@@ -127,7 +135,9 @@ async fn a_certificate_has_the_dates_that_were_shown_however_late_it_is_made() {
     let seal = Seal::new("plan.toml", &plan, &[&observe(&plan, at, &host).await.unwrap().diff(NOW)]);
     let later = NOW + time::Duration::days(20);
     let sealed = seal.now(&at.name).unwrap();
-    let changes = observe(&plan, at, &host).await.unwrap().diff(sealed).at(later);
+    // The host's clock is compared with what time it is, then and at the end.
+    clock(later);
+    let changes = observe(&plan, at, &host).await.unwrap().diff_as_of(sealed, later);
     assert_eq!(seal.check(&changes), Ok(()));
     assert!(apply(changes, &host, &ignore).await.unwrap().succeeded());
     let certificate = host.with(|state| state.entries.get(&"/srv/d/a.crt".parse().unwrap()).cloned()).unwrap().1;

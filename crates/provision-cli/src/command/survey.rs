@@ -103,7 +103,7 @@ impl<'a> Survey<'a> {
         }
         let changes = match self.seal.and_then(|seal| seal.now(&host.name)) {
             // With the dates that were shown.
-            Some(sealed) => observed.diff(sealed).at(now()),
+            Some(sealed) => observed.diff_as_of(sealed, now()),
             None => observed.diff(now()),
         };
         Ok(Ready { host, link, changes: Some(changes.ordered(self.orders.clone())) })

@@ -95,10 +95,11 @@ impl Default for Orders {
 }
 
 impl Changes {
-    pub(super) fn new(observed: Observed, now: OffsetDateTime) -> Self {
+    /// `now` is the time for which changes are made up, `clock` the one that it is.
+    pub(super) fn new(observed: Observed, now: OffsetDateTime, clock: OffsetDateTime) -> Self {
         let unfinished = unfinished(&observed);
         let (mut removals, drafts) = observed.takeback().removals(&observed.leaving, &observed.answers);
-        let (mut items, notices) = diff(&observed.graph, &observed.answers, now, &unfinished, drafts.clone());
+        let (mut items, notices) = diff(&observed.graph, &observed.answers, (now, clock), &unfinished, drafts.clone());
         let entries = observed.graph.resources().zip(&observed.ledger.resources);
         for (((address, resource), wanted), item) in entries.zip(&mut items) {
             if let Some((plan, object)) = held_elsewhere(&wanted.objects, &observed.memory) {
@@ -123,7 +124,7 @@ impl Changes {
             observed,
             removals,
             now,
-            clock: now,
+            clock,
             since: Instant::now(),
             items,
             drafts,
@@ -136,14 +137,6 @@ impl Changes {
     #[must_use]
     pub fn ordered(mut self, orders: Orders) -> Self {
         self.orders = orders;
-        self
-    }
-
-    /// Says what time it is, where that is another than the one for which the changes were made up: a sealed plan is made
-    /// with the dates that were shown, and applied later.
-    #[must_use]
-    pub fn at(mut self, clock: OffsetDateTime) -> Self {
-        (self.clock, self.since) = (clock, Instant::now());
         self
     }
 
@@ -305,11 +298,11 @@ fn unfinished(observed: &Observed) -> BTreeSet<Address> {
 }
 
 /// Compares what is with what is wanted. `unfinished` are the resources that an earlier apply may have left in part, `drafts` the
-/// files of which pieces are put back first.
+/// files of which pieces are put back first. The times are that for which changes are made up, and that when the host was asked.
 pub(super) fn diff(
     graph: &Graph,
     answers: &Answers,
-    now: OffsetDateTime,
+    (now, clock): (OffsetDateTime, OffsetDateTime),
     unfinished: &BTreeSet<Address>,
     mut drafts: Drafts,
 ) -> (Vec<Result<Change, Undecided>>, Vec<Option<String>>) {
@@ -336,7 +329,8 @@ pub(super) fn diff(
             let causes = causes(graph, at, &items);
             let unfinished = unfinished.contains(address);
             let (upstream, provided) = (&upstream, &offered);
-            let context = Context { now, upstream, provided, command, causes, owed, unfinished, drafts: &drafts };
+            let context =
+                Context { now, clock, upstream, provided, command, causes, owed, unfinished, drafts: &drafts };
             notices.push(resource.notice(answers, &context));
             resource.diff(answers, &context)
         };

@@ -455,7 +455,8 @@ impl<'a> Run<'a> {
                 return;
             }
         };
-        let resources = diff(&self.changes.observed.graph, &answers, self.changes.now, &BTreeSet::new(), Drafts::new())
+        let times = (self.changes.now, self.changes.time());
+        let resources = diff(&self.changes.observed.graph, &answers, times, &BTreeSet::new(), Drafts::new())
             .0
             .into_iter()
             .enumerate();

@@ -335,7 +335,13 @@ impl Observed {
     /// Compares what is with what is wanted.
     #[must_use]
     pub fn diff(self, now: OffsetDateTime) -> Changes {
-        Changes::new(self, now)
+        Changes::new(self, now, now)
+    }
+
+    /// The same as it was sealed: made with the dates that were shown then, `sealed`, and applied now.
+    #[must_use]
+    pub fn diff_as_of(self, sealed: OffsetDateTime, now: OffsetDateTime) -> Changes {
+        Changes::new(self, sealed, now)
     }
 }
 

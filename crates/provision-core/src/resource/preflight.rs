@@ -361,7 +361,7 @@ impl Preflight {
         }
         if let Some(span) = self.clock {
             let has = Duration::from_secs(number("clock")?);
-            let now = Duration::from_secs(u64::try_from(context.now.unix_timestamp()).unwrap_or_default());
+            let now = Duration::from_secs(u64::try_from(context.clock.unix_timestamp()).unwrap_or_default());
             let apart = has.abs_diff(now);
             if apart > span.duration() {
                 let side = if has > now { "ahead of" } else { "behind" };

@@ -276,6 +276,7 @@ fn an_authority_that_a_command_is_going_to_make_cannot_sign_yet() {
             &answers,
             &Context {
                 now: NOW,
+                clock: NOW,
                 upstream: &upstream,
                 provided: &[],
                 command: true,
@@ -559,6 +560,7 @@ fn no_key_can_be_seen_in_changes_steps_or_materials() {
         let upstream = BTreeMap::from([(Thing::Path(path("/etc/root.crt")), &made)]);
         let context = Context {
             now: NOW,
+            clock: NOW,
             upstream: &upstream,
             provided: &[],
             command: false,

@@ -218,6 +218,7 @@ fn a_host_without_haproxy_is_found_out_beforehand() {
     let (upstream, causes) = (BTreeMap::new(), Vec::new());
     let context = Context {
         now: NOW,
+        clock: NOW,
         upstream: &upstream,
         provided: &[],
         command: true,

@@ -317,6 +317,7 @@ fn what_a_command_brings_is_started() {
     let upstream = BTreeMap::new();
     let context = Context {
         now: NOW,
+        clock: NOW,
         upstream: &upstream,
         provided: &[],
         command: true,
