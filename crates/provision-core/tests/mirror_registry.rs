@@ -69,23 +69,29 @@ fn both_payloads_are_valid_with_every_input() {
 #[test]
 fn how_both_families_are_served_follows_the_host() {
     const OLD: (&str, &str) = ("podman_version", "4.9.4");
+    const FOUR: &str = "IPv4 alone, since the host has no address of IPv6 or none is asked for";
+    const FRONT: &str = "IPv4 by podman 5.4.2, IPv6 by haproxy in front of it";
     const ROOT: &str = "both families by a network of its own with IPv6, which root has";
     for (inputs, facts, expected) in [
         (&[][..], &[][..], ROOT),
         (&[], &[OLD], ROOT),
         (&[("runs_as", "core")], &[], "both families by pasta, which podman 5.4.2 has for a user"),
         (&[("runs_as", "core")], &[OLD], "IPv4 by podman 4.9.4, IPv6 by haproxy in front of it"),
-        (&[("dual_stack", "haproxy")], &[], "IPv4 by podman 5.4.2, IPv6 by haproxy in front of it"),
-        (&[], &[("ipv6", "")], "IPv4 alone, since the host has no address of IPv6 or none is asked for"),
-        (&[("ipv6", "")], &[], "IPv4 alone, since the host has no address of IPv6 or none is asked for"),
+        (&[("dual_stack", "haproxy")], &[], FRONT),
+        (&[("dual_stack", "haproxy"), ("ipv4", "192.0.2.1"), ("ipv6", "2001:db8::1"), ("payload", "2")], &[], FRONT),
+        (&[("dual_stack", "haproxy"), ("ipv6", "::"), ("runs_as", "core")], &[("ipv6", "")], FRONT),
+        (&[("dual_stack", "haproxy")], &[("ipv6", "")], FOUR),
+        (&[("dual_stack", "haproxy"), ("ipv6", "")], &[], FOUR),
+        (&[], &[("ipv6", "")], FOUR),
+        (&[("ipv6", "")], &[], FOUR),
         (&[("ipv6", "::")], &[("ipv6", "")], ROOT),
         (&[], &[("ipv4", "")], ROOT),
     ] {
         let graph = graph(inputs, facts).unwrap_or_else(|error| panic!("{inputs:?} {facts:?}: {error}"));
         assert_eq!(output(&graph, "serving"), expected, "{inputs:?} {facts:?}");
         assert_eq!(has(&graph, "reach/network.registry"), expected == ROOT);
-        assert_eq!(has(&graph, "reach/front/haproxy.front"), expected.contains("haproxy"));
-        assert_eq!(has(&graph, "check.ipv6"), !expected.contains("IPv4 alone"));
+        assert_eq!(has(&graph, "front/haproxy.front"), expected.contains("haproxy"));
+        assert_eq!(has(&graph, "check.ipv6"), expected != FOUR);
         assert_eq!(has(&graph, "check.ipv4"), !facts.contains(&("ipv4", "")));
     }
 }

@@ -34,6 +34,9 @@ default = "init"
 type = "list"
 default = ["0.0.0.0:8443:8443"]
 
+[input.listen]
+default = "IPv4"
+
 [input.superusers]
 type = "list"
 default = []
@@ -68,6 +71,7 @@ hostname = "{{ input.hostname }}"
 user = "{{ input.user }}"
 password = "{{ input.password }}"
 publish = "{{ input.publish }}"
+listen = "{{ input.listen }}"
 superusers = "{{ input.superusers }}"
 settings = "{{ input.settings }}"
 url = "https://registry.example.com:8443"
@@ -154,7 +158,7 @@ async fn settings_win_and_are_written_safely() {
         "DISTRIBUTED_STORAGE_CONFIG": { "default": ["S3Storage", { "host": hostile }] },
         "a: b #": [1, true, hostile],
     });
-    let inputs = [("settings", settings.to_string()), ("publish", "0.0.0.0:8443:8443,[::]:8443:8443".to_owned())];
+    let inputs = [("settings", settings.to_string()), ("listen", "dual-stack".to_owned())];
     let inputs = inputs.each_ref().map(|(name, value)| (*name, value.as_str()));
     let host = FakeHost::new();
     let found = config(&host, &inputs).await;

@@ -5,7 +5,7 @@
 
 use provision_core::change::Moved;
 use provision_core::engine::{Adopt, Changes, EngineError, Orders, apply, observe, observe_destroy, observe_rollback};
-use provision_core::event::ignore;
+use provision_core::event::{Event, ignore};
 use provision_core::knob::Knob;
 use provision_core::knob::firewall::FIREWALL;
 use provision_core::ledger::Ended;
@@ -89,6 +89,40 @@ async fn what_leaves_the_plan_leaves_the_host() {
     assert!(report.succeeded(), "{report:#?}");
     assert_eq!((content(&host, "/srv/a").as_deref(), content(&host, "/srv/b")), (Some("a"), None));
     assert!(self::changes(&file("a", "a"), &host).await.is_empty());
+}
+
+/// What runs in it would hold it, until that has been restarted without it.
+#[tokio::test]
+async fn a_network_leaves_once_nothing_has_it_open_any_more() {
+    let container = |more: &str| {
+        format!(
+            "[container.c]\nimage = \"localhost/a:1\"\n{more}\n[service.c]\nunit = \"{{{{ container.c.unit_name }}}}\"\n{}",
+            file("z", more)
+        )
+    };
+    let with = format!("[network.n]\n{}", container("networks = ['n.network']"));
+    let ended = |text: &str| {
+        let text = text.to_owned();
+        async move |host: &FakeHost| {
+            let told = std::sync::Mutex::new(Vec::new());
+            let note = |event: Event| {
+                if let Event::Finished { address, outcome } = event {
+                    told.lock().unwrap().push(format!("{address} {}", if outcome.is_failure() { "no" } else { "yes" }));
+                }
+            };
+            apply(changes(&text, host).await, host, &note).await.unwrap();
+            told.into_inner().unwrap()
+        }
+    };
+    let host = FakeHost::new();
+    applied(&with, &host).await;
+    let order = ended(&container(""))(&host).await;
+    assert_eq!(order, ["container.c yes", "file.z yes", "service.c yes", "network.n yes"]);
+    assert!(changes(&container(""), &host).await.is_empty());
+    // Nothing runs in it.
+    applied(&with, &host).await;
+    let gone = ended(&file("z", ""))(&host).await;
+    assert_eq!(gone, ["service.c yes", "container.c yes", "network.n yes", "file.z yes"]);
 }
 
 #[tokio::test]

@@ -17,13 +17,13 @@ use crate::edit::draft::Drafts;
 use crate::fetch::{Fetch, NoFetch};
 use crate::graph::Graph;
 use crate::ledger::{Ended, LedgerFound, Memory};
-use crate::object::Record;
+use crate::object::{Object, Record};
 use crate::plan::host::Host;
 use crate::plan::ownership::OnFailure;
 use crate::probe::{Answers, Undecided};
 use crate::resource::{Context, Relation, Resource, Thing};
 use crate::secret::Secrets;
-use crate::step::{Data, Step};
+use crate::step::{Data, Revert, Step};
 
 /// What would be done to one host: what is shown is what is done.
 #[derive(Debug)]
@@ -169,9 +169,21 @@ impl Changes {
         resources.map(|((address, resource), item)| (address, resource, item.as_ref()))
     }
 
-    /// What leaves the plan or is taken back, in the order in which that is done: the first part of [`Changes::iter`].
+    /// What leaves the plan or is taken back, in the order in which that is done (but for networks, which wait for what is in them
+    /// to be restarted): the first part of [`Changes::iter`].
     pub fn leaving(&self) -> impl Iterator<Item = (&Address, Result<&Change, &Undecided>)> {
         self.removals.iter().map(|removal| (&removal.address, removal.change.as_ref()))
+    }
+
+    /// Whether something that leaves the plan does so after everything else: a network, which cannot go before what is in it is
+    /// restarted without it.
+    pub(super) fn leaves_last(&self, at: usize) -> bool {
+        let network = |step: &Step| matches!(step, Step::Revert(Revert { object: Object::Network { .. }, .. }));
+        let restarts =
+            |item: &Result<Change, Undecided>| item.as_ref().is_ok_and(|item| item.action == Action::Restart);
+        self.observed.verb == Verb::Apply
+            && self.removals.get(at).is_some_and(|removal| removal.steps.iter().any(network))
+            && self.items.iter().any(restarts)
     }
 
     /// The changes that there are.

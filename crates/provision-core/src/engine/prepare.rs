@@ -138,12 +138,16 @@ pub(super) fn prepare(changes: &Changes, materials: &mut Materials) -> Result<Ve
     Ok(work)
 }
 
-/// Sorts everything into exchanges: what leaves first, the last that came first; then the rest in its order. What may cut the
-/// host off has an exchange of its own, so that it is known at once whether it did.
+/// Sorts everything into exchanges: what leaves first, the last that came first; then the rest in its order; then what could
+/// not leave before that. What may cut the host off has an exchange of its own, so that it is known at once whether it did.
 pub(super) fn parts(changes: &Changes, work: &[Work]) -> Vec<Part> {
     let leaving = changes.removals.iter().enumerate();
-    let mut members: Vec<Member> =
-        leaving.clone().filter(|(_, removal)| !removal.steps.is_empty()).map(|(at, _)| Member::Removal(at)).collect();
+    let (last, first): (Vec<usize>, Vec<usize>) = leaving
+        .clone()
+        .filter(|(_, removal)| !removal.steps.is_empty())
+        .map(|(at, _)| at)
+        .partition(|at| changes.leaves_last(*at));
+    let mut members: Vec<Member> = first.into_iter().map(Member::Removal).collect();
     // What runs again does so in the order in which it was first applied.
     let resumed = leaving.rev().filter(|(_, removal)| !removal.after.is_empty());
     members.extend(resumed.map(|(at, _)| Member::Resumed(at)));
@@ -153,6 +157,7 @@ pub(super) fn parts(changes: &Changes, work: &[Work]) -> Vec<Part> {
     }
     let wanted = work.iter().enumerate().filter(|(_, work)| !matches!(work, Work::Nothing));
     members.extend(wanted.map(|(at, _)| Member::Resource(at)));
+    members.extend(last.into_iter().map(Member::Removal));
     let mut parts: Vec<Part> = Vec::new();
     let mut last = None;
     for member in members {

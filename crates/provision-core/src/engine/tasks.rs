@@ -84,8 +84,15 @@ impl Run<'_> {
     pub(super) fn needed_by(&self, member: Member) -> BTreeSet<Member> {
         match member {
             // What runs goes before what it runs with: where it cannot be stopped, the rest stays.
-            Member::Removal(at) => (0..at).filter(|other| self.stops(*other)).map(Member::Removal).collect(),
-            Member::Resumed(_) => (0..self.changes.removals.len()).map(Member::Removal).collect(),
+            Member::Removal(at) => {
+                let stopped = (0..at).filter(|other| self.stops(*other)).map(Member::Removal);
+                let items = if self.changes.leaves_last(at) { self.changes.items.len() } else { 0 };
+                stopped.chain((0..items).map(Member::Resource)).collect()
+            }
+            Member::Resumed(_) => {
+                let removals = 0..self.changes.removals.len();
+                removals.filter(|at| !self.changes.leaves_last(*at)).map(Member::Removal).collect()
+            }
             Member::Resource(at) => {
                 self.changes.observed.graph.closure(at, Relation::After).into_iter().map(Member::Resource).collect()
             }
