@@ -4,18 +4,44 @@
 use provision_tests::{Build, Error, Host, Payload, Testbed};
 
 use crate::mirror_registry::{Registry, plan};
+use crate::support::Plan;
 
-const ROOT: &str = "/etc/quay-install";
+/// Where it has been put, and by whose podman it runs.
+#[derive(Clone, Copy)]
+struct Old {
+    root: &'static str,
+    user: &'static str,
+}
+
+const SYSTEM: Old = Old { root: "/etc/quay-install", user: "root" };
+const ROOTLESS: Old = Old { root: "/srv/core/quay-install", user: "core" };
+
+impl Old {
+    fn units(self) -> &'static str {
+        if self.user == "root" { "/etc/systemd/system" } else { "/srv/core/.config/systemd/user" }
+    }
+
+    fn systemctl(self) -> &'static str {
+        if self.user == "root" { "systemctl" } else { "systemctl --user" }
+    }
+
+    /// As whoever installed it.
+    fn sh(self, host: &Host, script: &str) -> Result<String, Error> {
+        host.login(self.user, script)?.ok()
+    }
+}
+
 const PASSWORD: &str = "password-of-before";
 
-/// What the old installer does as root: directories, an authority and a certificate of it, configuration, podman's secret,
+/// What the old installer does: directories, an authority and a certificate of it, configuration, podman's secret,
 /// three units that are enabled, the first user.
-fn install(bed: &Testbed, host: &Host) -> Result<(), Error> {
+fn install(bed: &Testbed, host: &Host, old: Old) -> Result<(), Error> {
+    let root = old.root;
     let images = bed.quay_images()?;
     let (quay, redis, pause) = (images.quay(Payload::Two, Build::First), images.redis(), images.pause());
     for image in [&quay, &redis, &pause] {
-        let archive = std::fs::read(&image.archive).map_err(Error::Run)?;
-        host.exec_with(&["podman", "load", "--quiet"], &archive)?.ok()?;
+        host.copy_in("/var/tmp/image.tar", &std::fs::read(&image.archive).map_err(Error::Run)?)?;
+        old.sh(host, "podman load --quiet --input /var/tmp/image.tar")?;
     }
     let name = format!("{}.example.com", host.name);
     let unit = |after: &str, more: &str, start: &str, kind: &str| {
@@ -37,7 +63,7 @@ fn install(bed: &Testbed, host: &Host) -> Result<(), Error> {
     };
     let requires = "Requires=quay-pod.service";
     let app = format!(
-        "--env WORKER_COUNT=1 --env WORKER_COUNT_UNSUPPORTED_MINIMUM=1 --volume {ROOT}/quay-config:/quay-registry/conf/stack:Z \
+        "--env WORKER_COUNT=1 --env WORKER_COUNT_UNSUPPORTED_MINIMUM=1 --volume {root}/quay-config:/quay-registry/conf/stack:Z \
          --volume sqlite-storage:/sqlite:Z,U --volume quay-storage:/datastorage:Z,U {}",
         quay.name
     );
@@ -73,10 +99,10 @@ fn install(bed: &Testbed, host: &Host) -> Result<(), Error> {
             ),
         ),
     ] {
-        host.copy_in(&format!("/etc/systemd/system/quay-{file}.service"), text.as_bytes())?;
+        host.copy_in(&format!("{}/quay-{file}.service", old.units()), text.as_bytes())?;
     }
     host.copy_in(
-        &format!("{ROOT}/quay-config/config.yaml"),
+        &format!("{root}/quay-config/config.yaml"),
         format!(
             "AUTHENTICATION_TYPE: Database\nBUILDLOGS_REDIS:\n    host: localhost\n    password: redis of before\n    port: 6379\n\
              CREATE_NAMESPACE_ON_PUSH: true\nDATABASE_SECRET_KEY: d1234567-89ab\nDB_URI: sqlite:////sqlite/quay_sqlite.db\n\
@@ -88,8 +114,11 @@ fn install(bed: &Testbed, host: &Host) -> Result<(), Error> {
         )
         .as_bytes(),
     )?;
-    host.sh(&format!(
-        "set -e; mkdir -p {ROOT}/quay-rootCA; cd {ROOT}/quay-rootCA
+    // Of a user, it lingers last of all.
+    let linger = "chown -R core:core /srv/core; loginctl enable-linger core; until [ -S /run/user/1000/bus ]; do sleep 0.1; done";
+    host.sh(if old.user == "root" { "true" } else { linger })?.ok()?;
+    old.sh(host, &format!(
+        "set -e; mkdir -p {root}/quay-rootCA; cd {root}/quay-rootCA
          openssl req -x509 -newkey rsa:2048 -nodes -sha256 -days 1825 -keyout rootCA.key -out rootCA.pem \
            -subj '/C=US/ST=VA/L=New York/O=Quay/OU=Division/CN={name}' -addext basicConstraints=critical,CA:TRUE,pathlen:1
          openssl req -new -newkey rsa:2048 -nodes -keyout ../quay-config/ssl.key -out /tmp/ssl.csr -subj /CN=quay-enterprise
@@ -98,31 +127,30 @@ fn install(bed: &Testbed, host: &Host) -> Result<(), Error> {
            -out ../quay-config/ssl.cert
          chmod 0644 ../quay-config/* *; chmod 0755 .. . ../quay-config
          printf 'redis of before' | podman secret create redis_pass -
-         systemctl daemon-reload; systemctl enable --now quay-pod quay-redis quay-app"
-    ))?
-    .ok()?;
+         {systemctl} daemon-reload; {systemctl} enable --now quay-pod quay-redis quay-app",
+        systemctl = old.systemctl()
+    ))?;
     let user = format!(r#"{{"username":"init","password":"{PASSWORD}","email":"init@quay.io","access_token":true}}"#);
     host.sh(&format!(
         "for i in $(seq 100); do curl --silent --fail --max-time 5 {way}/health/instance && break; sleep 0.2; done; \
          curl --silent --show-error --fail-with-body --json '{user}' {way}/api/v1/user/initialize",
-        way = way(host)
+        way = way(host, old)
     ))?
     .ok()?;
     Ok(())
 }
 
 /// How curl reaches it on its own host.
-fn way(host: &Host) -> String {
-    let address = host.ipv4;
-    format!("--cacert {ROOT}/quay-rootCA/rootCA.pem --connect-to ::{address}: https://{}.example.com:8443", host.name)
+fn way(host: &Host, Old { root, user }: Old) -> String {
+    let address = if user == "root" { host.ipv4.to_string() } else { "127.0.0.1".to_owned() };
+    format!("--cacert {root}/quay-rootCA/rootCA.pem --connect-to ::{address}: https://{}.example.com:8443", host.name)
 }
 
 /// Digests of what must not change, and the serial number that is served.
-fn identity(host: &Host) -> Result<String, Error> {
+fn identity(host: &Host, Old { root, .. }: Old) -> Result<String, Error> {
     host.sh(&format!(
-        "sha256sum {ROOT}/quay-rootCA/* {ROOT}/quay-config/ssl.*; openssl s_client -connect {}:8443 </dev/null 2>/dev/null | \
-         openssl x509 -noout -serial",
-        host.ipv4
+        "sha256sum {root}/quay-rootCA/* {root}/quay-config/ssl.*; openssl s_client -connect 127.0.0.1:8443 </dev/null 2>/dev/null | \
+         openssl x509 -noout -serial"
     ))?
     .ok()
 }
@@ -141,65 +169,144 @@ fn client_does(client: &Host, host: &Host, script: &str) -> Result<(), Error> {
     Ok(())
 }
 
-#[test]
-fn an_old_installation_is_taken_over_with_all_that_it_has() -> Result<(), Error> {
-    let bed = Testbed::shared()?;
-    let (host, client) = (bed.fresh_host("oldtwo")?, bed.host("beta")?);
-    install(bed, &host)?;
+/// An old installation with an image in it, and the plan that would take it over but for `adopt`. Gives its authority, too.
+fn installed(bed: &Testbed, host: &Host, client: &Host, old: Old) -> Result<(Plan, Vec<u8>), Error> {
+    install(bed, host, old)?;
+    // Whoever had it rootless has opened the port.
+    host.sh("firewall-cmd --quiet --permanent --add-port=8443/tcp; firewall-cmd --quiet --add-port=8443/tcp")?.ok()?;
     let name = format!("{}.example.com", host.name);
-    let authority = host.read(&format!("{ROOT}/quay-rootCA/rootCA.pem"))?;
+    let authority = host.read(&format!("{}/quay-rootCA/rootCA.pem", old.root))?;
     client.copy_in(&format!("/etc/containers/certs.d/{name}:8443/ca.crt"), &authority)?;
     client.copy_in("/var/tmp/tiny.tar", &std::fs::read(bed.tiny_archive()).map_err(Error::Run)?)?;
     client_does(
-        &client,
-        &host,
+        client,
+        host,
         &format!(
             "echo {PASSWORD} | podman login --username init --password-stdin {name}:8443; podman load --quiet --input /var/tmp/tiny.tar; \
              podman tag localhost/tiny:1 $IMAGE; podman push --quiet $IMAGE; podman rmi $IMAGE"
         ),
     )?;
-    let before = identity(&host)?;
-
-    let plain = plan(bed, &host, Payload::Two)?
+    let plan = plan(bed, host, Payload::Two)?
         .variable("payload", 2)
-        .variable("archive", bed.quay_images()?.image_archive().display())
-        .variable("root", ROOT)
+        .variable("runs_as", old.user)
+        .variable("root", old.root)
         .secret("password", PASSWORD);
-    // Not by mistake.
-    let refused = plain.apply(bed)?;
-    assert_ne!(refused.code, Some(0));
-    assert_eq!(identity(&host)?, before);
+    Ok((plan, authority))
+}
 
-    let plan = plain.variable("adopt", "true");
+/// Takes it over, with all that it has.
+fn taken_over(bed: &Testbed, host: &Host, old: Old, plan: &Plan) -> Result<(), Error> {
+    let before = identity(host, old)?;
     let changes = plan.diff(bed)?.ok().changes();
     for kept in ["taken/certificate.server", "two/image", "two/secret"] {
         let changed =
             changes.iter().filter(|(address, action)| address.starts_with(kept) && action.as_str() != "update");
         assert_eq!(changed.count(), 0, "{changes:?}");
     }
-    plan.applied_twice(bed, &host)?;
-    assert_eq!(identity(&host)?, before, "a certificate or key has changed");
-    let config = String::from_utf8(host.read(&format!("{ROOT}/quay-config/config.yaml"))?).unwrap_or_default();
+    plan.applied_twice(bed, host)?;
+    assert_eq!(identity(host, old)?, before, "a certificate or key has changed");
+    let config = String::from_utf8(host.read(&format!("{}/quay-config/config.yaml", old.root))?).unwrap_or_default();
     for secret in ["SECRET_KEY: \"s1234567-89ab\"", "DATABASE_SECRET_KEY: \"d1234567-89ab\"", "redis of before"] {
         assert!(config.contains(secret), "{secret} is not in config.yaml");
     }
-    assert_eq!(host.sh("ls /etc/systemd/system/quay* /etc/systemd/system/*.wants/quay* 2>/dev/null; true")?.ok()?, "");
-    pulls(&client, &host)?;
-    Registry { host: &host, port: 8443, user: "init", password: PASSWORD, authority: &authority }
-        .is_used(bed, &client)?;
+    let left = format!("ls {units}/quay* {units}/*.wants/quay* 2>/dev/null; true", units = old.units());
+    assert_eq!(host.sh(&left)?.ok()?, "");
+    Ok(())
+}
 
-    // It gives it back as it was, to whoever wants the old one.
+/// A destroy gives it back as it was, to whoever wants the old one.
+fn given_back(bed: &Testbed, host: &Host, old: Old, plan: &Plan) -> Result<(), Error> {
+    let before = identity(host, old)?;
     plan.run(bed, "destroy", &["--yes", "--json"])?.ok();
     host.sh(&format!(
         "for i in $(seq 100); do curl --silent --fail --max-time 5 {}/health/instance && break; sleep 0.2; done",
-        way(&host)
+        way(host, old)
     ))?
     .ok()?;
-    assert_eq!(identity(&host)?, before, "a certificate or key has changed");
-    assert_eq!(
-        host.sh("systemctl is-enabled quay-app.service; podman secret ls --format '{{.Name}}'")?.ok()?,
-        "enabled\nredis_pass"
-    );
+    assert_eq!(identity(host, old)?, before, "a certificate or key has changed");
+    let enabled = format!("{} is-enabled quay-app.service; podman secret ls --format '{{{{.Name}}}}'", old.systemctl());
+    assert_eq!(old.sh(host, &enabled)?, "enabled\nredis_pass");
+    Ok(())
+}
+
+#[test]
+fn an_old_installation_is_taken_over_with_all_that_it_has() -> Result<(), Error> {
+    let bed = Testbed::shared()?;
+    let (host, client) = (bed.fresh_host("oldtwo")?, bed.host("beta")?);
+    let (plain, authority) = installed(bed, &host, &client, SYSTEM)?;
+    let plain = plain.variable("archive", bed.quay_images()?.image_archive().display());
+    let before = identity(&host, SYSTEM)?;
+    // Not by mistake, and not by 3.x: it says what has the port.
+    let refused = plain.apply(bed)?;
+    assert_ne!(refused.code, Some(0));
+    let three = plan(bed, &host, Payload::Three)?.apply(bed)?;
+    assert!(three.stderr.contains("port 8443/tcp") && !matches!(three.code, Some(0 | 2)), "{three:#?}");
+    assert!(three.stderr.contains("nothing was changed"), "{three:#?}");
+    assert_eq!(identity(&host, SYSTEM)?, before);
+
+    let plan = plain.variable("adopt", "true");
+    taken_over(bed, &host, SYSTEM, &plan)?;
+    pulls(&client, &host)?;
+    Registry { host: &host, port: 8443, user: "init", password: PASSWORD, authority: &authority }
+        .is_used(bed, &client)?;
+    given_back(bed, &host, SYSTEM, &plan)?;
+    pulls(&client, &host)?;
+    Ok(())
+}
+
+/// Its images come from another registry from then on, by the names that they have.
+fn mirrored(bed: &Testbed, host: &Host) -> Result<(), Error> {
+    let images = bed.quay_images()?;
+    host.copy_in("/var/tmp/image.tar", &std::fs::read(bed.registry_archive()).map_err(Error::Run)?)?;
+    host.copy_in(
+        "/etc/containers/registries.conf.d/mirror.conf",
+        b"[[registry]]\nlocation = \"registry.redhat.io\"\n[[registry.mirror]]\nlocation = \"127.0.0.1:5000\"\ninsecure = true\n",
+    )?;
+    host.copy_in(
+        "/var/tmp/registry.yml",
+        b"version: 0.1\nstorage: {filesystem: {rootdirectory: /var/lib/registry}}\nhttp: {addr: '127.0.0.1:5000'}\n",
+    )?;
+    host.sh("podman load --quiet --input /var/tmp/image.tar; podman run --detach --name mirror --network host \
+         --volume /var/tmp/registry.yml:/registry.yml:ro localhost/registry:1 serve /registry.yml")?
+        .ok()?;
+    for build in [Build::Second, Build::Unhealthy] {
+        let image = images.quay(Payload::Two, build);
+        host.copy_in("/var/tmp/image.tar", &std::fs::read(&image.archive).map_err(Error::Run)?)?;
+        let there = image.name.replace("registry.redhat.io", "127.0.0.1:5000");
+        host.sh(&format!(
+            "podman load --quiet --input /var/tmp/image.tar; podman push --quiet --tls-verify=false {} {there}",
+            image.name
+        ))?
+        .ok()?;
+    }
+    Ok(())
+}
+
+/// Of a user whose home is elsewhere, with volumes, whose next version is pulled; one that takes the database over and is never well goes back.
+#[test]
+fn an_old_installation_of_a_user_is_taken_over_and_upgraded() -> Result<(), Error> {
+    let bed = Testbed::shared()?;
+    let (host, client) = (bed.fresh_host("oldusertwo")?, bed.host("beta")?);
+    host.sh("usermod --home /srv/core --move-home core")?.ok()?;
+    let (plain, _) = installed(bed, &host, &client, ROOTLESS)?;
+    let plan = plain.variable("archive", "").variable("adopt", "true");
+    taken_over(bed, &host, ROOTLESS, &plan)?;
+    pulls(&client, &host)?;
+
+    mirrored(bed, &host)?;
+    let version = |build| -> Result<Plan, Error> {
+        Ok(plan.clone().variable("image", bed.quay_images()?.quay(Payload::Two, build).name))
+    };
+    let second = version(Build::Second)?;
+    second.apply(bed)?.ok();
+    let database =
+        "podman unshare sha256sum .local/share/containers/storage/volumes/sqlite-storage/_data/quay_sqlite.db";
+    let written = ROOTLESS.sh(&host, database)?;
+    let ran = version(Build::Unhealthy)?.variable("within", "15s").apply(bed)?;
+    let back = &ran.json()["hosts"][0]["rolled_back"]["failures"];
+    assert_eq!((ran.code, back), (Some(1), &serde_json::json!([])), "{}", ran.stderr);
+    assert_eq!(ROOTLESS.sh(&host, database)?, written, "the volume is not what it was");
+    second.mends(bed, &[])?;
     pulls(&client, &host)?;
     Ok(())
 }

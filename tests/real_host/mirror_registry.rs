@@ -190,6 +190,20 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
     registry.is_used(bed, &client)?;
     plan.mends(bed, &[])?;
 
+    // haproxy in front, which takes IPv6 once podman has left it; and the other way round below.
+    let fronted = plan.clone().variable("dual_stack", "haproxy");
+    fronted.mends(
+        bed,
+        &[
+            ("reach/network.registry", "remove"),
+            ("three/container.registry", "update"),
+            ("three/service.registry", "restart"),
+            ("front/haproxy.front", "update"),
+            ("front/service.haproxy", "reload"),
+        ],
+    )?;
+    registry.is_used(bed, &client)?;
+
     // Another port, and the one before is closed; a certificate of one's own, and what was made once stays.
     let moved = own.given(&plan.clone().variable("port", 9443), "good");
     moved.apply(bed)?.ok();
@@ -274,6 +288,13 @@ fn mirror_registry_runs_rootless_with_everything_of_ones_own() -> Result<(), Err
     host.reboot()?;
     registry.is_used(bed, &client)?;
     plan.mends(bed, &[])?;
+    // podman has both families, and then IPv4 alone.
+    let fronted = plan.clone().variable("dual_stack", "haproxy");
+    let listens = "ss -HltnO sport = 8445 | awk '{ print $4 }' | sort | tr '\\n' ' '";
+    assert_eq!(host.sh(listens)?.ok()?, "*:8445 ");
+    fronted.apply(bed)?.ok();
+    assert_eq!(host.sh(listens)?.ok()?, "0.0.0.0:8445 [::]:8445 ");
+    registry.is_used(bed, &client)?;
     let theirs_before = host.sh(theirs)?.ok()?;
 
     plan.run(bed, "destroy", &["--yes", "--json", "--delete-data"])?.ok();

@@ -110,6 +110,7 @@ fn what_cannot_be_is_refused_when_the_plan_is_read() {
         ("ipv4", "::", "nothing for none, or auto"),
         ("dual_stack", "slirp", "network (root)"),
         ("dual_stack", "pasta", "pasta for a user's"),
+        ("adopt", "true", "only Quay 2.x (payload = 2) takes over"),
     ] {
         let Err(error) = plan_in("/nowhere", &[(name, value)]) else { panic!("{name} = {value} is taken") };
         assert!(error.to_string().contains(part), "{name} = {value}: {error}");

@@ -75,7 +75,7 @@ pub static KIND: Kind = Kind {
 
 [container.registry]
 image = "quay.io/quay/quay-mirror:v3.0"
-publish = ["0.0.0.0:8443:8443", "[::]:8443:8443"]
+publish = ["*:8443:8443"]
 volumes = ["data.volume:/data:Z", "/srv/certs:/certs:ro,Z"]
 environment = { WORKER_COUNT = 1 }
 exec = ["serve", "--data-dir", "/data"]

@@ -142,8 +142,8 @@ mod tests {
         case("kube", "").refused("2:7: kube.x lacks `yaml` (add `yaml = [\"/srv/app.yaml\"]`)");
         case("kube", "yaml = ['app.yaml']")
             .refused("3:9: \"app.yaml\" does not fit `yaml` of kube.x (a path on a host starts with `/`)");
-        case("kube", "yaml = ['/a']\npublish = ['8080:80']").refused("4:11: 8080:80 does not say which address it is published on (write \"0.0.0.0:8080:80\" for IPv4, \"[::]:8080:80\" for IPv6, or both)");
-        case("kube", "yaml = ['/a']\noptions = { PublishPort = '8080:80' }").refused("4:13: 8080:80 does not say which address it is published on (write \"0.0.0.0:8080:80\" for IPv4, \"[::]:8080:80\" for IPv6, or both)");
+        case("kube", "yaml = ['/a']\npublish = ['8080:80']").refused("4:11: 8080:80 does not say which address it is published on (write \"0.0.0.0:8080:80\" for IPv4, \"[::]:8080:80\" for IPv6; `publish = [\"*:8080:80\"]` is for both)");
+        case("kube", "yaml = ['/a']\noptions = { PublishPort = '8080:80' }").refused("4:13: 8080:80 does not say which address it is published on (write \"0.0.0.0:8080:80\" for IPv4, \"[::]:8080:80\" for IPv6; `publish = [\"*:8080:80\"]` is for both)");
         case("kube", "yaml = ['/a']\nclaims = ['a b']").refused("4:11: \"a b\" does not fit `claims` of kube.x (podman's names are a letter or digit, then letters, digits and _ . -)");
     }
 }

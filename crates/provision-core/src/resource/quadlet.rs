@@ -229,7 +229,9 @@ pub(crate) fn without_address(port: &PublishedPort) -> Option<(String, String)> 
     let at = |address: IpAddr| PublishedPort { address: Some(address), ..port.clone() };
     let (four, six) = (at(Ipv4Addr::UNSPECIFIED.into()), at(Ipv6Addr::UNSPECIFIED.into()));
     let message = format!("{port} does not say which address it is published on");
-    Some((message, format!("write \"{four}\" for IPv4, \"{six}\" for IPv6, or both")))
+    // Not two mappings: on a network with IPv6 netavark then leaves rules behind at each stop.
+    let both = port.host.map(|_| format!("; `publish = [\"*:{port}\"]` is for both")).unwrap_or_default();
+    Some((message, format!("write \"{four}\" for IPv4, \"{six}\" for IPv6{both}")))
 }
 
 /// A name that podman takes: `define.NameRegex` of its sources.

@@ -381,7 +381,7 @@ mod tests {
         );
         refused(
             "sections.Container.PublishPort = '80:80'",
-            "5:20: 80:80 does not say which address it is published on (write \"0.0.0.0:80:80\" for IPv4, \"[::]:80:80\" for IPv6, or both)",
+            "5:20: 80:80 does not say which address it is published on (write \"0.0.0.0:80:80\" for IPv4, \"[::]:80:80\" for IPv6; `publish = [\"*:80:80\"]` is for both)",
         );
         refused(
             "sections.Quadlet.DefaultDependency = 'no'",

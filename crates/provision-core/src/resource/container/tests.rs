@@ -323,7 +323,7 @@ fn wrong_fields_are_found() {
     for (fields, finding) in [
         (
             "publish = ['8443:8443']",
-            "4:11: 8443:8443 does not say which address it is published on (write \"0.0.0.0:8443:8443\" for IPv4, \"[::]:8443:8443\" for IPv6, or both)",
+            "4:11: 8443:8443 does not say which address it is published on (write \"0.0.0.0:8443:8443\" for IPv4, \"[::]:8443:8443\" for IPv6; `publish = [\"*:8443:8443\"]` is for both)",
         ),
         (
             "publish = ['*:53']",
@@ -331,7 +331,7 @@ fn wrong_fields_are_found() {
         ),
         (
             "options.PublishPort = '80'",
-            "4:9: 80 does not say which address it is published on (write \"0.0.0.0::80\" for IPv4, \"[::]::80\" for IPv6, or both)",
+            "4:9: 80 does not say which address it is published on (write \"0.0.0.0::80\" for IPv4, \"[::]::80\" for IPv6)",
         ),
         ("options.Volumes = '/a:/b'", "4:9: [Container] has no key `Volumes` (did you mean `Volume`?)"),
         (

@@ -54,7 +54,7 @@ pub(crate) const PUBLISH: Field = Field {
     name: "publish",
     takes: "list of ADDRESS:HOSTPORT:PORT[/PROTOCOL]",
     required: false,
-    doc: "Ports of the host that lead in, each with the address it is bound to: \"0.0.0.0:8443:8443\" for IPv4, \"[::]:8443:8443\" for IPv6, \"*:8443:8443\" for both on a network with IPv6, where two mappings of a port get in each other's way.",
+    doc: "Ports of the host that lead in, each with the address it is bound to: \"0.0.0.0:8443:8443\" for IPv4, \"[::]:8443:8443\" for IPv6, \"*:8443:8443\" for both. Two mappings of one port are not for both: on a network with IPv6 each stop leaves rules of the firewall behind, and clients land nowhere after a few.",
 };
 pub(crate) const VOLUMES: Field = Field {
     name: "volumes",
