@@ -65,7 +65,7 @@ fn registry_runs_rootless_with_one_input_changed() -> Result<(), Error> {
     // nothing does for that.
     plan.run(bed, "destroy", &["--yes", "--json"])?.ok();
     assert_eq!(host.sh("ls -A /var/lib/systemd/linger")?.ok()?, "", "somebody lingers");
-    let out = "t=0; while pgrep -u core >/dev/null || [ -e /run/user/1000 ]; do t=$((t + 1)); [ $t -lt 300 ] || exit; sleep 0.1; done";
+    let out = "loginctl terminate-user core 2>/dev/null; t=0; while pgrep -u core >/dev/null || [ -e /run/user/1000 ]; do t=$((t + 1)); [ $t -lt 300 ] || exit; sleep 0.1; done";
     host.sh(out)?.ok()?;
     let kept = "cat /home/core/.local/share/containers/storage/*-images/images.json | grep -c localhost/registry:1";
     assert_eq!(host.sh(kept)?.ok()?, "1");

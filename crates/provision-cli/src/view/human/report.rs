@@ -134,12 +134,14 @@ pub fn summary(page: &mut Page, report: &Report, verb: Verb, several: bool) {
 
 /// Whether what was there before serves again.
 fn serving(page: &mut Page, report: &Report, host: &str) {
-    let failed = report.serving.iter().any(|(_, outcome)| outcome.is_failure());
+    let failed = report.serving.iter().any(|(_, outcome)| matches!(outcome, Outcome::Failed { .. }));
     for (check, outcome) in &report.serving {
         match outcome {
             Outcome::Answered { .. } => {
-                page.put(if failed { PLAIN } else { GOOD }, "what was there before serves again").put(PLAIN, host);
-                page.put(PLAIN, ": ").put(STRONG, &check.to_string()).put(PLAIN, " had its answer").end();
+                if !failed {
+                    page.put(GOOD, "what was there before serves again").put(PLAIN, &format!("{host}: "));
+                }
+                page.put(STRONG, &check.to_string()).put(PLAIN, " had its answer").end();
             }
             Outcome::Failed { .. } => {
                 page.put(BAD, "what was there before does not serve").put(PLAIN, host);
@@ -192,5 +194,48 @@ pub fn outputs(page: &mut Page, report: &Report, several: bool) {
         for line in lines {
             page.put(PLAIN, &" ".repeat(width + 4)).content(PLAIN, line).end();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_rollback_it_is_told_whether_what_was_there_serves_again() {
+        let report = |serving: Vec<(&str, Outcome)>| Report {
+            host: "h".to_owned(),
+            apply: Some(2),
+            resources: Vec::new(),
+            kept: Vec::new(),
+            reverted: false,
+            rolled_back: None,
+            serving: serving.into_iter().filter_map(|(check, outcome)| Some((check.parse().ok()?, outcome))).collect(),
+            down: Vec::new(),
+            failures: vec!["lost".to_owned()],
+            outputs: Vec::new(),
+            revealed: Vec::new(),
+        };
+        let said = |serving| {
+            let mut page = Page::new(None);
+            summary(&mut page, &report(serving), Verb::Apply, false);
+            let text = anstream::adapter::strip_str(page.as_str()).to_string();
+            text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let answered = || Outcome::Answered { answer: "status 200".to_owned() };
+        let failed = Outcome::Failed { message: "refused".to_owned() };
+        assert_eq!(said(vec![]), [""; 0]);
+        assert_eq!(
+            said(vec![("check.a", answered()), ("check.b", Outcome::Skipped { because: None })]),
+            [
+                "what was there before serves again: check.a had its answer",
+                "check.b was not asked again: the last apply had another, and only its digest is known",
+            ]
+        );
+        let because = "check.b".parse().ok();
+        assert_eq!(
+            said(vec![("check.a", answered()), ("check.b", failed), ("check.c", Outcome::Skipped { because })]),
+            ["check.a had its answer", "what was there before does not serve: check.b has no answer",]
+        );
     }
 }
