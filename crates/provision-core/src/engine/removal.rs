@@ -11,6 +11,7 @@ use crate::change::{Action, Attribute, Change, Shown};
 use crate::edit::draft::{Draft, Drafts};
 use crate::edit::{Edit, EditError, Note};
 use crate::knob::firewall::{self, FIREWALL};
+use crate::knob::random::RANDOM;
 use crate::knob::{ABSENT, Knob, http, secret};
 use crate::ledger::{Memory, Scope};
 use crate::object::{Object, Record, Was};
@@ -21,6 +22,15 @@ use crate::step::{After, Data, Revert, Rewrite, Step, UnitAction};
 use crate::systemd::{Managed, Manager, path_name};
 
 mod image;
+
+/// What may stay for being data.
+fn is_data(object: &Object) -> bool {
+    match object {
+        Object::Path(_) | Object::Image(_) | Object::Volume { .. } => true,
+        Object::Knob(knob) => knob.sort().word == RANDOM.word,
+        _ => false,
+    }
+}
 
 /// A resource, or what is left of one, on its way out.
 #[derive(Debug)]
@@ -237,7 +247,7 @@ impl Takeback<'_> {
                 Back::Same => {}
                 Back::Changes(attributes) => change.attributes.extend(attributes),
                 Back::Kept(why) => {
-                    if let Object::Path(_) | Object::Image(_) | Object::Volume { .. } = record.object {
+                    if is_data(&record.object) {
                         stays.push(record.object.key());
                     }
                     // An image that has a name stays by that.
@@ -361,6 +371,9 @@ impl Takeback<'_> {
         if knob.sort().word == http::WORD && before != ABSENT {
             let gone = || Back::Kept("it was taken back by a request, and only an apply makes it again".to_owned());
             return Ok(if *now == ABSENT { gone() } else { Back::Same });
+        }
+        if knob.sort().word == RANDOM.word && before == ABSENT && *now != ABSENT && self.data == Data::Keep {
+            return Ok(Back::Kept("it is a secret, which data may need".to_owned()));
         }
         // Two secrets look the same.
         if knob.sort().word == secret::WORD && *now != before {

@@ -12,7 +12,7 @@ pub static RANDOM: KnobSort = KnobSort {
     settled: KnobSort::as_it_is,
     thing: true,
     may_cut_off: false,
-    stays: Some("a secret without which data may be lost stays unless data is deleted"),
+    stays: None,
     unset: ABSENT,
 };
 
