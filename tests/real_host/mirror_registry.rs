@@ -195,6 +195,7 @@ fn mirror_registry_is_brought_up_used_rebooted_and_taken_away() -> Result<(), Er
     fronted.mends(
         bed,
         &[
+            ("reach/file.clear", "remove"),
             ("reach/network.registry", "remove"),
             ("three/container.registry", "update"),
             ("three/service.registry", "restart"),
