@@ -188,7 +188,10 @@ impl State {
             let inputs = USES.iter().find(|(of, _)| *of == name).map_or(&[][..], |(_, paths)| paths);
             let moved = |path: &&str| self.files.get(*path) != later.files.get(*path);
             let definition = format!("/etc/systemd/system/{unit}");
+            // systemd itself says so: of all units when it has been cut between a unit that was disabled and its reading of that.
+            let stale = self.units.get(unit).is_some_and(|value| value.ends_with(":yes"));
             let cause = !runs(self)
+                || stale
                 || self.old.contains(name)
                 || self.owed.iter().any(|owed| owed.contains(name))
                 || moved(&definition.as_str())
@@ -268,6 +271,8 @@ mod tests {
         assert_eq!(owed.unasked(&again, &reported), [""; 0]);
         let old = state(&format!("{OLD}old app\n"));
         assert_eq!(old.unasked(&again, &reported), [""; 0]);
+        let stale = state(&OLD.replace(":no", ":yes"));
+        assert_eq!(stale.unasked(&again, &reported), [""; 0]);
     }
 
     #[test]
