@@ -75,11 +75,14 @@ pub async fn ask<'a, T>(
             break;
         }
         over.extend(next.iter().map(|open| open.host.name.as_str()));
-        let (blocked, free): (Vec<_>, Vec<_>) =
-            next.into_iter().partition(|open| !lent.waits(plan, open.host).is_empty());
-        for Open { host, link, aside } in blocked {
-            link.close().await;
+        let mut free = Vec::new();
+        for Open { host, link, aside } in next {
             let on = lent.waits(plan, host);
+            if on.is_empty() {
+                free.push(Open { host, link, aside });
+                continue;
+            }
+            link.close().await;
             let comes = |name: &String| hosts.iter().any(|host| host.name == *name);
             match (aside, on.keys().all(comes)) {
                 (true, _) => {}

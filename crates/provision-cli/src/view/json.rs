@@ -12,6 +12,8 @@
 //!           reverted: bool, outputs: { name: text }; waited_for, took_over: text, where somebody was in the way;
 //!           rolled_back: the same from `apply` on, where a failure was taken back, and serving: [RESULT]: what the checks of
 //!           services that were down say after that
+//!           A host that waits for others has no changes and waits_for: [{ host, resources: [address] }], and nothing else; in
+//!           `diff` and `status` too
 //! destroy, rollback  as apply
 //! status    plan, hosts: [{ name, address, known: bool, digest, last: APPLY, this_plan: bool, lock: { holder, alive },
 //!           resources: [{ resource, state: "same" | "drifted" | "changed" | "both" | "follows" | "orphaned" |

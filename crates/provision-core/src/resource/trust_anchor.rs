@@ -85,8 +85,8 @@ enum Source {
 #[derive(Debug)]
 struct TrustAnchor {
     source: Source,
-    /// The certificate, for other hosts that are to trust it.
-    content: Option<Text>,
+    /// What is on the host, as others are told that are to trust it.
+    lent: Option<Text>,
     knob: Option<Knob>,
     /// The files of the registries.
     files: Vec<AbsPath>,
@@ -154,14 +154,14 @@ fn read(fields: &Fields<'_>, setup: &Setup<'_>) -> Option<Box<dyn Resource>> {
         fields.problem(field, message, help);
         return None;
     }
-    let content = match &source {
-        Source::Known(text) => Some(Text::plain(text.as_str())),
-        Source::Host(from) => setup.lends.content(from, EXAMPLE_PEM).map(|text| Text::plain(text.expose())),
+    let lent = match &source {
+        Source::Known(_) => None,
+        Source::Host(from) => setup.lends.content(from, EXAMPLE_PEM),
     };
     let name = name.map_or_else(|| setup.address.stem(), |Name(name)| name);
     let knob = system.then(|| Knob::new(&TRUST_ANCHOR, name));
     let file = |Registry(name): Registry| format!("{REGISTRIES}/{name}/ca.crt").parse().ok();
-    Some(Box::new(TrustAnchor { source, content, knob, files: registries.into_iter().filter_map(file).collect() }))
+    Some(Box::new(TrustAnchor { source, lent, knob, files: registries.into_iter().filter_map(file).collect() }))
 }
 
 /// What stands where podman looks.
@@ -244,7 +244,11 @@ impl TrustAnchor {
 
 impl Resource for TrustAnchor {
     fn attributes(&self) -> Vec<(&'static str, String)> {
-        self.content.iter().map(|text| ("content", text.expose().to_owned())).collect()
+        let content = match &self.source {
+            Source::Known(text) => Some(text.as_str()),
+            Source::Host(_) => self.lent.as_ref().map(Text::expose),
+        };
+        content.map(|text| ("content", text.to_owned())).into_iter().collect()
     }
 
     fn provides(&self) -> Vec<Thing> {
